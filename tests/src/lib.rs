@@ -1,0 +1,1 @@
+//! Tests of the whole system live beside this file as integration tests.
