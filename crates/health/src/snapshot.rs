@@ -1,0 +1,45 @@
+//! What is asked about and what is seen of it. Only values: nothing is judged here.
+
+use jiff::Timestamp;
+use release_core::ObjectRef;
+use serde_json::Value;
+
+/// What is seen at one moment of one workload and of what may belong to it.
+///
+/// The lists may be in any order and may hold objects of other workloads: what belongs is found by
+/// following the uids of controlling owners and of involved objects, never by names or labels.
+/// Deleted objects must not be in it; terminating ones (with a `deletionTimestamp`) may.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot<'a> {
+    /// The workload itself, `None` when it is not (or not yet, or no longer) there.
+    pub workload: Option<&'a Value>,
+    /// ReplicaSets, old and new. Only needed for Deployments.
+    pub replica_sets: Vec<&'a Value>,
+    /// Pods.
+    pub pods: Vec<&'a Value>,
+    /// Events (`v1`), of the workload, its ReplicaSets and its pods.
+    pub events: Vec<&'a Value>,
+}
+
+/// Whose health is asked for, and what is too old to count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The workload.
+    pub object: ObjectRef,
+    /// The generation the API server answered to our write. A workload below it is not judged at all.
+    pub min_generation: Option<i64>,
+    /// Events, conditions and container exits the cluster dates before this moment are not held against
+    /// the workload: they belong to an earlier rollout. Compared in whole seconds, as the cluster writes
+    /// them, and always with the cluster's timestamps: take it from the API server's answer.
+    pub since: Option<Timestamp>,
+    /// The uid the API server answered to our write. An object of the same name with another uid is
+    /// somebody else's.
+    pub uid: Option<String>,
+}
+
+impl Target {
+    /// `object`, whatever its generation, uid and past.
+    pub fn new(object: ObjectRef) -> Self {
+        Self { object, min_generation: None, since: None, uid: None }
+    }
+}
