@@ -1,0 +1,263 @@
+//! `release.yaml`: read strictly, merged for an environment, resolved into [`Service`]s.
+//!
+//! ```text
+//! text ── tree ── --set ── spec (all keys, all environments) ─► Project
+//!          └── merge(environment) ── variables ── spec ── resolve ─► Environment
+//! ```
+//!
+//! Reading a file, and everything a file name in it refers to, is somebody else's job.
+
+mod check;
+mod decode;
+mod merge;
+mod resolve;
+mod set;
+mod spec;
+mod tree;
+mod value;
+mod vars;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use release_core::{EnvironmentName, ProjectName, Repository, ServiceName};
+
+pub use set::{Set, SetError};
+pub use spec::schema;
+
+use crate::problem::{Problem, ProblemKind, ProjectError, closest, listed};
+use crate::{Environment, Gate, Images, Service, Source};
+use spec::{EnvironmentSpec, GateSpec, ProjectSpec, ServiceSpec};
+use tree::Node;
+use vars::Variables;
+
+/// The environment everybody has, without declaring it.
+const LOCAL: &str = "local";
+
+/// A `release.yaml` that has been read. What is wrong in one environment alone is found when that is asked for.
+#[derive(Debug, Clone)]
+pub struct Project {
+    name: ProjectName,
+    services: BTreeSet<ServiceName>,
+    environments: BTreeSet<EnvironmentName>,
+    tree: Node,
+    variables: Variables,
+}
+
+impl Project {
+    /// Reads a project. `vars` gives the values of `${VAR}`, usually from the process environment; `sets` are
+    /// overrides from the command line, later ones winning.
+    ///
+    /// # Errors
+    /// Everything that is wrong whichever environment is chosen, each with its place and the way out.
+    pub fn parse(
+        source: &Source,
+        vars: &dyn Fn(&str) -> Option<String>,
+        sets: &[Set],
+    ) -> Result<Self, ProjectError> {
+        if source.text().len() > Source::MAX_BYTES {
+            return Err(Source::from_bytes(source.name(), source.text().as_bytes()).err().unwrap_or_else(
+                || Problem::new(ProblemKind::Syntax, format!("{} is too large", source.name())).into(),
+            ));
+        }
+        let mut tree = Node::parse(source)?;
+        if tree.value == tree::Value::Null {
+            let problem = Problem::new(ProblemKind::Syntax, format!("{} is empty", source.name()));
+            return Err(problem.help("`release init` writes a first one").into());
+        }
+        for set in sets {
+            set.apply(&mut tree)?;
+        }
+        let spec: ProjectSpec = decode::decode(&tree, "")?;
+        let project = Self {
+            name: spec.project.clone(),
+            services: spec.services.keys().cloned().collect(),
+            environments: spec.environments.keys().cloned().collect(),
+            variables: Variables::collect(&tree, vars),
+            tree,
+        };
+        let mut problems = project.variables.misplaced(&project.tree);
+        problems.extend(check::whole(&spec, &project.tree));
+        if problems.is_empty() { Ok(project) } else { Err(sorted(problems)) }
+    }
+
+    /// The project's name.
+    pub fn name(&self) -> &ProjectName {
+        &self.name
+    }
+
+    /// The services of the file.
+    pub fn service_names(&self) -> &BTreeSet<ServiceName> {
+        &self.services
+    }
+
+    /// The environments of the file.
+    pub fn environment_names(&self) -> &BTreeSet<EnvironmentName> {
+        &self.environments
+    }
+
+    /// What can be built or pinned without knowing an environment.
+    ///
+    /// # Errors
+    /// When the image of a service cannot be had, or a variable it names has no value.
+    pub fn images(&self) -> Result<Images, ProjectError> {
+        let mut tree = self.tree.clone();
+        let mut problems = self
+            .variables
+            .fill(&mut tree, |path| matches!(path, ["registry"] | ["services", _, "image", ..]));
+        if !problems.is_empty() {
+            return Err(sorted(problems));
+        }
+        let registry = read_registry(&tree, &mut problems);
+        let mut services = BTreeMap::new();
+        for name in &self.services {
+            let Some(node) = tree.get("services").and_then(|services| services.get(name.as_str())) else {
+                continue;
+            };
+            match decode::decode::<ServiceSpec>(node, &format!("services.{name}")) {
+                Ok(spec) => {
+                    let mut found = resolve::Resolver::new(name, node);
+                    if let Some(image) = found.image(spec.image.as_ref(), spec.manifests.is_some()) {
+                        services.insert(name.clone(), image);
+                    }
+                    problems.append(&mut found.problems);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        check::registry_needed(registry.as_ref(), services.values(), &tree, &mut problems);
+        if problems.is_empty() {
+            Ok(Images { registry, services, warnings: Vec::new() })
+        } else {
+            Err(sorted(problems))
+        }
+    }
+
+    /// The project in one environment: overrides merged, variables filled in, defaults applied.
+    ///
+    /// # Errors
+    /// When there is no such environment, when a feature is used there that does not exist yet, when a variable has
+    /// no value, or when the result makes no sense. Other environments are not looked at.
+    pub fn environment(&self, name: &str) -> Result<Environment, ProjectError> {
+        let key = self.find_environment(name)?;
+        let mut tree = merge::environment(&self.tree, name);
+        let mut problems = self.variables.fill(&mut tree, |_| true);
+        if !problems.is_empty() {
+            return Err(sorted(problems));
+        }
+        let spec = match tree.get("environment") {
+            Some(node) => decode::decode::<EnvironmentSpec>(node, &format!("environments.{name}"))?,
+            None => EnvironmentSpec::default(),
+        };
+        let registry = read_registry(&tree, &mut problems);
+        let services = self.resolve_services(&tree, &mut problems);
+        check::registry_needed(
+            registry.as_ref(),
+            services.values().map(|service| &service.image),
+            &tree,
+            &mut problems,
+        );
+        let gate = match spec.gate {
+            None | Some(GateSpec::Auto) => Gate::Auto,
+            Some(GateSpec::Manual) => Gate::Manual,
+            Some(GateSpec::Earned) => {
+                problems.push(
+                    not_yet("gate `earned`", &format!("environments.{name}.gate"))
+                        .at(Some(tree.locate(&["environment", "gate"]))),
+                );
+                Gate::Manual
+            }
+        };
+        let namespace = check::namespace(spec.namespace.as_deref(), name, &tree, &mut problems);
+        if !problems.is_empty() {
+            return Err(sorted(problems));
+        }
+        Ok(Environment {
+            project: self.name.clone(),
+            name: key,
+            context: spec.context,
+            namespace,
+            gate,
+            registry,
+            pull_secrets: spec.pull_secrets.unwrap_or_default(),
+            warnings: check::inline_secrets(&services, &tree),
+            services,
+        })
+    }
+
+    fn find_environment(&self, name: &str) -> Result<EnvironmentName, ProjectError> {
+        if name == LOCAL {
+            let problem = not_yet("the environment `local`", "environments.local");
+            return Err(problem.help("use an environment with a cluster").into());
+        }
+        if let Some(key) = self.environments.iter().find(|key| key.as_str() == name) {
+            return Ok(key.clone());
+        }
+        let known = || self.environments.iter().map(EnvironmentName::as_str);
+        let problem = Problem::new(ProblemKind::UnknownName, format!("there is no environment `{name}`"))
+            .path("environments")
+            .at(Some(self.tree.locate(&["environments"])));
+        Err(match closest(name, known()) {
+            Some(close) => problem.help(format!("did you mean `{close}`?")),
+            None if self.environments.is_empty() => {
+                problem.help(format!("add one: `environments: {{{name}: {{context: …, namespace: …}}}}`"))
+            }
+            None => problem.help(format!("environments here are {}", listed(known()))),
+        }
+        .into())
+    }
+
+    fn resolve_services(&self, tree: &Node, problems: &mut Vec<Problem>) -> BTreeMap<ServiceName, Service> {
+        let mut services = BTreeMap::new();
+        for name in &self.services {
+            let Some(node) = tree.get("services").and_then(|services| services.get(name.as_str())) else {
+                continue;
+            };
+            match decode::decode::<ServiceSpec>(node, &format!("services.{name}")) {
+                Ok(spec) => {
+                    let mut resolver = resolve::Resolver::new(name, node);
+                    services.extend(resolver.service(spec).map(|service| (name.clone(), service)));
+                    problems.append(&mut resolver.problems);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let needs: BTreeMap<_, _> =
+            services.iter().map(|(name, service)| (name, service.needs.iter().collect())).collect();
+        if problems.is_empty() {
+            problems.extend(check::needs(&needs, &self.services, tree));
+        }
+        services
+    }
+}
+
+/// The feature by its name, and that it does not exist.
+fn not_yet(feature: &str, path: &str) -> Problem {
+    let message = format!("{feature} is not part of this version of release");
+    Problem::new(ProblemKind::NotYet, message).path(path)
+}
+
+fn read_registry(tree: &Node, problems: &mut Vec<Problem>) -> Option<Repository> {
+    let entry = tree.entry("registry")?;
+    let tree::Value::Text(text) = &entry.node.value else { return None };
+    // The grammar of repositories wants a path; a registry alone is completed by the service's name.
+    match format!("{text}/x").parse::<Repository>().and_then(|_| text.parse()) {
+        Ok(registry) => Some(registry),
+        Err(error) => {
+            let problem = Problem::new(ProblemKind::BadValue, format!("`registry`: {error}"));
+            problems.push(
+                problem
+                    .path("registry")
+                    .at(Some(entry.node.place.clone()))
+                    .help("write a registry and a path, as in `registry.example.com/radio`"),
+            );
+            None
+        }
+    }
+}
+
+/// In the order of the file; what has no place, first.
+fn sorted(mut problems: Vec<Problem>) -> ProjectError {
+    problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.range.start));
+    problems.dedup();
+    ProjectError { problems }
+}
