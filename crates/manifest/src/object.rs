@@ -220,6 +220,6 @@ mod tests {
         );
         assert_eq!(one, two);
         assert_ne!(one, other);
-        assert_eq!(one, "to be read off");
+        assert_eq!(one, "e44a240e95fec0f6922fe70ef3646e45c36d78ff7850e3aeed0f49e4938d0797");
     }
 }

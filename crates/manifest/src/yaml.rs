@@ -173,3 +173,160 @@ fn write_block(text: &str, indent: usize, out: &mut String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn write(value: &Value) -> String {
+        let object =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": value});
+        to_yaml(&[Object::new(object).unwrap()])
+    }
+
+    fn read(text: &str) -> Value {
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let value: Value = serde_saphyr::from_str_with_options(text, options).expect(text);
+        value["data"].clone()
+    }
+
+    #[test]
+    fn texts_that_old_readers_take_for_something_else_are_quoted() {
+        for text in [
+            "",
+            "~",
+            "null",
+            "Null",
+            "y",
+            "N",
+            "yes",
+            "No",
+            "on",
+            "OFF",
+            "true",
+            "False",
+            "0755",
+            "0o17",
+            "0x1f",
+            "0b101",
+            "1e3",
+            "1E-3",
+            "1.5",
+            "-1",
+            "+1",
+            ".5",
+            "5.",
+            "1_000",
+            "12:30",
+            "12:30:45.5",
+            "2001-01-01",
+            "2001-01-01T00:00:00Z",
+            ".inf",
+            "-.inf",
+            ".nan",
+            "nan",
+            "=",
+            "<<",
+            "- a",
+            "a: b",
+            "a:",
+            "a #b",
+            "#a",
+            " a",
+            "a ",
+            "@a",
+            "`a",
+            "%a",
+            "!a",
+            "&a",
+            "*a",
+            "?",
+            "? a",
+            "-",
+            "---",
+            "...",
+            "[a]",
+            "{a}",
+            "'a'",
+            "\"a",
+            "|",
+            ">",
+            "a\tb",
+            "\u{85}",
+            "\u{feff}",
+            "caf\u{e9}",
+        ] {
+            let yaml = write(&json!(text));
+            assert!(yaml.contains("data: \""), "{yaml}");
+            assert_eq!(read(&yaml), text, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn plain_texts_stay_plain() {
+        for text in [
+            "100m",
+            "128Mi",
+            "25%",
+            "a b",
+            "/healthz",
+            "r.io/a@sha256:0a",
+            "http://a/b?c".trim_end_matches("?c"),
+            "v1",
+            "a=b",
+            "_x",
+        ] {
+            assert!(write(&json!(text)).contains(&format!("data: {text}\n")), "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_become_blocks_where_they_survive_it() {
+        for (text, block) in [
+            ("a\nb\n", true),
+            ("a\nb", true),
+            ("a\n\n\n", true),
+            ("a\n  b\n\tc\n", true),
+            ("a: [x\n# no comment\n", true),
+            ("\na", false),
+            ("  a\nb", false),
+            ("a\n  \nb", false),
+            ("a\r\nb", false),
+            ("\n", false),
+            ("a\n \n", false),
+        ] {
+            let yaml = write(&json!({"file": text, "next": "x"}));
+            assert_eq!(yaml.contains("file: |"), block, "{yaml}");
+            assert_eq!(read(&yaml)["file"], text, "{yaml}");
+            assert_eq!(read(&yaml)["next"], "x", "{yaml}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![any::<String>(), "[a-z0-9:#|>. \\n\\t-]{0,12}", "[0-9a-fxo+:_.eE-]{1,8}",];
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            text.clone().prop_map(Value::from),
+        ];
+        scalar.prop_recursive(4, 32, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(text.clone(), inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(value in value()) {
+            let yaml = write(&value);
+            prop_assert_eq!(read(&yaml), value, "{}", yaml);
+        }
+    }
+}

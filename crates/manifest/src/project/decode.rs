@@ -219,9 +219,24 @@ impl<'de> Deserializer<'de> for &'de Node {
         .map_err(|fault| fault.at(&self.place))
     }
 
+    /// serde would read a list as the fields of a struct in their order.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        match &self.value {
+            Value::Map(_) => self.deserialize_any(visitor),
+            _ => {
+                Err(<Fault as de::Error>::invalid_type(Unexpected::Other("value"), &"a map").at(&self.place))
+            }
+        }
+    }
+
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
-        unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        unit unit_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 

@@ -110,12 +110,12 @@ impl Project {
         let registry = read_registry(&tree, &mut problems);
         let mut services = BTreeMap::new();
         for name in &self.services {
-            let Some(node) = tree.get("services").and_then(|services| services.get(name.as_str())) else {
+            let Some(entry) = tree.get("services").and_then(|services| services.entry(name.as_str())) else {
                 continue;
             };
-            match decode::decode::<ServiceSpec>(node, &format!("services.{name}")) {
+            match decode::decode::<ServiceSpec>(&entry.node, &format!("services.{name}")) {
                 Ok(spec) => {
-                    let mut found = resolve::Resolver::new(name, node);
+                    let mut found = resolve::Resolver::new(name, entry);
                     if let Some(image) = found.image(spec.image.as_ref(), spec.manifests.is_some()) {
                         services.insert(name.clone(), image);
                     }
@@ -209,12 +209,12 @@ impl Project {
     fn resolve_services(&self, tree: &Node, problems: &mut Vec<Problem>) -> BTreeMap<ServiceName, Service> {
         let mut services = BTreeMap::new();
         for name in &self.services {
-            let Some(node) = tree.get("services").and_then(|services| services.get(name.as_str())) else {
+            let Some(entry) = tree.get("services").and_then(|services| services.entry(name.as_str())) else {
                 continue;
             };
-            match decode::decode::<ServiceSpec>(node, &format!("services.{name}")) {
+            match decode::decode::<ServiceSpec>(&entry.node, &format!("services.{name}")) {
                 Ok(spec) => {
-                    let mut resolver = resolve::Resolver::new(name, node);
+                    let mut resolver = resolve::Resolver::new(name, entry);
                     services.extend(resolver.service(spec).map(|service| (name.clone(), service)));
                     problems.append(&mut resolver.problems);
                 }
@@ -239,20 +239,19 @@ fn not_yet(feature: &str, path: &str) -> Problem {
 fn read_registry(tree: &Node, problems: &mut Vec<Problem>) -> Option<Repository> {
     let entry = tree.entry("registry")?;
     let tree::Value::Text(text) = &entry.node.value else { return None };
-    // The grammar of repositories wants a path; a registry alone is completed by the service's name.
-    match format!("{text}/x").parse::<Repository>().and_then(|_| text.parse()) {
-        Ok(registry) => Some(registry),
-        Err(error) => {
-            let problem = Problem::new(ProblemKind::BadValue, format!("`registry`: {error}"));
-            problems.push(
-                problem
-                    .path("registry")
-                    .at(Some(entry.node.place.clone()))
-                    .help("write a registry and a path, as in `registry.example.com/radio`"),
-            );
-            None
-        }
-    }
+    let message = match text.parse() {
+        // Alone, a host name would be read as a repository of Docker Hub.
+        Ok(_) if !text.contains('/') => format!("`{text}` has no path"),
+        Ok(registry) => return Some(registry),
+        Err(error) => error.to_string(),
+    };
+    let problem = Problem::new(ProblemKind::BadValue, format!("`registry`: {message}")).path("registry");
+    problems.push(
+        problem
+            .at(Some(entry.node.place.clone()))
+            .help("write a registry and a path, as in `registry.example.com/radio`"),
+    );
+    None
 }
 
 /// In the order of the file; what has no place, first.

@@ -11,30 +11,35 @@ use super::spec::{
     RollingSpec, SecuritySpec, ServiceSpec, ShutdownSpec, StrategyMap, StrategyName, StrategySpec,
     VerifySpec,
 };
-use super::tree::Node;
+use super::tree::{Entry, Node};
 use super::value::{EnvName, EnvText, Period};
 use crate::problem::{Problem, ProblemKind};
 use crate::{
     Amount, Autoscale, CheckTarget, Config, Disruption, DockerBuild, Health, HttpCheck, ImageSource, Ingress,
-    Resources, Rolling, Security, Service, Shutdown,
+    Place, Resources, Rolling, Security, Service, Shutdown,
 };
 
 /// Collects what is wrong with one service while it is put together.
 pub(crate) struct Resolver<'a> {
     name: &'a ServiceName,
     node: &'a Node,
+    key: Place,
     pub(crate) problems: Vec<Problem>,
 }
 
 impl<'a> Resolver<'a> {
-    /// `node` is the service's value in the merged tree.
-    pub(crate) fn new(name: &'a ServiceName, node: &'a Node) -> Self {
-        Self { name, node, problems: Vec::new() }
+    /// `entry` is the service's entry in the merged tree.
+    pub(crate) fn new(name: &'a ServiceName, entry: &'a Entry) -> Self {
+        Self { name, node: &entry.node, key: entry.place.clone(), problems: Vec::new() }
     }
 
     fn place(&self, problem: Problem, keys: &[&str]) -> Problem {
         let path = ["services", self.name.as_str()].into_iter().chain(keys.iter().copied());
-        problem.path(path.collect::<Vec<_>>().join(".")).at(Some(self.node.locate(keys)))
+        problem.path(path.collect::<Vec<_>>().join(".")).at(Some(if keys.is_empty() {
+            self.key.clone()
+        } else {
+            self.node.locate(keys)
+        }))
     }
 
     fn complain(&mut self, kind: ProblemKind, keys: &[&str], message: impl Into<String>, help: &str) {
@@ -78,7 +83,7 @@ impl<'a> Resolver<'a> {
         service.autoscale = spec.autoscale.and_then(|scale| self.autoscale(&scale, replicas, &resources));
         service.resources = resources;
         service.shutdown = self.shutdown(spec.shutdown.unwrap_or_default());
-        service.security = security(spec.security.unwrap_or_default());
+        service.security = self.security(spec.security.unwrap_or_default(), service.config.as_ref());
         self.problems.is_empty().then_some(service)
     }
 
@@ -144,6 +149,11 @@ impl<'a> Resolver<'a> {
             },
             (Some(dockerfile), None) => {
                 self.relative(dockerfile, &["image", "dockerfile"]);
+                if let Some(platform) = spec.platform.as_deref().filter(|platform| !is_platform(platform)) {
+                    let message = format!("`{platform}` is not a platform");
+                    let help = "write a system and an architecture, as in `linux/amd64` or `linux/arm64`";
+                    self.complain(ProblemKind::BadValue, &["image", "platform"], message, help);
+                }
                 if let Some(context) = &spec.context {
                     self.relative(context, &["image", "context"]);
                 }
@@ -495,6 +505,38 @@ impl<'a> Resolver<'a> {
         }
         shutdown
     }
+
+    fn security(&mut self, spec: SecuritySpec, config: Option<&Config>) -> Security {
+        let default = Security::default();
+        let security = Security {
+            user: spec.user.unwrap_or(default.user),
+            root: spec.root.unwrap_or(default.root),
+            read_only: spec.read_only.unwrap_or(default.read_only),
+            writable: spec
+                .writable
+                .map_or(default.writable, |folders| folders.into_iter().map(|folder| folder.0).collect()),
+        };
+        if security.user == 0 && !security.root {
+            let message = "user 0 is root";
+            self.complain(
+                ProblemKind::Conflict,
+                &["security", "user"],
+                message,
+                "write `root: true` if root is meant",
+            );
+        }
+        for (index, folder) in security.writable.iter().enumerate() {
+            let twice = security.writable[..index].contains(folder);
+            if twice || config.is_some_and(|config| config.mount == *folder) {
+                let message = format!(
+                    "the folder `{folder}` has two uses: config and `writable` need folders of their own"
+                );
+                let keys = if twice { ["security", "writable"] } else { ["config", "mount"] };
+                self.complain(ProblemKind::Conflict, &keys, message, "choose another folder");
+            }
+        }
+        security
+    }
 }
 
 fn period(given: Option<&Period>, default: Duration) -> Duration {
@@ -513,16 +555,12 @@ fn resources(spec: ResourcesSpec) -> Resources {
     }
 }
 
-fn security(spec: SecuritySpec) -> Security {
-    let default = Security::default();
-    Security {
-        user: spec.user.unwrap_or(default.user),
-        root: spec.root.unwrap_or(default.root),
-        read_only: spec.read_only.unwrap_or(default.read_only),
-        writable: spec
-            .writable
-            .map_or(default.writable, |folders| folders.into_iter().map(|folder| folder.0).collect()),
-    }
+/// `os/architecture`, and a variant when there is one: `linux/arm/v7`.
+fn is_platform(text: &str) -> bool {
+    let parts: Vec<_> = text.split('/').collect();
+    let good =
+        |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    (2..=3).contains(&parts.len()) && parts.iter().all(good)
 }
 
 /// RFC 1123, with a leading `*.` as Ingress allows it.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Location, Spanned};
 
 use crate::problem::{Problem, ProblemKind};
@@ -125,24 +126,50 @@ impl Node {
 }
 
 fn syntax(source: &Source, skip: usize, error: &serde_saphyr::Error) -> Problem {
-    let text = error.to_string();
-    // The location is shown by the snippet; the library puts it into the text as well.
-    let message = text.lines().next().unwrap_or_default();
-    let message = message.strip_prefix("error: ").unwrap_or(message);
-    let message = match message.split_once(": ") {
-        Some((head, tail)) if head.starts_with("line ") => tail,
-        _ => message,
-    };
-    let message = message.rsplit_once(" at line ").map_or(message, |(head, _)| head);
+    use serde_saphyr::Error;
     let place = error.location().map(|at| Place::new(source, range(source, skip, at)));
-    let mut problem = Problem::new(ProblemKind::Syntax, message).at(place.clone());
-    if let Some(place) = place {
-        let line = source.text()[..place.range.start].rfind('\n').map_or(0, |i| i + 1);
-        if source.text()[line..].chars().take_while(|c| c.is_whitespace() && *c != '\n').any(|c| c == '\t') {
-            problem = problem.help("YAML is indented with spaces; replace the tab");
-        }
+    let problem = |message: String| Problem::new(ProblemKind::Syntax, message).at(place.clone());
+    let mut cause = error.without_snippet();
+    while let Error::AliasError { error, .. } = cause {
+        cause = error;
     }
-    problem
+    match cause {
+        Error::DuplicateMappingKey { key, .. } => {
+            let name = key.as_ref().map_or_else(|| "a key".to_owned(), |key| format!("the key `{key}`"));
+            return problem(format!("{name} is there twice")).help("keep one of them");
+        }
+        Error::Budget { breach: BudgetBreach::Documents { .. }, .. } | Error::MultipleDocuments { .. } => {
+            return problem("there is more than one document".to_owned())
+                .help("one file is one project: take away what follows the line `---`");
+        }
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            return problem("the file is too large or nested too deep, with its aliases expanded".to_owned())
+                .help(format!("at most {MAX_NODES} values are read, nested {MAX_DEPTH} deep"));
+        }
+        _ => {}
+    }
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    // The place is shown by the snippet; the library puts it into the text as well.
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    let line =
+        line.split_once(": ").filter(|(head, _)| head.starts_with("line ")).map_or(line, |(_, tail)| tail);
+    let line = line.rsplit_once(" at line ").map_or(line, |(head, _)| head);
+    let problem = problem(line.to_owned());
+    if place.is_some_and(|place| has_tab(source.text(), place.range.start)) {
+        problem.help("YAML is indented with spaces; replace the tab")
+    } else {
+        problem.help("the place is where reading stopped; the cause is there or in the line before: indentation, a bracket, a quote")
+    }
+}
+
+/// Whether the line around `at` is indented with a tab.
+fn has_tab(text: &str, at: usize) -> bool {
+    let line = text[..at].rfind('\n').map_or(0, |i| i + 1);
+    text[line..].chars().take_while(|c| matches!(c, ' ' | '\t')).any(|c| c == '\t')
 }
 
 /// The bytes of a location. Locations count characters as well; the library knows bytes for texts in memory.

@@ -1,0 +1,287 @@
+//! What people see when a `release.yaml` cannot be used: every text is a snapshot.
+
+use release_manifest::{Color, Project, ProjectError, Set, Source};
+
+const BASE: &str = "project: radio
+registry: registry.example.com/radio
+services:
+  player-api:
+    image: {dockerfile: services/player-api/Dockerfile}
+    port: 8080
+  programmes:
+    image: {ref: 'registry.example.com/radio/programmes@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}
+environments:
+  dev: {context: kind-dev, namespace: radio-dev}
+  prod: {context: prod, namespace: radio, gate: manual}
+";
+
+fn vars(name: &str) -> Option<String> {
+    (name == "CI_REGISTRY").then(|| "ci.example.com/radio".to_owned())
+}
+
+fn load(text: &str, sets: &[&str], environment: &str) -> Result<(), ProjectError> {
+    let sets: Vec<Set> = sets.iter().map(|set| set.parse().unwrap()).collect();
+    let project = Project::parse(&Source::new("release.yaml", text), &vars, &sets)?;
+    project.environment(environment).map(|_| ())
+}
+
+fn refused(text: &str, sets: &[&str], environment: &str) -> String {
+    let error = load(text, sets, environment).expect_err(text);
+    assert!(error.problems.iter().all(|problem| !problem.message.is_empty()), "{error:?}");
+    error.render(Color::Never)
+}
+
+/// Replaces a part of [`BASE`] that must be there.
+fn base(replace: &str, with: &str) -> String {
+    assert!(BASE.contains(replace), "{replace}");
+    BASE.replacen(replace, with, 1)
+}
+
+/// [`BASE`] with these lines added to `player-api`.
+fn with(lines: &str) -> String {
+    base("    port: 8080\n", &format!("    port: 8080\n{lines}"))
+}
+
+/// One snapshot of several texts, each under its name.
+fn check(name: &str, cases: &[(&str, String)]) {
+    let all: Vec<_> =
+        cases.iter().map(|(what, text)| format!("== {what}\n{}", refused(text, &[], "dev"))).collect();
+    insta::assert_snapshot!(name, all.join("\n"));
+}
+
+#[test]
+fn the_base_is_good() {
+    load(BASE, &[], "dev").unwrap();
+    load(BASE, &["services.player-api.replicas=5"], "prod").unwrap();
+}
+
+#[test]
+fn texts_that_are_not_yaml() {
+    let bomb = format!(
+        "project: radio\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n{}",
+        (1..9)
+            .map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(",")))
+            .collect::<String>()
+    );
+    check(
+        "syntax",
+        &[
+            ("empty", String::new()),
+            ("only a comment", "# nothing\n".to_owned()),
+            ("a list", "- project: radio\n".to_owned()),
+            ("a text", "hello\n".to_owned()),
+            ("tab", base("    port: 8080", "\tport: 8080")),
+            ("bad indentation", base("    port: 8080", "   port: 8080")),
+            ("open bracket", base("gate: manual}", "gate: manual")),
+            ("two documents", format!("{BASE}---\nproject: tv\n")),
+            ("duplicate key", with("    port: 9090\n")),
+            ("unknown alias", with("    needs: *all\n")),
+            ("alias bomb", bomb),
+            ("very deep", format!("project: {}", "[".repeat(200))),
+        ],
+    );
+}
+
+#[test]
+fn bytes_that_are_not_text() {
+    let mut seen = String::new();
+    for bytes in [b"project: radio\nname: caf\xe9\n".to_vec(), vec![b'x'; Source::MAX_BYTES + 1]] {
+        seen += &Source::from_bytes("release.yaml", &bytes).unwrap_err().render(Color::Never);
+    }
+    insta::assert_snapshot!("bytes", seen);
+}
+
+#[test]
+fn keys() {
+    check(
+        "keys",
+        &[
+            ("unknown at the top", base("environments:", "enviroments:")),
+            ("unknown in a service", with("    replica: 3\n")),
+            ("unknown and unlike anything", with("    foo: 3\n")),
+            ("unknown in resources", with("    resources: {mem: 1Gi}\n")),
+            ("unknown in an environment", base("gate: manual", "gates: manual")),
+            ("unknown in an override", base("gate: manual", "services: {player-api: {replcas: 3}}")),
+            ("unknown strategy", with("    strategy: rollin\n")),
+            ("unknown setting", with("    strategy: {rolling: {sok: 3s}}\n")),
+            ("unknown gate", base("gate: manual", "gate: maybe")),
+            ("no project", base("project: radio\n", "")),
+            ("no services", "project: radio\n".to_owned()),
+            ("no image", base("    image: {dockerfile: services/player-api/Dockerfile}\n", "")),
+            ("no registry", base("registry: registry.example.com/radio\n", "")),
+            (
+                "no namespace",
+                base("dev: {context: kind-dev, namespace: radio-dev}", "dev: {context: kind-dev}"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn values() {
+    check(
+        "values",
+        &[
+            ("port too large", base("port: 8080", "port: 80800")),
+            ("port zero", base("port: 8080", "port: 0")),
+            ("port as text", base("port: 8080", "port: http")),
+            ("replicas negative", with("    replicas: -1\n")),
+            ("replicas too many", with("    replicas: 100000\n")),
+            ("replicas as variable", with("    replicas: ${N}\n")),
+            ("replicas broken", with("    replicas: 1.5\n")),
+            ("service as a list", base("  programmes:", "  radio: [a]\n  programmes:")),
+            ("service without anything", base("  programmes:", "  radio:\n  programmes:")),
+            ("service name", base("  programmes:", "  Programmes:")),
+            ("project name", base("project: radio", "project: Radio One")),
+            ("memory", with("    resources: {memory: 128MB}\n")),
+            ("duration without unit", with("    health: {every: 30}\n")),
+            ("duration", with("    strategy: {rolling: {soak: 1 day}}\n")),
+            ("part of a second", with("    health: {timeout: 500ms}\n")),
+            ("path", with("    health: {http: healthz}\n")),
+            ("env name", with("    env: {1A: x}\n")),
+            ("env without value", with("    env:\n      LOG:\n")),
+            ("env as a map", with("    env: {LOG: {level: info}}\n")),
+            ("image as a text", base("{dockerfile: services/player-api/Dockerfile}", "nginx")),
+            ("image by tag", base("{dockerfile: services/player-api/Dockerfile}", "{ref: 'nginx:1.27'}")),
+            ("image of two sorts", base("{dockerfile: services", "{ref: x, dockerfile: services")),
+            ("platform", base("Dockerfile}", "Dockerfile, platform: amd64}")),
+            ("absolute path", base("dockerfile: services", "dockerfile: /services")),
+            ("registry with scheme", base("registry: registry", "registry: https://registry")),
+            ("registry without path", base("registry.example.com/radio\n", "registry.example.com\n")),
+            ("namespace", base("namespace: radio-dev", "namespace: Radio_Dev")),
+            ("status", with("    verify: [{http: /, status: 42}]\n")),
+            ("check of nothing", with("    verify: [{status: 200}]\n")),
+            ("checks of one name", with("    verify: [{http: /}, {http: /}]\n")),
+            ("url", with("    verify: [{url: radio.example.com}]\n")),
+            (
+                "share",
+                with("    strategy: {rolling: {max_surge: 25}}\n    disruption: {max_unavailable: half}\n"),
+            ),
+            ("nothing may change", with("    strategy: {rolling: {max_surge: 0, max_unavailable: 0}}\n")),
+            ("two strategies", with("    strategy: {rolling: {}, canary: {}}\n")),
+            ("host", with("    ingress: {host: 'https://radio.example.com'}\n")),
+            ("autoscale without request", with("    autoscale: {max: 5}\n")),
+            ("autoscale range", with("    resources: {cpu: 1}\n    autoscale: {min: 5, max: 2}\n")),
+            ("grace", with("    shutdown: {drain: 30s, grace: 10s}\n")),
+            ("root by number", with("    security: {user: 0}\n")),
+            ("config of nothing", with("    config: {mount: /etc/player}\n")),
+            ("config file name", with("    config: {data: {a/b: x}}\n")),
+            ("mounted twice", with("    config: {files: config, mount: /tmp}\n")),
+        ],
+    );
+}
+
+#[test]
+fn names() {
+    check(
+        "names",
+        &[
+            ("needs an unknown service", with("    needs: [programme]\n")),
+            ("needs itself", with("    needs: [player-api]\n")),
+            (
+                "needs in a circle",
+                with("    needs: [programmes]\n").replacen(
+                    "  programmes:\n",
+                    "  programmes:\n    needs: [player-api]\n",
+                    1,
+                ),
+            ),
+            ("overrides an unknown service", base("gate: manual", "services: {player: {replicas: 3}}")),
+        ],
+    );
+    let mut seen = refused(BASE, &[], "production");
+    seen += &refused(BASE, &[], "x");
+    seen += &refused(BASE, &[], "local");
+    insta::assert_snapshot!("environments", seen);
+}
+
+#[test]
+fn variables() {
+    check(
+        "variables",
+        &[
+            ("without value", with("    env: {LOG: \"level ${LEVEL}\"}\n")),
+            ("not filled in here", with("    health: {http: \"/${PATH}\"}\n")),
+            ("not closed", with("    env: {LOG: \"${LEVEL\"}\n")),
+            ("with a default", with("    env: {LOG: \"${LEVEL:-info}\"}\n")),
+        ],
+    );
+    // Only the environment that needs it is refused.
+    let text = base("gate: manual", "services: {player-api: {env: {KEY: \"${ONLY_PROD}\"}}}");
+    load(&text, &[], "dev").unwrap();
+    load(&text, &[], "prod").unwrap_err();
+}
+
+#[test]
+fn overrides_from_the_command_line() {
+    let mut seen = String::new();
+    for set in [
+        "services.player-api.replicas=five",
+        "services.player-api.replcas=5",
+        "services.player-api.port.number=5",
+        "services.player-api.env={A: [}",
+        "services.web.image.dockerfile=Dockerfile",
+    ] {
+        seen += &format!(
+            "== {set}\n{}\n",
+            load(BASE, &[set], "dev").map_or_else(|e| e.render(Color::Never), |()| "good\n".into())
+        );
+    }
+    insta::assert_snapshot!("sets", seen);
+}
+
+#[test]
+fn features_that_do_not_exist_yet() {
+    let native =
+        "{base: scratch, layers: [{from: target/release/player, to: /app/}], entrypoint: [/app/player]}";
+    let cases = [
+        ("native image", base("{dockerfile: services/player-api/Dockerfile}", native)),
+        ("before", with("    before: {migrate: {command: [/app, migrate], rollback: safe}}\n")),
+        ("prometheus", with("    verify: [{prometheus: {query: up}}]\n")),
+        ("job", with("    verify: [{job: smoke}]\n")),
+        ("recreate", with("    strategy: recreate\n")),
+        ("blue-green", with("    strategy: {blue-green: {}}\n")),
+        ("canary", with("    strategy: {canary: {steps: [10, 50]}}\n")),
+        ("ab", with("    strategy: ab\n")),
+        ("manifests", base("  programmes:", "  other: {manifests: k8s/other/}\n  programmes:")),
+        ("secrets", with("    secrets: {DB: vault}\n")),
+        ("policy", with("    policy: strict\n")),
+        ("gate", base("namespace: radio-dev", "namespace: radio-dev, gate: earned")),
+    ];
+    check("not_yet", &cases);
+    for (what, text) in &cases {
+        let error = load(text, &[], "dev").unwrap_err();
+        assert!(
+            error.problems.iter().all(|p| p.kind == release_manifest::ProblemKind::NotYet),
+            "{what}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_feature_of_another_environment_is_not_in_the_way() {
+    let text = base(
+        "gate: manual",
+        "gate: earned, services: {player-api: {strategy: {canary: {}}, before: {m: {command: [x]}}}}",
+    );
+    load(&text, &[], "dev").unwrap();
+    insta::assert_snapshot!("not_yet_in_prod", refused(&text, &[], "prod"));
+}
+
+#[test]
+fn a_text_that_looks_like_a_secret_is_a_warning_that_does_not_show_it() {
+    let text = with("    env: {LOG: info, DB_PASSWORD: hunter2}\n");
+    let project = Project::parse(&Source::new("release.yaml", text), &vars, &[]).unwrap();
+    let environment = project.environment("dev").unwrap();
+    let seen: String = environment.warnings.iter().map(|warning| warning.render(Color::Never)).collect();
+    assert!(!seen.contains("hunter2"), "{seen}");
+    insta::assert_snapshot!("inline_secret", seen);
+}
+
+#[test]
+fn colour_is_an_option() {
+    let error = load(&with("    replica: 3\n"), &[], "dev").unwrap_err();
+    assert!(!error.render(Color::Never).contains('\u{1b}'));
+    assert!(error.render(Color::Always).contains('\u{1b}'));
+    insta::assert_snapshot!("one_line", error.to_string());
+}
