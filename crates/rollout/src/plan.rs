@@ -38,7 +38,7 @@ pub enum Strategy {
 }
 
 /// A rolling replacement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RollingPlan {
     /// Objects of the new version, in the order in which they are applied.
@@ -74,4 +74,81 @@ pub struct Check {
     /// How long to wait for a first good answer when none is to be had ("not enough evidence"), from the begin
     /// of the soak. A check without a good answer never promotes.
     pub patience: Duration,
+}
+
+/// Why a plan cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Services need one another in a circle, so none of them could ever start.
+    #[error("services need one another in a circle: {}", names(.services))]
+    Cycle {
+        /// Services of which at least one is part of the circle.
+        services: Vec<ServiceName>,
+    },
+    /// A workload is waited for that is never applied.
+    #[error("service `{service}` waits for {workload}, which it does not apply")]
+    StrangeWorkload {
+        /// The service.
+        service: ServiceName,
+        /// The workload.
+        workload: ObjectRef,
+    },
+    /// Two checks of a service have the same name.
+    #[error("service `{service}` has two checks named `{check}`")]
+    CheckTwice {
+        /// The service.
+        service: ServiceName,
+        /// The name.
+        check: String,
+    },
+}
+
+fn names(services: &[ServiceName]) -> String {
+    services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl ReleasePlan {
+    /// Whether the plan can be carried out at all.
+    ///
+    /// # Errors
+    /// See [`PlanError`].
+    pub fn check(&self) -> Result<(), PlanError> {
+        for (name, service) in &self.services {
+            let Strategy::Rolling(rolling) = &service.strategy;
+            rolling.check(name)?;
+        }
+        let mut left: BTreeSet<&ServiceName> = self.services.keys().collect();
+        loop {
+            let open: Vec<_> = left
+                .iter()
+                .copied()
+                .filter(|name| !self.services[*name].needs.iter().any(|need| left.contains(need)))
+                .collect();
+            if left.is_empty() {
+                return Ok(());
+            }
+            if open.is_empty() {
+                return Err(PlanError::Cycle { services: left.into_iter().cloned().collect() });
+            }
+            left.retain(|name| !open.contains(name));
+        }
+    }
+}
+
+impl RollingPlan {
+    fn check(&self, service: &ServiceName) -> Result<(), PlanError> {
+        let strange = |workloads: &[ObjectRef], applied: &[ObjectRef]| {
+            workloads.iter().find(|workload| !applied.contains(workload)).cloned()
+        };
+        let strange =
+            strange(&self.workloads, &self.apply).or_else(|| strange(&self.restore_workloads, &self.restore));
+        if let Some(workload) = strange {
+            return Err(PlanError::StrangeWorkload { service: service.clone(), workload });
+        }
+        let mut seen = BTreeSet::new();
+        match self.checks.iter().find(|check| !seen.insert(&check.name)) {
+            Some(check) => Err(PlanError::CheckTwice { service: service.clone(), check: check.name.clone() }),
+            None => Ok(()),
+        }
+    }
 }

@@ -1,0 +1,332 @@
+//! Box `RollingBack`: first what explains the failure is saved, then what was before is restored and waited for.
+//!
+//! ```text
+//!  Saving ─► Held ─► Restoring ─► Removing ─► Settling ─► RolledBack | NotRolledBack
+//! ```
+//!
+//! *Held*: services that need this one are undone first. An object that cannot be restored does not keep the others from
+//! being restored; it decides the outcome.
+
+use std::collections::BTreeSet;
+
+use release_core::{Assessment, Cause, CauseKind, MonoTime, ObjectRef, Status};
+use serde::{Deserialize, Serialize};
+
+use super::progressing::failure;
+use super::walk::{ATTEMPTS, Walk, Walked};
+use super::{Rolling, own_cause, stand_in, too_late};
+use crate::saga::{Happened, Step};
+use crate::{Answer, EffectId, EffectKind, Outcome, Version};
+
+/// Logs and events that have not come by now do not hold up a rollback any longer.
+const SAVING: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// What was before is being restored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RollingBack<T = MonoTime> {
+    /// Why.
+    pub(crate) cause: Cause,
+    /// The first thing that could not be restored.
+    pub(crate) trouble: Option<Cause>,
+    /// How far it is.
+    pub(crate) stage: Stage<T>,
+}
+
+/// How far a rollback is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "stage")]
+pub(crate) enum Stage<T> {
+    /// Logs and events are being saved, and a write that was under way lands.
+    Saving {
+        /// Captures that were asked for.
+        captures: BTreeSet<EffectId>,
+        /// The write. Not asked for again after a crash: it belongs to the version that is being undone.
+        landing: Option<EffectId>,
+        /// When captures are given up.
+        until: T,
+    },
+    /// Services that need this one come first.
+    Held,
+    /// The previous version's objects are being written.
+    Restoring {
+        /// Which one.
+        walk: Walk,
+    },
+    /// Objects that did not exist before are being deleted.
+    Removing {
+        /// Position in the plan's list.
+        at: usize,
+        /// The deletion whose reply is waited for.
+        asked: EffectId,
+        /// How often this object has been tried.
+        attempt: u32,
+    },
+    /// The restored workloads are becoming ready.
+    Settling {
+        /// When they have to be.
+        deadline: T,
+        /// Those that are.
+        ready: BTreeSet<ObjectRef>,
+        /// What looks wrong with one that is not.
+        suspicion: Option<Cause>,
+    },
+}
+
+impl RollingBack {
+    /// The one way in for a service that failed itself: what explains the failure is saved first.
+    pub(super) fn roll_back(step: &mut Step<'_>, cause: Cause) -> Rolling {
+        let about = step
+            .plan
+            .workloads
+            .iter()
+            .filter(|workload| **workload == cause.object)
+            .cloned()
+            .collect::<Vec<_>>();
+        let about = if about.is_empty() { step.plan.workloads.clone() } else { about };
+        let captures = about.into_iter().map(|object| step.ask(EffectKind::Capture { object })).collect();
+        Self::begin(step, cause, captures, None)
+    }
+
+    /// The way in for a service that is undone because of something else. `landing` is a write under way.
+    pub(super) fn undo(step: &mut Step<'_>, cause: Cause, landing: Option<EffectId>) -> Rolling {
+        Self::begin(step, cause, BTreeSet::new(), landing)
+    }
+
+    fn begin(
+        step: &Step<'_>,
+        cause: Cause,
+        captures: BTreeSet<EffectId>,
+        landing: Option<EffectId>,
+    ) -> Rolling {
+        let until = step.now + SAVING;
+        Rolling::RollingBack(Self {
+            cause,
+            trouble: None,
+            stage: Stage::Saving { captures, landing, until }.saved(),
+        })
+    }
+
+    pub(super) fn step(self, step: &mut Step<'_>, happened: Happened<'_>) -> Rolling {
+        let Self { cause, trouble, stage } = self;
+        let back = Back { cause, trouble };
+        match (stage, happened) {
+            (Stage::Saving { mut captures, landing, until }, Happened::Replied(id, _)) => {
+                captures.remove(&id);
+                let landing = landing.filter(|landing| *landing != id);
+                back.at(Stage::Saving { captures, landing, until }.saved())
+            }
+            (Stage::Saving { landing, until, .. }, Happened::Woke) if step.now >= until => {
+                back.at(Stage::Saving { captures: BTreeSet::new(), landing, until }.saved())
+            }
+            (Stage::Held, Happened::Turned) => match Walk::begin(step, Version::Previous) {
+                Some(walk) => back.at(Stage::Restoring { walk }),
+                None => back.remove(step, 0),
+            },
+            (Stage::Restoring { walk }, Happened::Replied(id, outcome)) if id == walk.asked => {
+                back.restored(step, walk, outcome)
+            }
+            (Stage::Removing { at, asked, attempt }, Happened::Replied(id, outcome)) if id == asked => {
+                back.removed(step, at, attempt, outcome)
+            }
+            (
+                Stage::Settling { deadline, ready, suspicion },
+                Happened::Assessed(object, Version::Previous, assessment),
+            ) if step.plan.restore_workloads.contains(object) => {
+                back.assessed(step, Settling { deadline, ready, suspicion }, object, assessment)
+            }
+            (Stage::Settling { deadline, suspicion, ready }, Happened::Woke) if step.now >= deadline => {
+                let missing = step.plan.restore_workloads.iter().find(|workload| !ready.contains(workload));
+                let object = missing.cloned().unwrap_or_else(|| stand_in(step));
+                let limit = step.plan.rollback_deadline;
+                back.fail(too_late(&object, limit, "did not become ready again", suspicion))
+            }
+            (
+                stage,
+                Happened::Started
+                | Happened::Replied(..)
+                | Happened::Assessed(..)
+                | Happened::Undone(_)
+                | Happened::Turned
+                | Happened::Woke,
+            ) => back.at(stage),
+        }
+    }
+
+    /// Whether it waits for its turn.
+    pub(crate) fn is_held(&self) -> bool {
+        self.stage == Stage::Held
+    }
+
+    pub(super) fn wake_at(&self) -> Option<MonoTime> {
+        match &self.stage {
+            Stage::Saving { captures, until, .. } if !captures.is_empty() => Some(*until),
+            Stage::Settling { deadline, .. } => Some(*deadline),
+            Stage::Saving { .. } | Stage::Held | Stage::Restoring { .. } | Stage::Removing { .. } => None,
+        }
+    }
+}
+
+/// A rollback between two stages.
+struct Back {
+    cause: Cause,
+    trouble: Option<Cause>,
+}
+
+/// The settling stage's data.
+struct Settling {
+    deadline: MonoTime,
+    ready: BTreeSet<ObjectRef>,
+    suspicion: Option<Cause>,
+}
+
+impl Back {
+    fn at(self, stage: Stage<MonoTime>) -> Rolling {
+        Rolling::RollingBack(RollingBack { cause: self.cause, trouble: self.trouble, stage })
+    }
+
+    /// Ends without having restored everything.
+    fn fail(self, why: Cause) -> Rolling {
+        Rolling::NotRolledBack { cause: self.cause, why: self.trouble.unwrap_or(why) }
+    }
+
+    /// Remembers what went wrong first.
+    fn with(self, trouble: Cause) -> Self {
+        Self { trouble: self.trouble.or(Some(trouble)), ..self }
+    }
+
+    fn restored(self, step: &mut Step<'_>, walk: Walk, outcome: &Outcome) -> Rolling {
+        match walk.replied(step, outcome) {
+            Walked::On(walk) => self.at(Stage::Restoring { walk }),
+            Walked::Through => self.remove(step, 0),
+            Walked::Failed(walk, trouble) => {
+                let back = self.with(trouble);
+                match Walk::at(step, Version::Previous, walk.at + 1) {
+                    Some(walk) => back.at(Stage::Restoring { walk }),
+                    None => back.remove(step, 0),
+                }
+            }
+        }
+    }
+
+    /// Deletes the object at `at`, or goes on when there is none.
+    fn remove(self, step: &mut Step<'_>, at: usize) -> Rolling {
+        match step.plan.remove.get(at).cloned() {
+            Some(object) => {
+                let asked = step.ask(EffectKind::Delete { object });
+                self.at(Stage::Removing { at, asked, attempt: 1 })
+            }
+            None => self.settle(step),
+        }
+    }
+
+    fn removed(self, step: &mut Step<'_>, at: usize, attempt: u32, outcome: &Outcome) -> Rolling {
+        let object = step.plan.remove.get(at).cloned().unwrap_or_else(|| stand_in(step));
+        match outcome {
+            Outcome::Ok(Answer::Deleted) => self.remove(step, at + 1),
+            Outcome::Refused(cause) => self.with(cause.clone()).remove(step, at + 1),
+            // Deleting twice is harmless.
+            Outcome::Unknown { .. } if attempt < ATTEMPTS => {
+                let asked = step.ask(EffectKind::Delete { object });
+                self.at(Stage::Removing { at, asked, attempt: attempt + 1 })
+            }
+            Outcome::Unknown { why } => {
+                let summary =
+                    format!("whether {object} was deleted stayed unknown after {ATTEMPTS} attempts: {why}");
+                self.with(own_cause(CauseKind::Unreachable, object, summary, Vec::new())).remove(step, at + 1)
+            }
+            Outcome::Ok(Answer::Applied | Answer::NotApplied | Answer::Checked(_) | Answer::Captured) => {
+                let summary = format!("the answer about {object} was about something else");
+                self.with(own_cause(CauseKind::Refused, object, summary, Vec::new())).remove(step, at + 1)
+            }
+        }
+    }
+
+    fn settle(self, step: &Step<'_>) -> Rolling {
+        if step.plan.restore_workloads.is_empty() {
+            return self.end();
+        }
+        let deadline = step.now + step.plan.rollback_deadline;
+        self.at(Stage::Settling { deadline, ready: BTreeSet::new(), suspicion: None })
+    }
+
+    fn assessed(
+        self,
+        step: &Step<'_>,
+        mut settling: Settling,
+        object: &ObjectRef,
+        assessment: &Assessment,
+    ) -> Rolling {
+        match assessment.status {
+            Status::Ready => {
+                settling.ready.insert(object.clone());
+                if step.plan.restore_workloads.iter().all(|workload| settling.ready.contains(workload)) {
+                    return self.end();
+                }
+            }
+            Status::Failed => return self.fail(failure(object, assessment)),
+            Status::Progressing | Status::Unknown => {
+                settling.ready.remove(object);
+                settling.suspicion.clone_from(&assessment.cause);
+            }
+        }
+        let Settling { deadline, ready, suspicion } = settling;
+        self.at(Stage::Settling { deadline, ready, suspicion })
+    }
+
+    fn end(self) -> Rolling {
+        match self.trouble {
+            None => Rolling::RolledBack { cause: self.cause },
+            Some(why) => Rolling::NotRolledBack { cause: self.cause, why },
+        }
+    }
+}
+
+impl<T> Stage<T> {
+    /// Saving is over when nothing is waited for.
+    fn saved(self) -> Self {
+        match self {
+            Self::Saving { captures, landing: None, .. } if captures.is_empty() => Self::Held,
+            other => other,
+        }
+    }
+}
+
+impl<T> RollingBack<T> {
+    pub(super) fn awaited(&self) -> Vec<EffectId> {
+        match &self.stage {
+            Stage::Saving { captures, landing, .. } => captures.iter().chain(landing).copied().collect(),
+            Stage::Restoring { walk } => vec![walk.asked],
+            Stage::Removing { asked, .. } => vec![*asked],
+            Stage::Held | Stage::Settling { .. } => Vec::new(),
+        }
+    }
+
+    /// Forgets a write that another process had under way: it ended with that process.
+    pub(crate) fn landed(self) -> Self {
+        let stage = match self.stage {
+            Stage::Saving { captures, until, landing: _ } => {
+                Stage::Saving { captures, landing: None, until }.saved()
+            }
+            other => other,
+        };
+        Self { stage, ..self }
+    }
+
+    pub(super) fn map<U>(self, time: &dyn Fn(T) -> U, id: &dyn Fn(EffectId) -> EffectId) -> RollingBack<U> {
+        let stage = match self.stage {
+            Stage::Saving { captures, landing, until } => Stage::Saving {
+                captures: captures.into_iter().map(id).collect(),
+                landing: landing.map(id),
+                until: time(until),
+            },
+            Stage::Held => Stage::Held,
+            Stage::Restoring { walk } => Stage::Restoring { walk: walk.map(id) },
+            Stage::Removing { at, asked, attempt } => Stage::Removing { at, asked: id(asked), attempt },
+            Stage::Settling { deadline, ready, suspicion } => {
+                Stage::Settling { deadline: time(deadline), ready, suspicion }
+            }
+        };
+        RollingBack { cause: self.cause, trouble: self.trouble, stage }
+    }
+}

@@ -1,0 +1,240 @@
+//! Box *Soaking*: the workloads are ready; for a while they are watched and asked questions.
+//!
+//! Promotion needs all of: the soak's time is over, every workload is ready, every check has had a good answer and its last
+//! answer was not bad. "No answer" is not an answer: without any good one there is no promotion.
+
+use std::collections::BTreeMap;
+
+use release_core::{Assessment, Cause, CauseKind, MonoTime, ObjectRef, Status, Verdict};
+use serde::{Deserialize, Serialize};
+
+use super::progressing::failure;
+use super::{Rolling, RollingBack, own_cause, stand_in, too_late};
+use crate::saga::{Happened, Step};
+use crate::{Answer, Check, EffectId, EffectKind, Outcome, Version};
+
+/// The workloads are watched and checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Soaking<T = MonoTime> {
+    /// When the soak is over; `None` once it is.
+    pub(crate) ends: Option<T>,
+    /// Workloads that stopped being ready, and when they have to be again.
+    pub(crate) unready: BTreeMap<String, Unready<T>>,
+    /// The checks, by name.
+    pub(crate) checks: BTreeMap<String, Asking<T>>,
+}
+
+/// A workload that stopped being ready during the soak.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Unready<T> {
+    pub(crate) object: ObjectRef,
+    pub(crate) until: T,
+    pub(crate) suspicion: Option<Cause>,
+}
+
+/// How one check stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Asking<T> {
+    /// Whether it has had a good answer.
+    pub(crate) good: bool,
+    /// Bad answers since the last good one.
+    pub(crate) bad: u32,
+    /// When a first good answer has to have come.
+    pub(crate) patience: T,
+    /// What it does.
+    pub(crate) turn: Turn<T>,
+}
+
+/// What a check does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Turn<T> {
+    /// It was asked.
+    Asked(EffectId),
+    /// It is asked again at this time.
+    Rests(T),
+}
+
+impl<T> Asking<T> {
+    fn is_satisfied(&self) -> bool {
+        self.good && self.bad == 0
+    }
+}
+
+impl Soaking {
+    pub(super) fn enter(step: &mut Step<'_>) -> Rolling {
+        let checks = step.plan.checks.clone();
+        let now = step.now;
+        let asked = checks.into_iter().map(|check| {
+            let patience = now + check.patience;
+            let turn = Turn::Asked(ask(step, &check));
+            (check.name, Asking { good: false, bad: 0, patience, turn })
+        });
+        let checks = asked.collect();
+        let ends = Some(now + step.plan.soak);
+        Self { ends, unready: BTreeMap::new(), checks }.settle(step)
+    }
+
+    pub(super) fn step(self, step: &mut Step<'_>, happened: Happened<'_>) -> Rolling {
+        match happened {
+            Happened::Replied(id, outcome) => match self.asked_by(id) {
+                Some(name) => self.answered(step, &name, outcome),
+                None => Rolling::Soaking(self),
+            },
+            Happened::Assessed(object, Version::New, assessment) if step.plan.workloads.contains(object) => {
+                self.assessed(step, object, assessment)
+            }
+            Happened::Woke => self.woke(step),
+            Happened::Undone(cause) => RollingBack::undo(step, cause.clone(), None),
+            Happened::Assessed(..) | Happened::Started | Happened::Turned => Rolling::Soaking(self),
+        }
+    }
+
+    fn asked_by(&self, id: EffectId) -> Option<String> {
+        self.checks.iter().find(|(_, asking)| asking.turn == Turn::Asked(id)).map(|(name, _)| name.clone())
+    }
+
+    fn answered(mut self, step: &mut Step<'_>, name: &str, outcome: &Outcome) -> Rolling {
+        let (Some(asking), Some(check)) =
+            (self.checks.get_mut(name), step.plan.checks.iter().find(|check| check.name == name))
+        else {
+            return Rolling::Soaking(self);
+        };
+        asking.turn = Turn::Rests(step.now + check.every);
+        let why = match outcome {
+            Outcome::Ok(Answer::Checked(Verdict::Good { .. })) => {
+                asking.good = true;
+                asking.bad = 0;
+                return self.settle(step);
+            }
+            Outcome::Ok(Answer::Checked(Verdict::Bad { why })) => {
+                asking.bad += 1;
+                if asking.bad > check.tolerate {
+                    let summary = format!("check {name} failed: {why}");
+                    let cause = own_cause(CauseKind::CheckFailed, stand_in(step), summary, Vec::new());
+                    return RollingBack::roll_back(step, cause);
+                }
+                return self.settle(step);
+            }
+            Outcome::Ok(Answer::Checked(Verdict::NotEnough { why })) | Outcome::Unknown { why } => {
+                why.clone()
+            }
+            Outcome::Refused(cause) => cause.summary.clone(),
+            Outcome::Ok(Answer::Applied | Answer::NotApplied | Answer::Deleted | Answer::Captured) => {
+                "the answer was about something else".to_owned()
+            }
+        };
+        if !asking.good && step.now >= asking.patience {
+            return RollingBack::roll_back(step, no_evidence(step, check, &why));
+        }
+        self.settle(step)
+    }
+
+    fn assessed(mut self, step: &mut Step<'_>, object: &ObjectRef, assessment: &Assessment) -> Rolling {
+        let key = object.to_string();
+        match assessment.status {
+            Status::Failed => RollingBack::roll_back(step, failure(object, assessment)),
+            Status::Ready => {
+                self.unready.remove(&key);
+                self.settle(step)
+            }
+            Status::Progressing | Status::Unknown => {
+                let until = step.now + step.plan.deadline;
+                let suspicion = assessment.cause.clone();
+                let unready = self.unready.entry(key).or_insert_with(|| Unready {
+                    object: object.clone(),
+                    until,
+                    suspicion: None,
+                });
+                unready.suspicion = suspicion;
+                Rolling::Soaking(self)
+            }
+        }
+    }
+
+    fn woke(mut self, step: &mut Step<'_>) -> Rolling {
+        if let Some(late) = self.unready.values().find(|unready| step.now >= unready.until) {
+            let what = "stopped being ready and was not again";
+            let cause = too_late(&late.object, step.plan.deadline, what, late.suspicion.clone());
+            return RollingBack::roll_back(step, cause);
+        }
+        let checks = step.plan.checks.clone();
+        for check in &checks {
+            let Some(asking) = self.checks.get_mut(&check.name) else { continue };
+            let Turn::Rests(until) = asking.turn else { continue };
+            if !asking.good && step.now >= asking.patience {
+                let cause = no_evidence(step, check, "there was no usable answer in time");
+                return RollingBack::roll_back(step, cause);
+            }
+            // After the soak only checks that stand in the way are asked, so that it comes to an end.
+            let watching = self.ends.is_some_and(|ends| step.now < ends) || !self.unready.is_empty();
+            let wanted = watching || !asking.is_satisfied();
+            if step.now >= until && wanted {
+                asking.turn = Turn::Asked(ask(step, check));
+            }
+        }
+        self.settle(step)
+    }
+
+    /// Promotes when nothing stands in the way.
+    fn settle(mut self, step: &Step<'_>) -> Rolling {
+        self.ends = self.ends.filter(|ends| step.now < *ends);
+        let over = self.ends.is_none() && self.unready.is_empty();
+        let satisfied =
+            self.checks.values().all(|asking| asking.is_satisfied() && matches!(asking.turn, Turn::Rests(_)));
+        if over && satisfied { Rolling::Verified } else { Rolling::Soaking(self) }
+    }
+
+    pub(super) fn wake_at(&self) -> Option<MonoTime> {
+        let unready = self.unready.values().map(|unready| unready.until);
+        let watching = self.ends.is_some() || !self.unready.is_empty();
+        let checks = self.checks.values().filter_map(|asking| match asking.turn {
+            Turn::Rests(until) if !asking.good => Some(until.min(asking.patience)),
+            Turn::Rests(until) => (watching || !asking.is_satisfied()).then_some(until),
+            Turn::Asked(_) => None,
+        });
+        self.ends.into_iter().chain(unready).chain(checks).min()
+    }
+}
+
+impl<T> Soaking<T> {
+    pub(super) fn awaited(&self) -> Vec<EffectId> {
+        self.checks
+            .values()
+            .filter_map(|asking| match asking.turn {
+                Turn::Asked(id) => Some(id),
+                Turn::Rests(_) => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn map<U>(self, time: &dyn Fn(T) -> U, id: &dyn Fn(EffectId) -> EffectId) -> Soaking<U> {
+        let unready = self.unready.into_iter().map(|(key, unready)| {
+            (
+                key,
+                Unready { object: unready.object, until: time(unready.until), suspicion: unready.suspicion },
+            )
+        });
+        let checks = self.checks.into_iter().map(|(name, asking)| {
+            let turn = match asking.turn {
+                Turn::Asked(asked) => Turn::Asked(id(asked)),
+                Turn::Rests(until) => Turn::Rests(time(until)),
+            };
+            (name, Asking { good: asking.good, bad: asking.bad, patience: time(asking.patience), turn })
+        });
+        Soaking { ends: self.ends.map(time), unready: unready.collect(), checks: checks.collect() }
+    }
+}
+
+fn ask(step: &mut Step<'_>, check: &Check) -> EffectId {
+    step.ask(EffectKind::Check { name: check.name.clone(), version: Version::New })
+}
+
+fn no_evidence(step: &Step<'_>, check: &Check, why: &str) -> Cause {
+    let seconds = check.patience.as_secs();
+    let summary =
+        format!("check {} had no good answer within {seconds} s, so there is no evidence: {why}", check.name);
+    own_cause(CauseKind::CheckFailed, stand_in(step), summary, Vec::new())
+}
