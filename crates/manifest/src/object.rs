@@ -31,7 +31,7 @@ impl Object {
         for (field, pointer) in
             [("apiVersion", "/apiVersion"), ("kind", "/kind"), ("metadata.name", "/metadata/name")]
         {
-            if !value.pointer(pointer).and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
+            if value.pointer(pointer).and_then(Value::as_str).is_none_or(str::is_empty) {
                 return Err(ObjectError { field });
             }
         }
@@ -147,7 +147,7 @@ fn canonical(value: &Value, out: &mut String) {
             out.push(']');
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            out.push_str(&value.to_string())
+            out.push_str(&value.to_string());
         }
     }
 }

@@ -28,6 +28,13 @@ pub fn to_yaml(objects: &[Object]) -> String {
     out
 }
 
+/// A text as a YAML scalar in one line, quoted if it has to be.
+pub(crate) fn scalar(text: &str) -> String {
+    let mut out = String::new();
+    write_text(text, &mut out);
+    out
+}
+
 fn write_map(map: &Map<String, Value>, indent: usize, out: &mut String) {
     let rank = |key: &str| FIRST.iter().position(|first| *first == key).unwrap_or(FIRST.len());
     let mut entries: Vec<_> = map.iter().collect();

@@ -1,5 +1,7 @@
 //! What people see when a `release.yaml` cannot be used: every text is a snapshot.
 
+use std::fmt::Write as _;
+
 use release_manifest::{Color, Project, ProjectError, Set, Source};
 
 const BASE: &str = "project: radio
@@ -57,12 +59,11 @@ fn the_base_is_good() {
 
 #[test]
 fn texts_that_are_not_yaml() {
-    let bomb = format!(
-        "project: radio\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n{}",
-        (1..9)
-            .map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 10].join(",")))
-            .collect::<String>()
-    );
+    let mut bomb = "project: radio\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
+    for i in 1..9 {
+        let ten = vec![format!("*a{}", i - 1); 10].join(",");
+        writeln!(bomb, "a{i}: &a{i} [{ten}]").unwrap();
+    }
     check(
         "syntax",
         &[
@@ -222,10 +223,9 @@ fn overrides_from_the_command_line() {
         "services.player-api.env={A: [}",
         "services.web.image.dockerfile=Dockerfile",
     ] {
-        seen += &format!(
-            "== {set}\n{}\n",
-            load(BASE, &[set], "dev").map_or_else(|e| e.render(Color::Never), |()| "good\n".into())
-        );
+        let text =
+            load(BASE, &[set], "dev").map_or_else(|error| error.render(Color::Never), |()| "good\n".into());
+        writeln!(seen, "== {set}\n{text}").unwrap();
     }
     insta::assert_snapshot!("sets", seen);
 }
@@ -270,9 +270,14 @@ fn a_feature_of_another_environment_is_not_in_the_way() {
 
 #[test]
 fn a_text_that_looks_like_a_secret_is_a_warning_that_does_not_show_it() {
-    let text = with("    env: {LOG: info, DB_PASSWORD: hunter2}\n");
+    let text = with("    env: {LOG: info, DB_PASSWORD: hunter2}\n").replacen(
+        "Dockerfile}",
+        "Dockerfile, args: {NPM_TOKEN: hunter2}}",
+        1,
+    );
     let project = Project::parse(&Source::new("release.yaml", text), &vars, &[]).unwrap();
     let environment = project.environment("dev").unwrap();
+    assert_eq!(project.images().unwrap().warnings, environment.warnings[1..]);
     let seen: String = environment.warnings.iter().map(|warning| warning.render(Color::Never)).collect();
     assert!(!seen.contains("hunter2"), "{seen}");
     insta::assert_snapshot!("inline_secret", seen);
@@ -284,4 +289,42 @@ fn colour_is_an_option() {
     assert!(!error.render(Color::Never).contains('\u{1b}'));
     assert!(error.render(Color::Always).contains('\u{1b}'));
     insta::assert_snapshot!("one_line", error.to_string());
+}
+
+mod mutated {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FULL: &str = include_str!("../examples/full.yaml");
+
+    proptest! {
+        /// Whatever a slip of the hand makes of a file, it is read or complained about, and every complaint can be shown.
+        #[test]
+        fn files_are_read_or_refused(
+            from in 0..FULL.len(),
+            len in 0_usize..40,
+            with in prop_oneof![
+                Just(String::new()),
+                "[ \\t\\n:,#&*!|>'\"%@`{}\\[\\]-]{1,4}",
+                "[a-z0-9]{1,5}",
+                "\\PC{1,3}",
+                any::<String>(),
+            ],
+        ) {
+            let (start, end) = (FULL.floor_char_boundary(from), FULL.ceil_char_boundary((from + len).min(FULL.len())));
+            let text = format!("{}{with}{}", &FULL[..start], &FULL[end..]);
+            let source = Source::new("release.yaml", text);
+            let vars = |_: &str| Some("eu".to_owned());
+            let seen = Project::parse(&source, &vars, &[]).and_then(|project| {
+                project.images()?;
+                project.environment("dev")?;
+                project.environment("prod")
+            });
+            if let Err(error) = seen {
+                prop_assert!(!error.problems.is_empty());
+                prop_assert!(error.render(Color::Never).starts_with("error: "), "{error:?}");
+            }
+        }
+    }
 }

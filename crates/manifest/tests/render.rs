@@ -109,7 +109,9 @@ fn nothing_is_written_that_means_nothing() {
                 if items.is_empty() {
                     found.push(path.to_owned());
                 }
-                items.iter().for_each(|value| search(value, path, found));
+                for value in items {
+                    search(value, path, found);
+                }
             }
             _ => {}
         }

@@ -7,7 +7,7 @@ use release_core::{Repository, ServiceName};
 use super::spec::ProjectSpec;
 use super::tree::Node;
 use crate::problem::{Problem, ProblemKind, closest, listed};
-use crate::{ImageSource, Need, Service};
+use crate::{ImageSource, Need};
 
 /// What is wrong whichever environment is chosen.
 pub(crate) fn whole(spec: &ProjectSpec, tree: &Node) -> Vec<Problem> {
@@ -23,7 +23,7 @@ pub(crate) fn whole(spec: &ProjectSpec, tree: &Node) -> Vec<Problem> {
             let path = ["environments", environment.as_str(), "services", service.as_str()];
             let message =
                 format!("environment `{environment}` overrides service `{service}`, which does not exist");
-            problems.push(unknown(message, service.as_str(), spec.services.keys(), &path, tree));
+            problems.push(unknown(message, service.as_str(), &spec.services.keys(), &path, tree));
         }
     }
     let names = spec.services.keys().cloned().collect();
@@ -39,7 +39,7 @@ pub(crate) fn whole(spec: &ProjectSpec, tree: &Node) -> Vec<Problem> {
 fn unknown<'a>(
     message: String,
     name: &str,
-    known: impl Iterator<Item = &'a ServiceName> + Clone,
+    known: &(impl Iterator<Item = &'a ServiceName> + Clone),
     path: &[&str],
     tree: &Node,
 ) -> Problem {
@@ -88,7 +88,7 @@ pub(crate) fn needs(
                 );
             } else if !known.contains(need) {
                 let message = format!("service `{service}` needs `{need}`, which does not exist");
-                let problem = unknown(message, need.as_str(), known.iter(), &path, tree);
+                let problem = unknown(message, need.as_str(), &known.iter(), &path, tree);
                 problems
                     .push(problem.help(format!("write `project/{need}` for a service of another project")));
             }
@@ -186,20 +186,35 @@ pub(crate) fn namespace(
     namespace.to_owned()
 }
 
-/// Texts that look like secrets: they would be readable in the manifests, in the record and in reports.
-pub(crate) fn inline_secrets(services: &BTreeMap<ServiceName, Service>, tree: &Node) -> Vec<Problem> {
+/// Texts that look like secrets: in `env` they would be readable in the manifests, in the record and in reports, as
+/// build arguments in the image.
+pub(crate) fn inline_secrets<'a>(
+    services: impl Iterator<Item = (&'a ServiceName, &'a ImageSource, Option<&'a BTreeMap<String, String>>)>,
+    tree: &Node,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (name, service) in services {
-        for (key, _) in service.env.iter().filter(|(key, value)| looks_secret(key, value)) {
-            let path = ["services", name.as_str(), "env", key];
-            let message = format!("env `{key}` of service `{name}` looks like a secret");
-            problems.push(
-                Problem::new(ProblemKind::InlineSecret, message)
-                    .path(path.join("."))
-                    .at(Some(enclosing(tree, &path)))
-                    .help("it would be readable in the manifests and in the release's record")
-                    .help("keep it in a Secret of the cluster, and let the service read that"),
-            );
+    for (name, image, env) in services {
+        let mut search = |keys: &[&str], texts: &BTreeMap<String, String>, what: &str, help: [&str; 2]| {
+            for (key, _) in texts.iter().filter(|(key, value)| looks_secret(key, value)) {
+                let path = [&["services", name.as_str()], keys, &[key]].concat();
+                let message = format!("{what} `{key}` of service `{name}` looks like a secret");
+                let problem = Problem::new(ProblemKind::InlineSecret, message).path(path.join("."));
+                problems.push(problem.at(Some(enclosing(tree, &path))).help(help[0]).help(help[1]));
+            }
+        };
+        if let Some(env) = env {
+            let help = [
+                "it would be readable in the manifests and in the release's record",
+                "keep it in a Secret of the cluster, and let the service read that",
+            ];
+            search(&["env"], env, "env", help);
+        }
+        if let ImageSource::Dockerfile(build) = image {
+            let help = [
+                "whoever can pull the image can read it",
+                "give it to the service when it runs, or keep it out of the build",
+            ];
+            search(&["image", "args"], &build.args, "build argument", help);
         }
     }
     problems

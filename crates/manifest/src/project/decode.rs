@@ -10,15 +10,15 @@ use serde::de::{
 };
 
 use super::tree::{Entry, Node, Value};
-use crate::problem::{Problem, ProblemKind, closest, listed};
+use crate::problem::{Problem, ProblemKind, ProjectError, closest, listed};
 use crate::source::Place;
 
 /// The newtype name under which [`super::value::EnvText`] asks for a scalar as it was written.
 pub(crate) const AS_WRITTEN: &str = "$as-written";
 
 /// Reads `node`, which stands at `path`.
-pub(crate) fn decode<T: de::DeserializeOwned>(node: &Node, path: &str) -> Result<T, Problem> {
-    T::deserialize(node).map_err(|fault| fault.into_problem(path, node))
+pub(crate) fn decode<T: de::DeserializeOwned>(node: &Node, path: &str) -> Result<T, ProjectError> {
+    T::deserialize(node).map_err(|fault| fault.into_problem(path, node).into())
 }
 
 /// A complaint on its way up, collecting where it happened.

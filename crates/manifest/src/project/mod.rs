@@ -25,7 +25,8 @@ pub use set::{Set, SetError};
 pub use spec::schema;
 
 use crate::problem::{Problem, ProblemKind, ProjectError, closest, listed};
-use crate::{Environment, Gate, Images, Service, Source};
+use crate::{Environment, Gate, Images, Source};
+use resolve::Resolver;
 use spec::{EnvironmentSpec, GateSpec, ProjectSpec, ServiceSpec};
 use tree::Node;
 use vars::Variables;
@@ -75,7 +76,7 @@ impl Project {
             variables: Variables::collect(&tree, vars),
             tree,
         };
-        let mut problems = project.variables.misplaced(&project.tree);
+        let mut problems = vars::misplaced(&project.tree);
         problems.extend(check::whole(&spec, &project.tree));
         if problems.is_empty() { Ok(project) } else { Err(sorted(problems)) }
     }
@@ -108,28 +109,15 @@ impl Project {
             return Err(sorted(problems));
         }
         let registry = read_registry(&tree, &mut problems);
-        let mut services = BTreeMap::new();
-        for name in &self.services {
-            let Some(entry) = tree.get("services").and_then(|services| services.entry(name.as_str())) else {
-                continue;
-            };
-            match decode::decode::<ServiceSpec>(&entry.node, &format!("services.{name}")) {
-                Ok(spec) => {
-                    let mut found = resolve::Resolver::new(name, entry);
-                    if let Some(image) = found.image(spec.image.as_ref(), spec.manifests.is_some()) {
-                        services.insert(name.clone(), image);
-                    }
-                    problems.append(&mut found.problems);
-                }
-                Err(problem) => problems.push(problem),
-            }
-        }
+        let services = self.each_service(&tree, &mut problems, |resolver, spec| {
+            resolver.image(spec.image.as_ref(), spec.manifests.is_some())
+        });
         check::registry_needed(registry.as_ref(), services.values(), &tree, &mut problems);
-        if problems.is_empty() {
-            Ok(Images { registry, services, warnings: Vec::new() })
-        } else {
-            Err(sorted(problems))
+        if !problems.is_empty() {
+            return Err(sorted(problems));
         }
+        let texts = services.iter().map(|(name, image)| (name, image, None));
+        Ok(Images { registry, warnings: check::inline_secrets(texts, &tree), services })
     }
 
     /// The project in one environment: overrides merged, variables filled in, defaults applied.
@@ -142,6 +130,11 @@ impl Project {
         let mut tree = merge::environment(&self.tree, name);
         let mut problems = self.variables.fill(&mut tree, |_| true);
         if !problems.is_empty() {
+            for problem in &mut problems {
+                if let Some(key) = problem.path.strip_prefix("environment.") {
+                    problem.path = format!("environments.{name}.{key}");
+                }
+            }
             return Err(sorted(problems));
         }
         let spec = match tree.get("environment") {
@@ -149,7 +142,13 @@ impl Project {
             None => EnvironmentSpec::default(),
         };
         let registry = read_registry(&tree, &mut problems);
-        let services = self.resolve_services(&tree, &mut problems);
+        #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is bound to one lifetime")]
+        let services = self.each_service(&tree, &mut problems, |resolver, spec| resolver.service(spec));
+        if problems.is_empty() {
+            let graph =
+                services.iter().map(|(name, service)| (name, service.needs.iter().collect())).collect();
+            problems.extend(check::needs(&graph, &self.services, &tree));
+        }
         check::registry_needed(
             registry.as_ref(),
             services.values().map(|service| &service.image),
@@ -171,6 +170,8 @@ impl Project {
         if !problems.is_empty() {
             return Err(sorted(problems));
         }
+        let texts = services.values().map(|service| (&service.name, &service.image, Some(&service.env)));
+        let warnings = check::inline_secrets(texts, &tree);
         Ok(Environment {
             project: self.name.clone(),
             name: key,
@@ -179,7 +180,7 @@ impl Project {
             gate,
             registry,
             pull_secrets: spec.pull_secrets.unwrap_or_default(),
-            warnings: check::inline_secrets(&services, &tree),
+            warnings,
             services,
         })
     }
@@ -206,7 +207,13 @@ impl Project {
         .into())
     }
 
-    fn resolve_services(&self, tree: &Node, problems: &mut Vec<Problem>) -> BTreeMap<ServiceName, Service> {
+    /// Decodes every service of a tree and makes something of it.
+    fn each_service<T>(
+        &self,
+        tree: &Node,
+        problems: &mut Vec<Problem>,
+        make: impl Fn(&mut Resolver<'_>, ServiceSpec) -> Option<T>,
+    ) -> BTreeMap<ServiceName, T> {
         let mut services = BTreeMap::new();
         for name in &self.services {
             let Some(entry) = tree.get("services").and_then(|services| services.entry(name.as_str())) else {
@@ -214,17 +221,12 @@ impl Project {
             };
             match decode::decode::<ServiceSpec>(&entry.node, &format!("services.{name}")) {
                 Ok(spec) => {
-                    let mut resolver = resolve::Resolver::new(name, entry);
-                    services.extend(resolver.service(spec).map(|service| (name.clone(), service)));
+                    let mut resolver = Resolver::new(name, entry);
+                    services.extend(make(&mut resolver, spec).map(|value| (name.clone(), value)));
                     problems.append(&mut resolver.problems);
                 }
-                Err(problem) => problems.push(problem),
+                Err(error) => problems.extend(error.problems),
             }
-        }
-        let needs: BTreeMap<_, _> =
-            services.iter().map(|(name, service)| (name, service.needs.iter().collect())).collect();
-        if problems.is_empty() {
-            problems.extend(check::needs(&needs, &self.services, tree));
         }
         services
     }

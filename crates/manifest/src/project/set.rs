@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::tree::{Entry, Node, Value};
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Problem, ProblemKind, ProjectError};
 use crate::source::{Place, Source};
 
 /// One override from the command line.
@@ -51,7 +51,7 @@ fn keys(path: &str) -> Vec<String> {
 
 impl Set {
     /// Lays the value over the tree. Maps on the way are made; a list is replaced as a whole.
-    pub(crate) fn apply(&self, tree: &mut Node) -> Result<(), Problem> {
+    pub(crate) fn apply(&self, tree: &mut Node) -> Result<(), ProjectError> {
         let source = Source::new("--set", format!("{}={}", self.path, self.value));
         let value = if self.value.is_empty() {
             Node { place: Place::new(&source, 0..source.text().len()), value: Value::Text(String::new()) }
@@ -69,7 +69,8 @@ impl Set {
                 let message = format!("`--set {}`: `{key}` is below {found}, not below a map", self.path);
                 return Err(Problem::new(ProblemKind::WrongType, message)
                     .path(&self.path)
-                    .at(Some(key_place)));
+                    .at(Some(key_place))
+                    .into());
             };
             let at = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
                 let node = Node { place: key_place.clone(), value: Value::Null };

@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Location, Spanned};
 
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::{Problem, ProblemKind, ProjectError};
 use crate::source::{Place, Source};
 
 /// A value and its place.
@@ -47,12 +47,12 @@ const MAX_NODES: usize = 100_000;
 
 impl Node {
     /// Reads one YAML document.
-    pub(crate) fn parse(source: &Source) -> Result<Self, Problem> {
+    pub(crate) fn parse(source: &Source) -> Result<Self, ProjectError> {
         Self::parse_part(source, 0)
     }
 
     /// Reads what follows the first `skip` bytes of the source.
-    pub(crate) fn parse_part(source: &Source, skip: usize) -> Result<Self, Problem> {
+    pub(crate) fn parse_part(source: &Source, skip: usize) -> Result<Self, ProjectError> {
         let text = &source.text()[skip..];
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {

@@ -124,6 +124,34 @@ fn each_text(node: &Node, path: &mut Vec<String>, visit: &mut dyn FnMut(&[&str],
     }
 }
 
+/// Complains about variables where they are not filled in, and about what looks like one and is not.
+pub(crate) fn misplaced(tree: &Node) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    each_text(tree, &mut Vec::new(), &mut |path, node, text| {
+        if is_foreign(path) {
+            return;
+        }
+        for piece in pieces(text) {
+            let problem = match piece {
+                Piece::Text(_) => continue,
+                Piece::Variable(_) if is_filled(path) => continue,
+                Piece::Variable(name) => Problem::new(
+                    ProblemKind::Variable,
+                    format!("`${{{name}}}` is not filled in here, in `{}`", path.join(".")),
+                )
+                .help("variables are filled into registry, context, namespace, env, image.ref, image.args, ingress.host and verify url; elsewhere use `--set`"),
+                Piece::Bad(name) => Problem::new(
+                    ProblemKind::Variable,
+                    format!("`${{{name}` in `{}` is not a variable: write `${{NAME}}` with letters, digits and `_`", path.join(".")),
+                )
+                .help("write `$${` for a literal `${`"),
+            };
+            problems.push(problem.path(path.join(".")).at(Some(node.place.clone())));
+        }
+    });
+    problems
+}
+
 impl Variables {
     /// Asks `vars` for every variable the tree names, once.
     pub(crate) fn collect(tree: &Node, vars: &dyn Fn(&str) -> Option<String>) -> Self {
@@ -140,40 +168,26 @@ impl Variables {
         Self(found)
     }
 
-    /// Complains about variables where they are not filled in, and about what looks like one and is not.
-    #[expect(clippy::unused_self, reason = "belongs to the variables, wherever they come from")]
-    pub(crate) fn misplaced(&self, tree: &Node) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        each_text(tree, &mut Vec::new(), &mut |path, node, text| {
-            if is_foreign(path) {
-                return;
-            }
-            for piece in pieces(text) {
-                let problem = match piece {
-                    Piece::Text(_) => continue,
-                    Piece::Variable(_) if is_filled(path) => continue,
-                    Piece::Variable(name) => Problem::new(
-                        ProblemKind::Variable,
-                        format!("`${{{name}}}` is not filled in here, in `{}`", path.join(".")),
-                    )
-                    .help("variables are filled into registry, context, namespace, env, image.ref, image.args, ingress.host and verify url; elsewhere use `--set`"),
-                    Piece::Bad(name) => Problem::new(
-                        ProblemKind::Variable,
-                        format!("`${{{name}` in `{}` is not a variable: write `${{NAME}}` with letters, digits and `_`", path.join(".")),
-                    )
-                    .help("write `$${` for a literal `${`"),
-                };
-                problems.push(problem.path(path.join(".")).at(Some(node.place.clone())));
-            }
-        });
-        problems
-    }
-
     /// Puts the values in, at paths that `wanted` accepts.
     pub(crate) fn fill(&self, tree: &mut Node, wanted: impl Fn(&[&str]) -> bool) -> Vec<Problem> {
         let mut problems = Vec::new();
         self.fill_below(tree, &mut Vec::new(), &wanted, &mut problems);
         problems
+    }
+
+    /// The text with its variables filled in, or the name of one that has no value.
+    fn filled(&self, text: &str) -> Result<String, String> {
+        let mut filled = String::new();
+        for piece in pieces(text) {
+            match piece {
+                Piece::Text(text) => filled.push_str(text),
+                Piece::Variable(name) | Piece::Bad(name) => match self.0.get(name) {
+                    Some(Some(value)) => filled.push_str(value),
+                    Some(None) | None => return Err(name.to_owned()),
+                },
+            }
+        }
+        Ok(filled)
     }
 
     fn fill_below(
@@ -189,28 +203,16 @@ impl Variables {
                 if !is_filled(&keys) || !wanted(&keys) {
                     return;
                 }
-                let mut filled = String::new();
-                for piece in pieces(text) {
-                    match piece {
-                        Piece::Text(text) => filled.push_str(text),
-                        Piece::Bad(_) => return,
-                        Piece::Variable(name) => match self.0.get(name) {
-                            Some(Some(value)) => filled.push_str(value),
-                            _ => {
-                                let message = format!("the variable `{name}` has no value");
-                                let problem = Problem::new(ProblemKind::Variable, message)
-                                    .path(keys.join("."))
-                                    .help(format!(
-                                        "set it in the environment of this command: `{name}=… release …`"
-                                    ))
-                                    .help("or write `$${` if a literal `${` is meant");
-                                problems.push(problem.at(Some(node.place.clone())));
-                                return;
-                            }
-                        },
-                    }
+                match self.filled(text) {
+                    Ok(filled) => *text = filled,
+                    Err(name) => problems.push(
+                        Problem::new(ProblemKind::Variable, format!("the variable `{name}` has no value"))
+                            .path(keys.join("."))
+                            .at(Some(node.place.clone()))
+                            .help(format!("set it in the environment of this command: `{name}=… release …`"))
+                            .help("or write `$${` if a literal `${` is meant"),
+                    ),
                 }
-                *text = filled;
             }
             Value::List(items) => {
                 for (index, item) in items.iter_mut().enumerate() {

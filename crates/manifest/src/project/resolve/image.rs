@@ -1,0 +1,99 @@
+//! Where an image comes from.
+
+use release_core::PinnedImage;
+
+use super::Resolver;
+use crate::problem::ProblemKind;
+use crate::project::spec::ImageSpec;
+use crate::{DockerBuild, ImageSource};
+
+impl Resolver<'_> {
+    /// Where the image comes from. `elsewhere`: the service has manifests of its own and may go without.
+    pub(crate) fn image(&mut self, spec: Option<&ImageSpec>, elsewhere: bool) -> Option<ImageSource> {
+        const WAYS: &str = "write `image: {dockerfile: Dockerfile}` or `image: {ref: repository@sha256:…}`";
+        let Some(spec) = spec else {
+            if !elsewhere {
+                let message = format!("service `{}` has no `image`", self.name);
+                self.complain(ProblemKind::MissingKey, &[], message, WAYS);
+            }
+            return None;
+        };
+        let native = spec.base.is_some() || spec.layers.is_some() || spec.entrypoint.is_some();
+        let build =
+            spec.context.is_some() || spec.target.is_some() || spec.args.is_some() || spec.platform.is_some();
+        match (&spec.dockerfile, &spec.reference) {
+            (None, None) if native => {
+                self.refuse(
+                    true,
+                    &["image"],
+                    "an image without a Dockerfile (`base`, `layers`, `entrypoint`)",
+                );
+                None
+            }
+            (None, None) => {
+                self.complain(
+                    ProblemKind::MissingKey,
+                    &["image"],
+                    "`image` says neither `dockerfile` nor `ref`",
+                    WAYS,
+                );
+                None
+            }
+            (Some(_), Some(_)) => {
+                self.complain(
+                    ProblemKind::Conflict,
+                    &["image", "ref"],
+                    "`image` has both `dockerfile` and `ref`",
+                    WAYS,
+                );
+                None
+            }
+            _ if native => {
+                let message =
+                    "`base`, `layers` and `entrypoint` do not go together with `dockerfile` or `ref`";
+                self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
+                None
+            }
+            (None, Some(_)) if build => {
+                let message =
+                    "`context`, `target`, `args` and `platform` belong to a `dockerfile`, not to a `ref`";
+                self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
+                None
+            }
+            (None, Some(reference)) => match reference.parse::<PinnedImage>() {
+                Ok(image) => Some(ImageSource::Pinned(image)),
+                Err(error) => {
+                    let way = "what runs is always pinned: `docker buildx imagetools inspect IMAGE` shows the digest of a tag";
+                    self.complain(ProblemKind::BadValue, &["image", "ref"], error.to_string(), way);
+                    None
+                }
+            },
+            (Some(dockerfile), None) => {
+                self.relative(dockerfile, &["image", "dockerfile"]);
+                if let Some(platform) = spec.platform.as_deref().filter(|platform| !is_platform(platform)) {
+                    let message = format!("`{platform}` is not a platform");
+                    let help = "write a system and an architecture, as in `linux/amd64` or `linux/arm64`";
+                    self.complain(ProblemKind::BadValue, &["image", "platform"], message, help);
+                }
+                if let Some(context) = &spec.context {
+                    self.relative(context, &["image", "context"]);
+                }
+                Some(ImageSource::Dockerfile(DockerBuild {
+                    dockerfile: dockerfile.clone(),
+                    context: spec.context.clone().unwrap_or_else(|| ".".to_owned()),
+                    target: spec.target.clone(),
+                    args: self.texts_by_name(spec.args.clone(), &["image", "args"]),
+                    platform: spec.platform.clone(),
+                }))
+            }
+        }
+    }
+}
+
+/// `os/architecture`, and a variant when there is one: `linux/arm/v7`.
+fn is_platform(text: &str) -> bool {
+    let parts: Vec<_> = text.split('/').collect();
+    let good =
+        |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    (2..=3).contains(&parts.len()) && parts.iter().all(good)
+}
