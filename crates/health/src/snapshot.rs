@@ -43,3 +43,12 @@ impl Target {
         Self { object, min_generation: None, since: None, uid: None }
     }
 }
+
+impl<'a> Snapshot<'a> {
+    /// The pods of the version the workload is moving to; none while its controller has not looked at it yet.
+    pub fn current_pods(&self) -> Vec<&'a Value> {
+        let Some(workload) = self.workload else { return Vec::new() };
+        let kind = crate::json::text(&workload["kind"]);
+        crate::workload::Workload::read(kind, workload, self, &crate::Graces::default()).pods
+    }
+}

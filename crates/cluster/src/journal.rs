@@ -1,0 +1,158 @@
+//! The write-ahead journal: what the running release is about to do, written before it is done.
+//!
+//! One object, replaced by compare-and-swap on its `resourceVersion`; a release that was taken over cannot write it any
+//! more and must stop. The plan is in the release's record; here is only where the machine stands.
+
+use jiff::Timestamp;
+use release_core::ObjectRef;
+use release_rollout::Suspended;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::api::{Api, ApiError};
+use crate::store::{StoreError, read};
+
+/// What the journal says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// The form of this entry.
+    pub v: u32,
+    /// The lock's generation under which it was written.
+    pub fence: u64,
+    /// Counts the writes, for people who look.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The release under way, and where it stands. `None` between releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<Running>,
+}
+
+/// A release under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    /// Its number; the record of that number has the plan.
+    pub release: u64,
+    /// Where its machine stands.
+    pub machine: Suspended,
+}
+
+/// The journal, opened under a fence.
+pub struct Journal {
+    api: Api,
+    object: ObjectRef,
+    /// The object as last written, with its `resourceVersion`.
+    live: Value,
+    entry: Entry,
+}
+
+impl Journal {
+    pub(crate) async fn open(
+        api: Api,
+        object: ObjectRef,
+        body: Value,
+        fence: u64,
+    ) -> Result<Self, StoreError> {
+        let now = api.clock.wall();
+        let live = api.get(&object).await?;
+        let (live, mut entry) = if let Some(live) = live {
+            let entry: Entry = read(&live, "entry")?;
+            (live, entry)
+        } else {
+            (body, Entry { v: 1, fence, seq: 0, at: now, running: None })
+        };
+        if entry.fence > fence {
+            return Err(StoreError::Fenced { ours: fence, theirs: entry.fence });
+        }
+        entry.fence = fence;
+        let mut journal = Self { api, object, live, entry };
+        // Taking over is itself a write: from now on an earlier holder's compare-and-swap fails.
+        journal.write().await?;
+        Ok(journal)
+    }
+
+    /// The release an earlier process left unfinished, if there is one.
+    pub fn running(&self) -> Option<&Running> {
+        self.entry.running.as_ref()
+    }
+
+    /// Writes where the release stands.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when another process has taken over: nothing more may be done then.
+    pub async fn append(&mut self, running: Running) -> Result<(), StoreError> {
+        self.entry.running = Some(running);
+        self.write().await
+    }
+
+    /// Writes that no release is under way.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub async fn close(&mut self) -> Result<(), StoreError> {
+        self.entry.running = None;
+        self.write().await
+    }
+
+    async fn write(&mut self) -> Result<(), StoreError> {
+        self.entry.seq += 1;
+        self.entry.at = self.api.clock.wall();
+        let text = serde_json::to_string(&self.entry).map_err(|error| StoreError::Damaged {
+            object: self.object.to_string(),
+            why: error.to_string(),
+        })?;
+        self.live["data"] = json!({"entry": text});
+        for _ in 0..3 {
+            let existing = self.live["metadata"]["resourceVersion"].is_string();
+            let written = if existing {
+                self.api.replace(&self.object, &self.live).await
+            } else {
+                self.api.create(&self.object, &self.live).await
+            };
+            match written {
+                Ok(live) => {
+                    self.live = live;
+                    return Ok(());
+                }
+                Err(error) if error.is_code(409) || matches!(error, ApiError::Unknown { .. }) => {
+                    self.read_back(&text, &error).await?;
+                    if self.live["data"]["entry"] == json!(text) {
+                        return Ok(());
+                    }
+                    self.live["data"] = json!({"entry": text});
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Damaged {
+            object: self.object.to_string(),
+            why: "it keeps changing under us".to_owned(),
+        })
+    }
+
+    /// After a lost answer or a conflict: what is there now? Ours with the same text means that the write went through;
+    /// an entry of our fence with an older text means that it did not; any other fence means that we are out.
+    async fn read_back(&mut self, text: &str, error: &ApiError) -> Result<(), StoreError> {
+        let Some(live) = self.api.get(&self.object).await? else {
+            if error.is_code(409) {
+                return Err(StoreError::Damaged {
+                    object: self.object.to_string(),
+                    why: "it was deleted".to_owned(),
+                });
+            }
+            return Ok(());
+        };
+        let theirs: Entry = read(&live, "entry")?;
+        let is_ours = live["data"]["entry"] == json!(text);
+        if !is_ours && theirs.fence > self.entry.fence {
+            return Err(StoreError::Fenced { ours: self.entry.fence, theirs: theirs.fence });
+        }
+        if !is_ours && theirs.fence == self.entry.fence && theirs.seq >= self.entry.seq {
+            return Err(StoreError::Fenced { ours: self.entry.fence, theirs: theirs.fence });
+        }
+        self.live = live;
+        Ok(())
+    }
+}

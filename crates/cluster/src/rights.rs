@@ -1,0 +1,113 @@
+//! The rights a release needs, as a Role people can apply and as a question to the API server.
+
+use futures::future::join_all;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::Cluster;
+use crate::api::{ApiError, Call};
+
+/// One rule of the minimal Role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right {
+    /// The API group; empty for the core group.
+    pub group: &'static str,
+    /// The resource, with subresource.
+    pub resource: &'static str,
+    /// The verbs.
+    pub verbs: &'static [&'static str],
+    /// Whether every release needs it, or only one that uses the feature (checks, log capture, Ingress, …).
+    pub always: bool,
+}
+
+const WRITE: &[&str] = &["get", "create", "patch", "delete"];
+
+/// Everything a namespaced account needs. Nothing cluster-wide.
+pub const RIGHTS: &[Right] = &[
+    Right {
+        group: "coordination.k8s.io",
+        resource: "leases",
+        verbs: &["get", "list", "watch", "create", "update"],
+        always: true,
+    },
+    Right {
+        group: "",
+        resource: "configmaps",
+        verbs: &["get", "list", "create", "update", "patch", "delete"],
+        always: true,
+    },
+    Right {
+        group: "apps",
+        resource: "deployments",
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+        always: true,
+    },
+    Right { group: "apps", resource: "replicasets", verbs: &["list", "watch"], always: true },
+    Right { group: "", resource: "pods", verbs: &["get", "list", "watch"], always: true },
+    Right { group: "", resource: "events", verbs: &["list", "watch"], always: true },
+    Right { group: "", resource: "services", verbs: WRITE, always: true },
+    Right { group: "", resource: "serviceaccounts", verbs: WRITE, always: true },
+    Right { group: "", resource: "pods/log", verbs: &["get"], always: false },
+    Right { group: "", resource: "pods/proxy", verbs: &["get"], always: false },
+    Right { group: "networking.k8s.io", resource: "ingresses", verbs: WRITE, always: false },
+    Right { group: "policy", resource: "poddisruptionbudgets", verbs: WRITE, always: false },
+    Right { group: "autoscaling", resource: "horizontalpodautoscalers", verbs: WRITE, always: false },
+];
+
+/// The minimal Role and `RoleBinding` for a service account, and the one cluster-wide right that is worth having:
+/// reading the namespace itself, by which the cluster is recognised.
+pub fn role(namespace: &str, account: &str) -> Vec<Value> {
+    let mut rules: Vec<Value> = RIGHTS
+        .iter()
+        .map(|right| json!({"apiGroups": [right.group], "resources": [right.resource], "verbs": right.verbs}))
+        .collect();
+    // A namespaced Role can grant reading its own namespace object.
+    rules.push(json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]}));
+    let metadata = json!({"name": "release", "namespace": namespace});
+    vec![
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules}),
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "release"},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}]}),
+    ]
+}
+
+/// A right the account lacks, as people write it: `watch pods`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The verb and the resource.
+    pub right: String,
+    /// Whether every release needs it.
+    pub always: bool,
+}
+
+impl Cluster {
+    /// Asks the API server which of [`RIGHTS`] the account lacks in the namespace.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn missing_rights(&self) -> Result<Vec<Missing>, ApiError> {
+        let questions = RIGHTS.iter().flat_map(|right| right.verbs.iter().map(move |verb| (right, *verb)));
+        let answers = join_all(questions.map(|(right, verb)| async move {
+            let allowed = self.may(right, verb).await?;
+            let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
+            Ok((!allowed).then(|| Missing {
+                right: format!("{verb} {}{group}", right.resource),
+                always: right.always,
+            }))
+        }));
+        answers.await.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    async fn may(&self, right: &Right, verb: &str) -> Result<bool, ApiError> {
+        let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
+        let body = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {
+            "resourceAttributes": {"namespace": self.namespace, "group": right.group, "resource": resource,
+                "subresource": subresource, "verb": verb}}});
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
+        let call =
+            Call::write("ask for", format!("the right to {verb} {resource}"), Method::POST, path, &body)
+                .repeatable();
+        Ok(self.api.json(&call).await?["status"]["allowed"] == true)
+    }
+}

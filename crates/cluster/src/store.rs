@@ -1,0 +1,267 @@
+//! What a project leaves in the cluster about its releases: ConfigMaps of its own, found by labels.
+//!
+//! Per project and environment there is one journal (what the running release is about to do) and a record per
+//! release: a small header, and bodies in compressed chunks because an object ends at 1 MiB. Bodies of Secrets
+//! are never part of either.
+//!
+//! ```text
+//! release.<project>.<environment>            Lease       who is releasing
+//! release.<project>.<environment>.journal    ConfigMap   the write-ahead entry of the running release
+//! release.<project>.<environment>.<n>        ConfigMap   header of release n
+//! release.<project>.<environment>.<n>.<i>    ConfigMap   chunk i of its objects
+//! ```
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use release_core::{EnvironmentName, ObjectRef, ProjectName};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::Cluster;
+use crate::api::ApiError;
+use crate::journal::{Entry, Journal};
+use crate::record::{Header, Objects};
+
+/// Compressed bytes per chunk. A ConfigMap may hold 1 MiB; metadata and managed fields need their share.
+const CHUNK: usize = 700 << 10;
+
+/// What a record's objects may come to after decompression. A thousand services with generous manifests stay below;
+/// more is a damaged or hostile record.
+const OBJECTS_MAX: u64 = 256 << 20;
+
+/// Chunks of one record: what [`OBJECTS_MAX`] can compress to at worst.
+const CHUNKS_MAX: usize = 400;
+
+/// The label that marks our objects by what they are: `header`, `chunk` or `journal`.
+const PART: &str = "release-tool.dev/part";
+const PROJECT: &str = "release-tool.dev/project";
+const ENVIRONMENT: &str = "release-tool.dev/environment";
+
+/// Why the record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The API server said no, or nothing.
+    #[error("the record of releases cannot be used")]
+    Api(#[from] ApiError),
+    /// Something else wrote into it, or it was cut.
+    #[error("{object} is damaged: {why}")]
+    Damaged {
+        /// The object.
+        object: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A release this record does not have.
+    #[error("there is no release {number}; the record has {known}")]
+    NoSuchRelease {
+        /// The number asked for.
+        number: u64,
+        /// The numbers there are.
+        known: String,
+    },
+    /// Another process has written the journal under a newer lock.
+    #[error("another release has taken over (lock generation {theirs}, ours {ours})")]
+    Fenced {
+        /// Our generation.
+        ours: u64,
+        /// The generation found.
+        theirs: u64,
+    },
+}
+
+/// The records of one project in one environment.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) cluster: Cluster,
+    project: ProjectName,
+    environment: EnvironmentName,
+}
+
+impl Store {
+    /// The records of `project` in `environment`, in the cluster's namespace.
+    pub fn new(cluster: &Cluster, project: &ProjectName, environment: &EnvironmentName) -> Self {
+        Self { cluster: cluster.clone(), project: project.clone(), environment: environment.clone() }
+    }
+
+    /// The name of the lock, and the prefix of everything else.
+    pub fn name(&self) -> String {
+        format!("release.{}.{}", self.project, self.environment)
+    }
+
+    fn object(&self, suffix: &str) -> ObjectRef {
+        ObjectRef::new("v1", "ConfigMap", self.cluster.namespace(), &format!("{}{suffix}", self.name()))
+    }
+
+    fn body(&self, object: &ObjectRef, part: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": object.name, "namespace": object.namespace,
+            "labels": {"app.kubernetes.io/managed-by": "release", PROJECT: self.project.as_str(),
+                ENVIRONMENT: self.environment.as_str(), PART: part}}})
+    }
+
+    /// Every release there is a record of, oldest first.
+    ///
+    /// # Errors
+    /// When the API server refuses, or a header is damaged.
+    pub async fn headers(&self) -> Result<Vec<Header>, StoreError> {
+        let labels = format!("{PROJECT}={},{ENVIRONMENT}={},{PART}=header", self.project, self.environment);
+        let found = self.cluster.api.list("v1", "ConfigMap", self.cluster.namespace(), &labels).await?;
+        let mut headers =
+            found.iter().map(|object| read::<Header>(object, "header")).collect::<Result<Vec<_>, _>>()?;
+        headers.sort_by_key(|header| header.number);
+        Ok(headers)
+    }
+
+    /// The objects release `number` consists of.
+    ///
+    /// # Errors
+    /// When a chunk is missing, damaged or may not be read.
+    pub async fn objects(&self, header: &Header) -> Result<Objects, StoreError> {
+        let damaged =
+            |why: String| StoreError::Damaged { object: format!("record of release {}", header.number), why };
+        let mut packed = Vec::new();
+        if header.chunks > CHUNKS_MAX {
+            return Err(damaged(format!("it claims {} chunks", header.chunks)));
+        }
+        for index in 0..header.chunks {
+            let object = self.object(&format!(".{}.{index}", header.number));
+            let chunk = self.cluster.api.get(&object).await?;
+            let chunk = chunk.ok_or_else(|| damaged(format!("chunk {index} is missing")))?;
+            let text = chunk["binaryData"]["objects"].as_str().unwrap_or_default();
+            let bytes = BASE64.decode(text).map_err(|error| damaged(format!("chunk {index}: {error}")))?;
+            packed.extend_from_slice(&bytes);
+        }
+        unpack(&packed).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Writes a new record: chunks first, the header last, so that a header always has its chunks.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn begin(&self, header: &mut Header, objects: &Objects) -> Result<(), StoreError> {
+        let packed = pack(objects).map_err(|error| StoreError::Damaged {
+            object: "the new record".to_owned(),
+            why: error.to_string(),
+        })?;
+        header.chunks = packed.len().div_ceil(CHUNK);
+        for (index, chunk) in packed.chunks(CHUNK).enumerate() {
+            let object = self.object(&format!(".{}.{index}", header.number));
+            let mut body = self.body(&object, "chunk");
+            body["binaryData"] = json!({"objects": BASE64.encode(chunk)});
+            self.put(&object, body).await?;
+        }
+        self.update(header).await
+    }
+
+    /// Writes the header of a release again.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn update(&self, header: &Header) -> Result<(), StoreError> {
+        let object = self.object(&format!(".{}", header.number));
+        let mut body = self.body(&object, "header");
+        body["data"] = json!({"header": serde_json::to_string(header).unwrap_or_default()});
+        self.put(&object, body).await
+    }
+
+    /// Removes a release from the record.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn forget(&self, header: &Header) -> Result<(), StoreError> {
+        // The header goes first: a record without a header is invisible, one without chunks is damaged.
+        self.cluster.api.delete(&self.object(&format!(".{}", header.number))).await?;
+        for index in 0..header.chunks.min(CHUNKS_MAX) {
+            self.cluster.api.delete(&self.object(&format!(".{}.{index}", header.number))).await?;
+        }
+        Ok(())
+    }
+
+    /// Opens the journal under a lock's fence. From here on nobody with an older fence can write it.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when a newer lock has been at work.
+    pub async fn journal(&self, fence: u64) -> Result<Journal, StoreError> {
+        Journal::open(
+            self.cluster.api.clone(),
+            self.object(".journal"),
+            self.body(&self.object(".journal"), "journal"),
+            fence,
+        )
+        .await
+    }
+
+    /// What the journal says, without a lock; for looking.
+    ///
+    /// # Errors
+    /// When it may not be read or is damaged.
+    pub async fn peek(&self) -> Result<Option<Entry>, StoreError> {
+        match self.cluster.api.get(&self.object(".journal")).await? {
+            Some(object) => read::<Entry>(&object, "entry").map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Creates an object or replaces whatever is there: records have one writer, the holder of the lock.
+    async fn put(&self, object: &ObjectRef, body: Value) -> Result<(), StoreError> {
+        let mut last = None;
+        for _ in 0..3 {
+            let written = match self.cluster.api.create(object, &body).await {
+                Err(error) if error.is_code(409) => self.cluster.api.replace(object, &body).await,
+                other => other,
+            };
+            match written {
+                Ok(_) => return Ok(()),
+                // Writing it again is harmless: the content is the same.
+                Err(error @ ApiError::Unknown { .. }) => last = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(last.map_or_else(
+            || StoreError::Damaged { object: object.to_string(), why: "it cannot be written".to_owned() },
+            StoreError::Api,
+        ))
+    }
+}
+
+/// Reads the JSON document a ConfigMap of ours holds under `key`.
+pub(crate) fn read<T: DeserializeOwned>(object: &Value, key: &str) -> Result<T, StoreError> {
+    let text = object["data"][key].as_str().unwrap_or_default();
+    serde_json::from_str(text).map_err(|error| StoreError::Damaged {
+        object: format!("configmap/{}", object["metadata"]["name"].as_str().unwrap_or_default()),
+        why: format!("`{key}`: {error}"),
+    })
+}
+
+fn pack(objects: &impl Serialize) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    serde_json::to_writer(&mut encoder, objects)?;
+    encoder.flush()?;
+    encoder.finish()
+}
+
+fn unpack(packed: &[u8]) -> std::io::Result<Objects> {
+    let objects: BTreeMap<_, _> = serde_json::from_reader(GzDecoder::new(packed).take(OBJECTS_MAX))?;
+    Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_survive_the_chunks() {
+        let mut objects = Objects::new();
+        let body = json!({"kind": "ConfigMap", "data": {"a": "x".repeat(3_000_000)}});
+        objects.insert("player".parse().unwrap(), vec![body]);
+        let packed = pack(&objects).unwrap();
+        assert_eq!(unpack(&packed).unwrap(), objects);
+        assert!(unpack(&packed[..packed.len() / 2]).is_err());
+    }
+}
