@@ -29,10 +29,7 @@ impl Source {
     /// When they are not UTF-8 or more than [`Source::MAX_BYTES`].
     pub fn from_bytes(name: impl Into<String>, bytes: &[u8]) -> Result<Self, ProjectError> {
         let name = name.into();
-        if bytes.len() > Self::MAX_BYTES {
-            let message = format!("{name} has {} bytes; at most {} are read", bytes.len(), Self::MAX_BYTES);
-            return Err(Problem::new(ProblemKind::Syntax, message).into());
-        }
+        check_size(&name, bytes.len())?;
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Self::new(name, text)),
             Err(error) => {
@@ -48,6 +45,10 @@ impl Source {
         }
     }
 
+    pub(crate) fn check_size(&self) -> Result<(), ProjectError> {
+        check_size(&self.name, self.text.len())
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
@@ -57,6 +58,14 @@ impl Source {
     pub fn text(&self) -> &str {
         &self.text
     }
+}
+
+fn check_size(name: &str, bytes: usize) -> Result<(), ProjectError> {
+    if bytes <= Source::MAX_BYTES {
+        return Ok(());
+    }
+    let message = format!("{name} has more than {} bytes, and is not read", Source::MAX_BYTES);
+    Err(Problem::new(ProblemKind::Syntax, message).help("is it the right file?").into())
 }
 
 impl fmt::Debug for Source {

@@ -187,6 +187,12 @@ fn names() {
                     1,
                 ),
             ),
+            (
+                "a longer circle, and one who needs it",
+                BASE.replacen("  player-api:\n", "  a:\n    needs: [player-api]\n    image: {dockerfile: D}\n  player-api:\n    needs: [z, programmes]\n", 1)
+                    .replacen("  programmes:\n", "  z:\n    image: {dockerfile: D}\n  programmes:\n    needs: [x]\n", 1)
+                    .replacen("environments:\n", "  x:\n    image: {dockerfile: D}\n    needs: [z, player-api]\nenvironments:\n", 1),
+            ),
             ("overrides an unknown service", base("gate: manual", "services: {player: {replicas: 3}}")),
         ],
     );
@@ -207,6 +213,9 @@ fn variables() {
             ("with a default", with("    env: {LOG: \"${LEVEL:-info}\"}\n")),
         ],
     );
+    let text = base("registry: registry.example.com/radio", "registry: ${CI_REGISTRY}/x");
+    let project = Project::parse(&Source::new("release.yaml", text), &vars, &[]).unwrap();
+    assert_eq!(project.environment("dev").unwrap().registry.unwrap().to_string(), "ci.example.com/radio/x");
     // Only the environment that needs it is refused.
     let text = base("gate: manual", "services: {player-api: {env: {KEY: \"${ONLY_PROD}\"}}}");
     load(&text, &[], "dev").unwrap();

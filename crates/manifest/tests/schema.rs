@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use release_manifest::{Color, Project, Source, schema};
 use serde_json::Value;
 
-/// What `product` documentation shows, with features of later versions: it parses, whatever can be released.
+/// Every documented key, those of later versions included: it parses, whatever can be released.
 const DOCUMENTED: &str = include_str!("../examples/documented.yaml");
 
 fn parse(text: &str) -> Project {
@@ -84,5 +84,6 @@ fn the_schema_has_exactly_the_keys_the_parser_accepts() {
 
 #[test]
 fn the_schema_as_editors_get_it() {
-    insta::assert_json_snapshot!(schema());
+    // The order of keys depends on what else is in the build.
+    insta::with_settings!({sort_maps => true}, { insta::assert_json_snapshot!(schema()) });
 }

@@ -55,11 +55,7 @@ impl Project {
         vars: &dyn Fn(&str) -> Option<String>,
         sets: &[Set],
     ) -> Result<Self, ProjectError> {
-        if source.text().len() > Source::MAX_BYTES {
-            return Err(Source::from_bytes(source.name(), source.text().as_bytes()).err().unwrap_or_else(
-                || Problem::new(ProblemKind::Syntax, format!("{} is too large", source.name())).into(),
-            ));
-        }
+        source.check_size()?;
         let mut tree = Node::parse(source)?;
         if tree.value == tree::Value::Null {
             let problem = Problem::new(ProblemKind::Syntax, format!("{} is empty", source.name()));

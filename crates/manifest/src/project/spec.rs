@@ -51,7 +51,7 @@ pub(crate) struct EnvironmentSpec {
     pub(crate) _registry: Option<String>,
     /// Secrets in the namespace with which nodes pull images.
     pub(crate) pull_secrets: Option<Vec<String>>,
-    /// What is different here. Maps are merged key by key, an empty value (`key: null`) takes a key away; lists, `image` and `strategy` are replaced.
+    /// What is different here. Maps are merged key by key, an empty value (`key: null`) takes a key away; lists, `image`, `strategy` and `disruption` are replaced.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ServiceSpec>")]
     pub(crate) services: BTreeMap<ServiceName, ServiceSpec>,
