@@ -23,6 +23,8 @@ pub struct Environment {
     pub registry: Option<Repository>,
     /// Secrets in the namespace with which nodes pull images.
     pub pull_secrets: Vec<String>,
+    /// The UID of the cluster's `kube-system`, or of the target namespace, if the environment is bound to one.
+    pub cluster: Option<String>,
     /// The services.
     pub services: BTreeMap<ServiceName, Service>,
     /// What is allowed and probably not meant.

@@ -97,4 +97,4 @@ pub use service::{
     Need, Resources, Rolling, Security, Service, Shutdown,
 };
 pub use source::{Place, Source};
-pub use yaml::to_yaml;
+pub use yaml::{to_yaml, value_to_yaml};

@@ -14,15 +14,18 @@ const FIRST: &[&str] = &["apiVersion", "kind", "metadata", "name", "namespace"];
 
 /// The objects in the order given, each after a line `---`.
 pub fn to_yaml(objects: &[Object]) -> String {
+    objects.iter().map(|object| format!("---\n{}", value_to_yaml(object.value()))).collect()
+}
+
+/// One value as a YAML document, with the same care.
+pub fn value_to_yaml(value: &Value) -> String {
     let mut out = String::new();
-    for object in objects {
-        out.push_str("---\n");
-        match object.value() {
-            Value::Object(map) if !map.is_empty() => write_map(map, 0, &mut out),
-            other => {
-                write_inline(other, 0, &mut out);
-                out.push('\n');
-            }
+    match value {
+        Value::Object(map) if !map.is_empty() => write_map(map, 0, &mut out),
+        Value::Array(items) if !items.is_empty() => write_list(items, 0, &mut out),
+        other => {
+            write_inline(other, 0, &mut out);
+            out.push('\n');
         }
     }
     out

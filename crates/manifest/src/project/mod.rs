@@ -176,6 +176,7 @@ impl Project {
             gate,
             registry,
             pull_secrets: spec.pull_secrets.unwrap_or_default(),
+            cluster: spec.cluster,
             warnings,
             services,
         })

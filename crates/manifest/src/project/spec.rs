@@ -51,6 +51,8 @@ pub(crate) struct EnvironmentSpec {
     pub(crate) _registry: Option<String>,
     /// Secrets in the namespace with which nodes pull images.
     pub(crate) pull_secrets: Option<Vec<String>>,
+    /// The UID of the cluster (of its namespace `kube-system`) or of the target namespace. Nothing is released anywhere else.
+    pub(crate) cluster: Option<String>,
     /// What is different here. Maps are merged key by key, an empty value (`key: null`) takes a key away; lists, `image`, `strategy` and `disruption` are replaced.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ServiceSpec>")]
