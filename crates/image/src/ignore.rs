@@ -1,0 +1,247 @@
+//! `.dockerignore`, by the rules of [patternmatcher](https://github.com/moby/patternmatcher).
+//!
+//! The rules look like those of `.gitignore` and differ: a pattern is anchored at the context's root, the last pattern that
+//! matches wins, `**` may stand anywhere, and a pattern that matches a folder matches everything in it. Paths have `/`
+//! between their parts, on every system. Nothing is read from disk here.
+
+/// Which paths of a context are not sent. [`Ignore::default`] ignores nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ignore {
+    patterns: Vec<Pattern>,
+}
+
+/// Why an ignore file cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IgnoreError {
+    /// A `!` with nothing behind it.
+    #[error("line {line}: `!` needs a pattern behind it")]
+    Exception {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A bracket or backslash that leads nowhere.
+    #[error(
+        "line {line}: `{pattern}` is no pattern: a `[` without its `]`, an empty range, or a `\\` at the end"
+    )]
+    Syntax {
+        /// The line, from 1.
+        line: usize,
+        /// The pattern as it was written.
+        pattern: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pattern {
+    /// Starts with `!`: what matches is sent all the same.
+    exception: bool,
+    /// What every match begins with.
+    prefix: String,
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Char(char),
+    /// `?`: anything but `/`.
+    One,
+    /// `*`: any number of anything but `/`.
+    Many,
+    /// `**/`: any number of whole folders.
+    Folders,
+    /// A `**` at the end, or one that does not end a part at the beginning: anything at all.
+    Anything,
+    /// `[a-z]`.
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
+}
+
+impl Ignore {
+    /// Reads the text of an ignore file.
+    ///
+    /// # Errors
+    /// When a line is no pattern. `docker build` refuses such a file as well.
+    pub fn parse(text: &str) -> Result<Self, IgnoreError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut patterns = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            // Only a `#` in the first column starts a comment.
+            if line.starts_with('#') {
+                continue;
+            }
+            let written = line.trim();
+            let (exception, pattern) = match written.strip_prefix('!') {
+                Some(rest) => (true, rest.trim()),
+                None => (false, written),
+            };
+            if pattern.is_empty() {
+                if exception {
+                    return Err(IgnoreError::Exception { line: index + 1 });
+                }
+                continue;
+            }
+            let cleaned = clean(pattern);
+            let tokens = tokens(&cleaned)
+                .ok_or_else(|| IgnoreError::Syntax { line: index + 1, pattern: written.to_owned() })?;
+            let prefix =
+                tokens.iter().map_while(|t| if let Token::Char(c) = t { Some(*c) } else { None }).collect();
+            patterns.push(Pattern { exception, prefix, tokens });
+        }
+        Ok(Self { patterns })
+    }
+
+    /// Whether the file or folder at `path` is left out. The path is relative to the context and has `/` between its parts.
+    pub fn ignores(&self, path: &str) -> bool {
+        let mut ignored = false;
+        for pattern in &self.patterns {
+            // A pattern that could change nothing is not asked.
+            if pattern.exception == ignored && pattern.matches_path_or_parent(path) {
+                ignored = !pattern.exception;
+            }
+        }
+        ignored
+    }
+
+    /// Whether an exception could let through something below `folder`, which itself is ignored.
+    pub fn excepts_below(&self, folder: &str) -> bool {
+        let folder = format!("{folder}/");
+        self.patterns.iter().filter(|pattern| pattern.exception).any(|pattern| {
+            let whole = pattern.prefix.chars().count() == pattern.tokens.len();
+            pattern.prefix.starts_with(&folder) || (!whole && folder.starts_with(&pattern.prefix))
+        })
+    }
+}
+
+impl Pattern {
+    fn matches_path_or_parent(&self, path: &str) -> bool {
+        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+        std::iter::once(path).chain(parents).any(|path| matches(&self.tokens, path))
+    }
+}
+
+/// Go's `filepath.Clean`, and the leading `/` off: the context is the root.
+fn clean(pattern: &str) -> String {
+    let rooted = pattern.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in pattern.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if rooted => {}
+            part => parts.push(part),
+        }
+    }
+    match (parts.is_empty(), rooted) {
+        (true, true) => "/".to_owned(),
+        (true, false) => ".".to_owned(),
+        (false, _) => parts.join("/"),
+    }
+}
+
+/// Reads a cleaned pattern; `None` when it is malformed.
+fn tokens(pattern: &str) -> Option<Vec<Token>> {
+    let mut tokens = Vec::new();
+    let mut rest = pattern.chars().peekable();
+    while let Some(c) = rest.next() {
+        tokens.push(match c {
+            '*' if rest.next_if_eq(&'*').is_some() => {
+                let slash = rest.next_if_eq(&'/').is_some();
+                if rest.peek().is_none() || (tokens.is_empty() && !slash) {
+                    Token::Anything
+                } else {
+                    Token::Folders
+                }
+            }
+            '*' => Token::Many,
+            '?' => Token::One,
+            '[' => class(&mut rest)?,
+            '\\' => Token::Char(rest.next()?),
+            c => Token::Char(c),
+        });
+    }
+    Some(tokens)
+}
+
+/// What follows a `[`, up to its `]`.
+fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Token> {
+    let negated = rest.next_if_eq(&'^').is_some();
+    let mut ranges = Vec::new();
+    loop {
+        if !ranges.is_empty() && rest.next_if_eq(&']').is_some() {
+            return Some(Token::Class { negated, ranges });
+        }
+        let low = class_char(rest)?;
+        let high = if rest.next_if_eq(&'-').is_some() { class_char(rest)? } else { low };
+        if low > high {
+            return None;
+        }
+        ranges.push((low, high));
+    }
+}
+
+fn class_char(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
+    match rest.next()? {
+        '-' | ']' => None,
+        '\\' => rest.next(),
+        c => Some(c),
+    }
+}
+
+/// Whether the tokens match the whole of `path`. All places a match could have come to are followed at once, so that no
+/// pattern takes more than tokens × characters.
+fn matches(tokens: &[Token], path: &str) -> bool {
+    let path: Vec<char> = path.chars().collect();
+    // `here[i]`: the tokens so far match the first `i` characters.
+    let mut here = vec![false; path.len() + 1];
+    here[0] = true;
+    for token in tokens {
+        let mut next = vec![false; path.len() + 1];
+        match token {
+            Token::Char(_) | Token::One | Token::Class { .. } => {
+                for (i, c) in path.iter().enumerate() {
+                    next[i + 1] = here[i] && token.takes(*c);
+                }
+            }
+            Token::Many => {
+                next[0] = here[0];
+                for (i, c) in path.iter().enumerate() {
+                    next[i + 1] = here[i + 1] || (next[i] && *c != '/');
+                }
+            }
+            Token::Folders => {
+                let mut reached = false;
+                for i in 0..=path.len() {
+                    // At the place itself, or right behind any later `/`.
+                    next[i] = here[i] || (reached && path[i - 1] == '/');
+                    reached |= here[i];
+                }
+            }
+            Token::Anything => {
+                let mut reached = false;
+                for i in 0..=path.len() {
+                    reached |= here[i];
+                    next[i] = reached;
+                }
+            }
+        }
+        here = next;
+    }
+    here[path.len()]
+}
+
+impl Token {
+    fn takes(&self, c: char) -> bool {
+        match self {
+            Self::Char(own) => *own == c,
+            Self::One => c != '/',
+            Self::Class { negated, ranges } => {
+                ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated
+            }
+            Self::Many | Self::Folders | Self::Anything => false,
+        }
+    }
+}
