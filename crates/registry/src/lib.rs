@@ -1,1 +1,15 @@
-//! Under construction.
+//! The OCI distribution protocol, as far as a release needs it: who we are, and whether an image is where it should be.
+//!
+//! * [`CredentialStore`] finds what `docker login` and credential helpers keep.
+//! * [`Registry`] confirms that a pinned image exists, and resolves a tag to the digest it names now.
+//!
+//! Not here: nothing is uploaded, and nobody's configuration is written.
+
+mod challenge;
+mod credentials;
+mod helper;
+mod registry;
+mod token;
+
+pub use credentials::{CredentialStore, CredentialsError};
+pub use registry::{ConfirmError, Registry, RegistryError};
