@@ -21,7 +21,8 @@ pub(crate) enum Challenge {
 impl Challenge {
     /// The first challenge of the header that we can meet; a token goes before a password.
     pub(crate) fn parse(header: &str) -> Option<Self> {
-        let all: Vec<Self> = challenges(header).into_iter().filter_map(|(scheme, params)| known(&scheme, &params)).collect();
+        let all: Vec<Self> =
+            challenges(header).into_iter().filter_map(|(scheme, params)| known(&scheme, &params)).collect();
         all.iter().find(|challenge| **challenge != Self::Basic).or(all.first()).cloned()
     }
 }
@@ -36,7 +37,11 @@ fn known(scheme: &str, params: &Params) -> Option<Challenge> {
         return Some(Challenge::Basic);
     }
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(Challenge::Bearer { realm: get("realm")?, service: get("service"), scope: get("scope") });
+        return Some(Challenge::Bearer {
+            realm: get("realm")?,
+            service: get("service"),
+            scope: get("scope"),
+        });
     }
     None
 }
@@ -103,13 +108,20 @@ mod tests {
         for (header, expected) in [
             (
                 r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/busybox:pull""#,
-                bearer("https://auth.docker.io/token", Some("registry.docker.io"), Some("repository:library/busybox:pull")),
+                bearer(
+                    "https://auth.docker.io/token",
+                    Some("registry.docker.io"),
+                    Some("repository:library/busybox:pull"),
+                ),
             ),
             (r#"Basic realm="basic-realm""#, Some(Challenge::Basic)),
             ("basic", Some(Challenge::Basic)),
             (r#"Basic realm="a, b", Bearer realm="https://t""#, bearer("https://t", None, None)),
             (r#"bearer  realm = "https://t" , service=s"#, bearer("https://t", Some("s"), None)),
-            (r#"Bearer realm="https://t",scope="a:b:pull,push""#, bearer("https://t", None, Some("a:b:pull,push"))),
+            (
+                r#"Bearer realm="https://t",scope="a:b:pull,push""#,
+                bearer("https://t", None, Some("a:b:pull,push")),
+            ),
             (r#"Bearer realm="a\"b""#, bearer("a\"b", None, None)),
             (r#"Bearer realm="unended"#, bearer("unended", None, None)),
             ("Bearer service=\"s\"", None),

@@ -114,7 +114,9 @@ impl CredentialStore {
                 return Err(failed(io::Error::other(format!("it is larger than {MAX_CONFIG_BYTES} bytes"))));
             }
             Ok(_) => fs::read(&path).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self { path, ..Self::default() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self { path, ..Self::default() });
+            }
             Err(error) => return Err(failed(error)),
         };
         // Docker itself takes an empty file for an empty configuration.
@@ -148,7 +150,8 @@ impl CredentialStore {
     pub async fn get(&self, registry: &str) -> Result<Option<Credentials>, CredentialsError> {
         let key = if is_hub(registry) { HUB_KEY } else { registry };
         let helper = self.config.helpers.iter().find(|(name, _)| host_of(name) == host_of(key));
-        let helper = helper.map(|(_, helper)| helper).or(self.config.store.as_ref()).filter(|h| !h.is_empty());
+        let helper =
+            helper.map(|(_, helper)| helper).or(self.config.store.as_ref()).filter(|h| !h.is_empty());
         if let Some(helper) = helper {
             let failed = |source| CredentialsError::Helper {
                 registry: registry.to_owned(),
@@ -193,10 +196,9 @@ impl Entry {
             let password = Secret::new(password.trim_end_matches('\0'));
             return Ok(Some(Credentials::Basic { username: username.to_owned(), password }));
         }
-        Ok(given(&self.username).zip(given(&self.password)).map(|(username, password)| Credentials::Basic {
-            username,
-            password: Secret::new(password),
-        }))
+        Ok(given(&self.username)
+            .zip(given(&self.password))
+            .map(|(username, password)| Credentials::Basic { username, password: Secret::new(password) }))
     }
 }
 
@@ -224,7 +226,9 @@ mod tests {
         };
         match store.get(registry).await {
             Ok(None) => "nobody".into(),
-            Ok(Some(Credentials::Basic { username, password })) => format!("{username} {}", password.expose()),
+            Ok(Some(Credentials::Basic { username, password })) => {
+                format!("{username} {}", password.expose())
+            }
             Ok(Some(Credentials::IdentityToken(token))) => format!("token {}", token.expose()),
             Err(error) => error.to_string().replace(&format!("{}/", dir.path().display()), ""),
         }
@@ -277,7 +281,8 @@ mod tests {
     #[test]
     fn the_store_does_not_show_its_secrets() {
         let dir = tempfile::tempdir().unwrap();
-        let config = r#"{"auths":{"r.io":{"auth":"Y2k6aHVudGVyMg==","password":"hunter2","identitytoken":"t0k3n"}}}"#;
+        let config =
+            r#"{"auths":{"r.io":{"auth":"Y2k6aHVudGVyMg==","password":"hunter2","identitytoken":"t0k3n"}}}"#;
         fs::write(dir.path().join("config.json"), config).unwrap();
         let shown = format!("{:?}", CredentialStore::load(dir.path()).unwrap());
         assert!(shown.contains("r.io"), "{shown}");

@@ -86,7 +86,8 @@ async fn ask(program: &str, registry: &str) -> Result<Option<(String, Secret)>, 
         let status = child.wait().await.map_err(HelperError::Run)?;
         Ok((status, stdout, stderr))
     };
-    let (status, stdout, stderr) = tokio::time::timeout(TIMEOUT, talk).await.map_err(|_| HelperError::Timeout)??;
+    let (status, stdout, stderr) =
+        tokio::time::timeout(TIMEOUT, talk).await.map_err(|_| HelperError::Timeout)??;
     if status.success() {
         let answer: Answer = serde_json::from_slice(&stdout).map_err(|_| HelperError::Answer)?;
         // Some helpers say that they know nobody by an empty answer.
@@ -135,7 +136,10 @@ mod tests {
     #[tokio::test]
     async fn helpers_are_understood() {
         for (script, expected) in [
-            (r#"read r; echo "{\"ServerURL\":\"$r\",\"Username\":\"$1-$r\",\"Secret\":\"s\"}""#, "get-r.io s"),
+            (
+                r#"read r; echo "{\"ServerURL\":\"$r\",\"Username\":\"$1-$r\",\"Secret\":\"s\"}""#,
+                "get-r.io s",
+            ),
             (r#"echo '{"ServerURL":"","Username":"","Secret":""}'"#, "nobody"),
             ("echo 'credentials not found in native keychain'; exit 1", "nobody"),
             ("echo 'credentials not found in native keychain' >&2; exit 1", "nobody"),

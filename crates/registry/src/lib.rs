@@ -12,4 +12,5 @@ mod registry;
 mod token;
 
 pub use credentials::{CredentialStore, CredentialsError};
+pub use helper::HelperError;
 pub use registry::{ConfirmError, Registry, RegistryError};

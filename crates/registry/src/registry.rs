@@ -1,0 +1,351 @@
+//! Questions to a registry: is this image there, and which one does this tag name?
+//!
+//! Both are one `HEAD` of a manifest ([distribution specification](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests)),
+//! with the authentication the registry asks for and a few retries. Registries on this machine are spoken to without TLS,
+//! all others with it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use release_core::{Credentials, Digest, ImageRef, PinnedImage, Repository};
+use reqwest::header::{ACCEPT, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use crate::challenge::Challenge;
+use crate::token::{self, Wanted};
+
+/// How often a question is asked. With the pauses between it takes a registry that restarts about three seconds.
+const ATTEMPTS: u32 = 5;
+
+/// The pause before the second attempt; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause a registry can ask for. Longer ones are for people to decide.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest manifest: the specification asks registries for 4 MiB.
+const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// Every kind of manifest there is; a registry converts, or hides, what is not accepted.
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+const DIGEST_HEADER: &str = "docker-content-digest";
+
+/// A client for any number of registries.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    clients: Clients,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up a client for registries")]
+pub struct RegistryError(#[source] reqwest::Error);
+
+/// Why an image could not be confirmed or resolved. None of the texts holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfirmError {
+    /// The registry answered, and has no such image.
+    #[error("registry {registry} has no image `{image}`")]
+    NotFound {
+        /// The registry's host.
+        registry: String,
+        /// The image that was asked for.
+        image: String,
+    },
+    /// The registry does not let us read the image.
+    #[error("registry {registry} does not let {} in", if *anonymous { "anybody without credentials" } else { "this user" })]
+    Unauthorized {
+        /// The registry's host.
+        registry: String,
+        /// Whether no credentials were given.
+        anonymous: bool,
+    },
+    /// No answer came, however often we asked.
+    #[error("cannot reach registry {registry}")]
+    Unreachable {
+        /// The registry's host.
+        registry: String,
+        /// What the last attempt ended with.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The registry answers for another image than the one asked for.
+    #[error("registry {registry} was asked for {expected} and has {found}")]
+    OtherDigest {
+        /// The registry's host.
+        registry: String,
+        /// The digest that was asked for.
+        expected: Digest,
+        /// The digest it answered with.
+        found: Digest,
+    },
+    /// The registry answered with a status that means nothing here, or kept failing.
+    #[error("registry {registry} answered with status {status}")]
+    Unexpected {
+        /// The registry's host.
+        registry: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// A part of the answer cannot be understood, or is too large.
+    #[error("registry {registry} sent {what} that cannot be understood")]
+    Malformed {
+        /// The registry's host.
+        registry: String,
+        /// Which part.
+        what: &'static str,
+    },
+    /// The registry wants our secrets sent to a place that others could listen at.
+    #[error("registry {registry} asks for credentials at `{realm}`, which is not secure")]
+    Realm {
+        /// The registry's host.
+        registry: String,
+        /// Where they should be sent.
+        realm: String,
+    },
+}
+
+impl Registry {
+    /// A client with the system's certificates. Needs the process's TLS provider to be installed.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be loaded.
+    pub fn new() -> Result<Self, RegistryError> {
+        let builder = || {
+            Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).user_agent("release")
+        };
+        // A proxy cannot see this machine's own addresses.
+        let near = builder().no_proxy().build().map_err(RegistryError)?;
+        let far = builder().build().map_err(RegistryError)?;
+        Ok(Self { clients: Clients { near, far, first_pause: FIRST_PAUSE } })
+    }
+
+    /// Makes sure that the registry has exactly this image.
+    ///
+    /// # Errors
+    /// When it has not, or does not say.
+    pub async fn confirm(
+        &self,
+        image: &PinnedImage,
+        credentials: Option<&Credentials>,
+    ) -> Result<(), ConfirmError> {
+        let found =
+            self.digest(&image.repository, image.digest.as_str(), &image.to_string(), credentials).await?;
+        if found == image.digest {
+            return Ok(());
+        }
+        let registry = image.repository.registry().to_owned();
+        Err(ConfirmError::OtherDigest { registry, expected: image.digest.clone(), found })
+    }
+
+    /// The digest `image` has now. The tag is looked up (`latest` when there is none) unless there is a digest, which is
+    /// then confirmed.
+    ///
+    /// # Errors
+    /// When there is no such image, or the registry does not say.
+    pub async fn resolve(
+        &self,
+        image: &ImageRef,
+        credentials: Option<&Credentials>,
+    ) -> Result<Digest, ConfirmError> {
+        if let Some(digest) = &image.digest {
+            self.confirm(&image.repository.at(digest.clone()), credentials).await?;
+            return Ok(digest.clone());
+        }
+        let tag = image.tag.as_deref().unwrap_or("latest");
+        self.digest(&image.repository, tag, &image.to_string(), credentials).await
+    }
+
+    async fn digest(
+        &self,
+        repository: &Repository,
+        reference: &str,
+        image: &str,
+        credentials: Option<&Credentials>,
+    ) -> Result<Digest, ConfirmError> {
+        let registry = repository.registry();
+        let mut asked =
+            Question { clients: &self.clients, repository, reference, credentials, pass: Pass::None };
+        let head = asked.ask(Method::HEAD, image).await?;
+        let malformed = |what| ConfirmError::Malformed { registry: registry.to_owned(), what };
+        if let Some(header) = head.headers().get(DIGEST_HEADER) {
+            let text = header.to_str().map_err(|_| malformed("a digest"))?;
+            return text.parse().map_err(|_| malformed("a digest"));
+        }
+        // The header is optional; the digest of the manifest's bytes is the same thing.
+        let body = asked.ask(Method::GET, image).await?;
+        let bytes = bounded_body(body, MAX_MANIFEST_BYTES, registry).await?;
+        Ok(Digest::from_sha256(Sha256::digest(&bytes).into()))
+    }
+}
+
+/// What is shown to the registry with every request.
+enum Pass {
+    None,
+    Basic,
+    Token(release_core::Secret),
+}
+
+/// One manifest that is asked for, with what has been learnt about authentication.
+struct Question<'a> {
+    clients: &'a Clients,
+    repository: &'a Repository,
+    reference: &'a str,
+    credentials: Option<&'a Credentials>,
+    pass: Pass,
+}
+
+impl Question<'_> {
+    async fn ask(&mut self, method: Method, image: &str) -> Result<Response, ConfirmError> {
+        let registry = self.repository.registry();
+        let unauthorized = || ConfirmError::Unauthorized {
+            registry: registry.to_owned(),
+            anonymous: self.credentials.is_none(),
+        };
+        let mut answer = self.send(&method).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED && matches!(self.pass, Pass::None) {
+            let headers = answer.headers().get_all(WWW_AUTHENTICATE);
+            let asked = headers.iter().filter_map(|h| h.to_str().ok()).collect::<Vec<_>>().join(", ");
+            self.pass = match Challenge::parse(&asked) {
+                Some(Challenge::Basic) if matches!(self.credentials, Some(Credentials::Basic { .. })) => {
+                    Pass::Basic
+                }
+                Some(Challenge::Bearer { realm, service, scope }) => {
+                    let pull = format!("repository:{}:pull", self.repository.path());
+                    let scope = scope.unwrap_or(pull);
+                    let wanted =
+                        Wanted { registry, realm: &realm, service: service.as_deref(), scope: &scope };
+                    Pass::Token(token::fetch(self.clients, &wanted, self.credentials).await?)
+                }
+                _ => return Err(unauthorized()),
+            };
+            answer = self.send(&method).await?;
+        }
+        let registry = registry.to_owned();
+        match answer.status() {
+            status if status.is_success() => Ok(answer),
+            StatusCode::NOT_FOUND => Err(ConfirmError::NotFound { registry, image: image.to_owned() }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(unauthorized()),
+            status => Err(ConfirmError::Unexpected { registry, status: status.as_u16() }),
+        }
+    }
+
+    async fn send(&self, method: &Method) -> Result<Response, ConfirmError> {
+        let registry = self.repository.registry();
+        let scheme = if is_loopback(registry) { "http" } else { "https" };
+        let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
+        let text = format!("{scheme}://{host}/v2/{}/manifests/{}", self.repository.path(), self.reference);
+        let url = Url::parse(&text)
+            .map_err(|_| ConfirmError::Malformed { registry: registry.to_owned(), what: "an address" })?;
+        let request = self.clients.of(&url).request(method.clone(), url).header(ACCEPT, MANIFESTS);
+        let request = match (&self.pass, self.credentials) {
+            (Pass::Basic, Some(Credentials::Basic { username, password })) => {
+                request.basic_auth(username, Some(password.expose()))
+            }
+            (Pass::Token(token), _) => request.bearer_auth(token.expose()),
+            _ => request,
+        };
+        self.clients.send(request, registry).await
+    }
+}
+
+/// The HTTP clients, and how they try again.
+#[derive(Debug, Clone)]
+pub(crate) struct Clients {
+    /// For this machine, past any proxy.
+    near: Client,
+    far: Client,
+    first_pause: Duration,
+}
+
+impl Clients {
+    /// The client for `url`.
+    pub(crate) fn of(&self, url: &Url) -> &Client {
+        if url.host_str().is_some_and(is_loopback) { &self.near } else { &self.far }
+    }
+
+    /// Sends, and sends again while the failure may pass. Every question here only reads, so asking twice does no harm.
+    pub(crate) async fn send(
+        &self,
+        request: RequestBuilder,
+        registry: &str,
+    ) -> Result<Response, ConfirmError> {
+        let mut pause = self.first_pause;
+        let mut attempt = 1;
+        loop {
+            let again = request.try_clone();
+            let result = match again {
+                Some(again) if attempt < ATTEMPTS => again.send().await,
+                _ => {
+                    return request.send().await.map_err(|error| ConfirmError::Unreachable {
+                        registry: registry.to_owned(),
+                        source: error.without_url(),
+                    });
+                }
+            };
+            let wait = match result {
+                Ok(answer) if may_pass(answer.status()) => retry_after(&answer).unwrap_or(pause),
+                Ok(answer) => return Ok(answer),
+                Err(error) => {
+                    tracing::debug!(registry, attempt, error = %error.without_url(), "no answer");
+                    pause
+                }
+            };
+            tokio::time::sleep(wait.min(MAX_PAUSE)).await;
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+}
+
+fn may_pass(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
+}
+
+/// `Retry-After` in seconds; its other form, a date, would need the registry's clock to agree with ours.
+fn retry_after(answer: &Response) -> Option<Duration> {
+    answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Whether a host, with or without port, is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') && !name.ends_with(':') && !port.is_empty() => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The body, if it has no more than `limit` bytes.
+pub(crate) async fn bounded_body(
+    mut answer: Response,
+    limit: usize,
+    registry: &str,
+) -> Result<Vec<u8>, ConfirmError> {
+    let mut bytes = Vec::new();
+    loop {
+        let chunk = answer.chunk().await.map_err(|source| ConfirmError::Unreachable {
+            registry: registry.to_owned(),
+            source: source.without_url(),
+        })?;
+        let Some(chunk) = chunk else { return Ok(bytes) };
+        if bytes.len() + chunk.len() > limit {
+            return Err(ConfirmError::Malformed { registry: registry.to_owned(), what: "an answer" });
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+}
+
+#[cfg(test)]
+mod tests;
