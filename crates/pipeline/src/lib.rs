@@ -1,1 +1,30 @@
-//! Under construction.
+//! From a project to a verdict: prepare images, plan, release, report.
+//!
+//! Everything people see of a run is a fold over its [`Envelope`]s; nothing else is reported. The libraries below never
+//! meet but here.
+//!
+//! ```text
+//!  release.yaml ──► images ──► plan ──► lock ─► journal ─► drive ──► record
+//!                  build·push  render    └────────── cluster ─────────┘
+//!                  confirm     preview
+//! ```
+
+mod desire;
+mod envelope;
+mod event;
+mod lockfile;
+mod plan;
+mod prepare;
+mod report;
+mod run;
+mod target;
+
+pub use desire::{DesireError, Files, checks, desire};
+pub use envelope::{ENVELOPE_VERSION, Envelope, Recorder};
+pub use event::{Event, ImageEvent};
+pub use lockfile::{ImageLock, ImageLockError};
+pub use plan::{Desired, DesiredService, FIELDS_MAX, KEEP, Plan, PlanError, PlannedChange, Verb};
+pub use prepare::{Preparation, PrepareError, Prepared, Until};
+pub use report::{Ending, Report};
+pub use run::{Options, Preview, RunError, deploy, preview, rollback};
+pub use target::{Expect, Found, TargetError, find_target};

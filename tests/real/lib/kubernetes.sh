@@ -11,7 +11,7 @@ write_kubeconfig() {
     cat > "$dir/kubeconfig" <<YAML
 apiVersion: v1
 kind: Config
-clusters: [{name: release-test, cluster: {server: "https://127.0.0.1:$api_port", certificate-authority: "$dir/kubernetes/apiserver.crt"}}]
+clusters: [{name: release-test, cluster: {server: "https://127.0.0.1:$api_port", certificate-authority: "$dir/kubernetes/ca.crt"}}]
 users: [{name: admin, user: {token: "$(cut -d, -f1 "$dir/kubernetes/tokens.csv")"}}]
 contexts: [{name: release-test, context: {cluster: release-test, user: admin}}]
 current-context: release-test
@@ -21,8 +21,12 @@ YAML
 make_keys() {
     local at=$1
     openssl genrsa -out "$at/service-accounts.key" 2048 2> /dev/null
-    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$at/apiserver.key" -out "$at/apiserver.crt" -days 3650 \
-        -subj /CN=release-test -addext "subjectAltName=IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes.default" 2> /dev/null
+    # A certificate that signs itself is refused by strict clients: an authority signs the server's.
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$at/ca.key" -out "$at/ca.crt" -days 3650 -subj /CN=release-test-ca 2> /dev/null
+    openssl req -newkey rsa:2048 -nodes -keyout "$at/apiserver.key" -out "$at/apiserver.csr" -subj /CN=release-test 2> /dev/null
+    printf 'subjectAltName=IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes.default\nbasicConstraints=CA:FALSE\n' > "$at/apiserver.ext"
+    openssl x509 -req -in "$at/apiserver.csr" -CA "$at/ca.crt" -CAkey "$at/ca.key" -CAcreateserial -days 3650 \
+        -extfile "$at/apiserver.ext" -out "$at/apiserver.crt" 2> /dev/null
     echo "$(openssl rand -hex 16),admin,admin,system:masters" > "$at/tokens.csv"
 }
 
@@ -83,7 +87,7 @@ start_kubernetes() {
     start_apiserver "$dir" "$bin"
     wait_for 90 "the API server" kubectl_at "$dir" get --raw /readyz
     start_process "$dir" kube-controller-manager "$bin/kube-controller-manager" --kubeconfig="$dir/kubeconfig" \
-        --service-account-private-key-file="$at/service-accounts.key" --root-ca-file="$at/apiserver.crt" --leader-elect=false \
+        --service-account-private-key-file="$at/service-accounts.key" --root-ca-file="$at/ca.crt" --leader-elect=false \
         --use-service-account-credentials=false --kube-api-qps=200 --kube-api-burst=400
     start_process "$dir" kube-scheduler "$bin/kube-scheduler" --kubeconfig="$dir/kubeconfig" --leader-elect=false \
         --kube-api-qps=200 --kube-api-burst=400

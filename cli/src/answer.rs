@@ -1,0 +1,80 @@
+//! Answers on stdout, in the form that was asked for.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::Format;
+use crate::error::Failure;
+
+/// Prints a value: as text made by `text`, as JSON or as YAML.
+pub(crate) fn print<T: Serialize>(
+    format: Format,
+    value: &T,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    let out = match format {
+        Format::Text => text(),
+        Format::Json => {
+            let mut json = serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?;
+            json.push('\n');
+            json
+        }
+        Format::Yaml => {
+            let value = serde_json::to_value(value).map_err(anyhow::Error::from)?;
+            release_manifest::value_to_yaml(&value)
+        }
+    };
+    emit(&out);
+    Ok(())
+}
+
+/// Writes to stdout; a reader that went away is no failure of ours.
+pub(crate) fn emit(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// A table with columns as wide as they need to be.
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = String::new();
+    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
+    for row in std::iter::once(&head).chain(rows) {
+        let mut line = String::new();
+        for (width, cell) in widths.iter().zip(row) {
+            let pad = width.saturating_sub(cell.chars().count());
+            line.push_str(cell);
+            line.push_str(&" ".repeat(pad + 2));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// What `-o json` says about a value that is only text otherwise.
+pub(crate) fn json_line(value: &Value) {
+    emit(&format!("{value}\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows =
+            vec![vec!["player-api".to_owned(), "3/3".to_owned()], vec!["x".to_owned(), "1/12".to_owned()]];
+        assert_eq!(
+            table(&["SERVICE", "READY"], &rows),
+            "SERVICE     READY\nplayer-api  3/3\nx           1/12\n"
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! `release deploy`: prepare, plan, roll out, verify, record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use release_cluster::{Clock, Conflicts};
+use release_core::{ObjectRef, ServiceName, Status};
+use release_manifest::{Environment, Gate, ImageSource, LABEL_PART_OF, Need};
+use release_pipeline::{DesireError, Event, Options, Preparation, Until, deploy, desire};
+
+use super::images::prepare;
+use super::target::{Target, open};
+use crate::args::{Args, Deploy, Run};
+use crate::command::finish;
+use crate::error::Failure;
+use crate::signal::Stop;
+use crate::talk::Talk;
+use crate::workspace::{Workspace, actor, git_revision, image_lock, named};
+
+pub(crate) async fn run(args: &Args, words: &Deploy, stop: &Stop) -> Result<u8, Failure> {
+    let workspace = Workspace::load(args)?;
+    let mut environment = workspace.environment(&words.environment.env, args.quiet)?;
+    if let Some(namespace) = &words.environment.namespace {
+        environment.namespace.clone_from(namespace);
+    }
+    let only = named(&words.services, &environment.services.keys().cloned().collect())?;
+    let lock = words.images.as_deref().map(image_lock).transpose()?;
+    let closed = environment.gate == Gate::Manual && !words.approve;
+    if closed && lock.is_none() && builds_something(&environment, &only) {
+        // Building ends with a push, which is a write.
+        return Err(Failure::Gate { environment: environment.name.to_string() });
+    }
+    let version = words.version.version.clone().or_else(|| git_revision(&workspace.root));
+
+    // The cluster is looked at before anything is built: a wrong context should cost seconds.
+    let reaching =
+        open(Some(&environment), environment.project.clone(), environment.name.clone(), &words.environment);
+    let target = stop.or(reaching).await.unwrap_or(Err(Failure::Stopped { code: stop.code() }))?;
+    target.require_rights().await?;
+    check_needs(&target, &environment, &only).await?;
+
+    let talk = Talk::new(args, &Clock::system());
+    talk.tell(started("deploy", &target, version.clone()));
+    let images = match lock {
+        Some(lock) => lock.0,
+        None => BTreeMap::new(),
+    };
+    let wanted: BTreeMap<_, _> = environment
+        .services
+        .iter()
+        .filter(|(name, _)| only.is_empty() || only.contains(*name))
+        .map(|(name, service)| (name.clone(), given(name, &images).unwrap_or_else(|| service.image.clone())))
+        .collect();
+    let preparation = Preparation {
+        root: &workspace.root,
+        project: &environment.project,
+        registry: environment.registry.clone(),
+        services: wanted,
+        version: version.clone(),
+    };
+    let prepared = prepare(&preparation, Until::Pushed, &talk, stop).await?;
+    let files = environment
+        .services
+        .iter()
+        .map(|(name, service)| Ok((name.clone(), workspace.files(service)?)))
+        .collect::<Result<_, Failure>>()?;
+    let desired = desire(&environment, &prepared.pinned, &files, &only).map_err(render_failure)?;
+    let options = options(&target, &words.run, version, only);
+    if closed {
+        let planned =
+            release_pipeline::preview(&target.cluster, &target.store, &target.found, &options, desired).await;
+        let planned = planned.inspect_err(|_| talk.finish())?;
+        let nothing = planned.changes.is_empty();
+        talk.tell(Event::Planned {
+            release: planned.number,
+            changes: planned.changes,
+            unchanged: planned.unchanged,
+            baseline: planned.baseline,
+        });
+        talk.finish();
+        return if nothing {
+            Ok(0)
+        } else {
+            Err(Failure::Gate { environment: environment.name.to_string() })
+        };
+    }
+    let mut tell = |event| talk.tell(event);
+    let done =
+        deploy(&target.cluster, &target.store, &target.found, &options, desired, &mut tell, stop.token())
+            .await;
+    talk.finish();
+    done?;
+    finish::answer(args, &talk.report(), stop)
+}
+
+/// An image the lock names, in place of what the project says.
+fn given(
+    name: &ServiceName,
+    images: &BTreeMap<ServiceName, release_core::PinnedImage>,
+) -> Option<ImageSource> {
+    images.get(name).cloned().map(ImageSource::Pinned)
+}
+
+fn builds_something(environment: &Environment, only: &BTreeSet<ServiceName>) -> bool {
+    environment
+        .services
+        .iter()
+        .filter(|(name, _)| only.is_empty() || only.contains(*name))
+        .any(|(_, service)| matches!(service.image, ImageSource::Dockerfile(_)))
+}
+
+fn render_failure(error: DesireError) -> Failure {
+    match error {
+        DesireError::Render { service, source } => Failure::Render { service: service.to_string(), source },
+        error @ DesireError::NoImage { .. } => Failure::Usage { message: error.to_string(), hint: None },
+    }
+}
+
+/// The event with which a run begins.
+pub(crate) fn started(command: &str, target: &Target, version: Option<String>) -> Event {
+    Event::Started {
+        command: command.to_owned(),
+        project: target.project.to_string(),
+        environment: target.environment.to_string(),
+        context: target.cluster.context().to_owned(),
+        namespace: target.cluster.namespace().to_owned(),
+        version,
+    }
+}
+
+/// What applies to a run, from words and surroundings.
+pub(crate) fn options(
+    target: &Target,
+    words: &Run,
+    version: Option<String>,
+    only: BTreeSet<ServiceName>,
+) -> Options {
+    let actor = actor();
+    Options {
+        project: target.project.clone(),
+        environment: target.environment.clone(),
+        version,
+        holder: format!(
+            "{actor} (process {}, {:x})",
+            std::process::id(),
+            target.cluster.clock().wall().as_millisecond()
+        ),
+        actor,
+        lock_timeout: words.lock_timeout,
+        conflicts: if words.force_conflicts { Conflicts::Force } else { Conflicts::Refuse },
+        only,
+    }
+}
+
+/// Services of other projects must be healthy first; they are not released together.
+async fn check_needs(
+    target: &Target,
+    environment: &Environment,
+    only: &BTreeSet<ServiceName>,
+) -> Result<(), Failure> {
+    let services = environment.services.iter().filter(|(name, _)| only.is_empty() || only.contains(*name));
+    for need in services.flat_map(|(_, service)| &service.needs) {
+        let Need::Other { project, service } = need else { continue };
+        let object = ObjectRef::new("apps/v1", "Deployment", target.cluster.namespace(), service.as_str());
+        let labels = format!("{LABEL_PART_OF}={project}");
+        let seen = target.cluster.survey(&labels, &[(object, Vec::new())]).await?;
+        for seen in seen.into_iter().filter(|seen| seen.assessment.status != Status::Ready) {
+            let why = seen.assessment.cause.map_or_else(
+                || {
+                    format!(
+                        "{} of {} pods are ready",
+                        seen.assessment.readiness.ready, seen.assessment.readiness.desired
+                    )
+                },
+                |cause| cause.summary,
+            );
+            return Err(Failure::Need { needed: format!("{project}/{service}"), why });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! `release doctor`: whether everything a release needs is there, and the Role it needs.
+
+use release_image::{Endpoint, Engine};
+use release_manifest::Object;
+
+use super::target::open;
+use crate::answer;
+use crate::args::{Args, Doctor, Environment};
+use crate::error::Failure;
+use crate::workspace::Workspace;
+
+/// What was looked at.
+struct Finding {
+    what: &'static str,
+    good: bool,
+    text: String,
+}
+
+pub(crate) async fn run(args: &Args, words: &Doctor) -> Result<u8, Failure> {
+    if let Some(account) = &words.rbac {
+        return role(args, words, account);
+    }
+    let mut findings = vec![engine().await];
+    if args.config.exists() || words.env.is_some() {
+        match Workspace::load(args) {
+            Ok(workspace) => {
+                findings.push(good("project", format!("{} is sound", args.config.display())));
+                if let Some(env) = &words.env {
+                    cluster(args, words, &workspace, env, &mut findings).await;
+                }
+            }
+            Err(failure) => findings.push(bad("project", &failure)),
+        }
+    }
+    let rows: Vec<Vec<String>> = findings
+        .iter()
+        .map(|finding| {
+            vec![
+                finding.what.to_owned(),
+                if finding.good { "good" } else { "bad" }.to_owned(),
+                finding.text.clone(),
+            ]
+        })
+        .collect();
+    let value: Vec<_> = findings
+        .iter()
+        .map(|finding| serde_json::json!({"what": finding.what, "good": finding.good, "text": finding.text}))
+        .collect();
+    answer::print(args.output, &value, || answer::table(&["WHAT", "STATE", ""], &rows))?;
+    if findings.iter().all(|finding| finding.good) {
+        Ok(0)
+    } else {
+        Err(Failure::Check { message: "something a release needs is missing".to_owned() })
+    }
+}
+
+fn good(what: &'static str, text: String) -> Finding {
+    Finding { what, good: true, text }
+}
+
+fn bad(what: &'static str, failure: &Failure) -> Finding {
+    let text = failure.text(release_manifest::Color::Never);
+    let first = text.lines().collect::<Vec<_>>().join("; ");
+    Finding { what, good: false, text: first.trim_start_matches("error: ").to_owned() }
+}
+
+async fn engine() -> Finding {
+    let connected = match Endpoint::from_env() {
+        Ok(endpoint) => Engine::connect(&endpoint).await,
+        Err(error) => Err(error),
+    };
+    match connected {
+        Ok(engine) => {
+            let info = engine.info();
+            let builder =
+                if info.buildkit { "with BuildKit" } else { "without BuildKit: the classic builder is used" };
+            good("docker", format!("Docker Engine {} (API {}), {builder}", info.version, info.api_version))
+        }
+        Err(source) => bad("docker", &Failure::from(release_pipeline::PrepareError::Engine { source })),
+    }
+}
+
+async fn cluster(args: &Args, words: &Doctor, workspace: &Workspace, env: &str, findings: &mut Vec<Finding>) {
+    let environment = match workspace.environment(env, args.quiet) {
+        Ok(environment) => environment,
+        Err(failure) => {
+            findings.push(bad("environment", &failure));
+            return;
+        }
+    };
+    let asked =
+        Environment { env: env.to_owned(), project: None, namespace: words.namespace.clone(), context: None };
+    let target =
+        match open(Some(&environment), environment.project.clone(), environment.name.clone(), &asked).await {
+            Ok(target) => target,
+            Err(failure) => {
+                findings.push(bad("cluster", &failure));
+                return;
+            }
+        };
+    let version = target.cluster.version().await.unwrap_or_else(|_| "of unknown version".to_owned());
+    findings.push(good("cluster", format!("{} answers: Kubernetes {version}", target.cluster.context())));
+    match target.cluster.missing_rights().await {
+        Ok(missing) if missing.is_empty() => {
+            findings.push(good("rights", "everything a release may need".to_owned()))
+        }
+        Ok(missing) => {
+            let (always, sometimes): (Vec<_>, Vec<_>) =
+                missing.into_iter().partition(|missing| missing.always);
+            let list = |all: &[release_cluster::Missing]| {
+                all.iter().map(|m| m.right.as_str()).collect::<Vec<_>>().join(", ")
+            };
+            if !always.is_empty() {
+                let namespace = target.cluster.namespace().to_owned();
+                findings.push(bad("rights", &Failure::Rights { namespace, missing: vec![list(&always)] }));
+            }
+            if !sometimes.is_empty() {
+                findings.push(good(
+                    "rights",
+                    format!("not allowed, and only needed by some features: {}", list(&sometimes)),
+                ));
+            }
+        }
+        Err(error) => findings.push(bad("rights", &Failure::from(error))),
+    }
+}
+
+fn role(args: &Args, words: &Doctor, account: &str) -> Result<u8, Failure> {
+    let namespace = match (&words.namespace, &words.env) {
+        (Some(namespace), _) => namespace.clone(),
+        (None, Some(env)) => Workspace::load(args)?.environment(env, args.quiet)?.namespace,
+        (None, None) => {
+            return Err(Failure::Usage {
+                message: "the Role needs a namespace".to_owned(),
+                hint: Some("give -n NAMESPACE, or --env ENV".to_owned()),
+            });
+        }
+    };
+    let objects: Vec<Object> = release_cluster::role(&namespace, account)
+        .into_iter()
+        .filter_map(|value| Object::new(value).ok())
+        .collect();
+    answer::emit(&release_manifest::to_yaml(&objects));
+    Ok(0)
+}

@@ -1,0 +1,104 @@
+//! The answer of a run: the release's number and verdict on stdout, the story of a failure on stderr, and the exit code.
+
+use std::fmt::Write as _;
+
+use release_cluster::Action;
+use release_core::Cause;
+use release_pipeline::{Ending, Report};
+
+use crate::answer;
+use crate::args::{Args, Format};
+use crate::error::Failure;
+use crate::signal::Stop;
+use crate::words;
+
+/// Prints the answer and returns the exit code.
+pub(crate) fn answer(args: &Args, report: &Report, stop: &Stop) -> Result<u8, Failure> {
+    let Some(ending) = &report.ending else {
+        return Err(Failure::Internal(anyhow::anyhow!("the run ended without saying how")));
+    };
+    eprint!("{}", story(report, ending));
+    if args.output != Format::Json {
+        answer::emit(&format!("{}\n", verdict(report, ending)));
+    }
+    Ok(if *ending == Ending::Stopped { stop.code() } else { ending.exit_code() })
+}
+
+/// One line: what is now.
+pub(crate) fn verdict(report: &Report, ending: &Ending) -> String {
+    let number = report.release.unwrap_or(0);
+    let took = words::seconds(report.seconds);
+    let action = match report.action {
+        Some(Action::Rollback { to }) => format!(" (rollback to release {to})"),
+        Some(Action::Deploy) | None => String::new(),
+    };
+    match ending {
+        Ending::Verified => format!("release {number} verified in {took}{action}"),
+        Ending::NothingToDo { unwell } if unwell.is_empty() => {
+            format!("nothing to do: release {number} runs and is healthy; nothing was written")
+        }
+        Ending::NothingToDo { .. } => format!("nothing to do, but release {number} is not healthy"),
+        Ending::RolledBack { running: Some(running), .. } => {
+            format!("release {number} failed and was rolled back to release {running} in {took}")
+        }
+        Ending::RolledBack { running: None, .. } => {
+            format!("release {number} failed and was removed in {took}; nothing ran before it")
+        }
+        Ending::NotRolledBack { .. } => format!("release {number} failed and could NOT be rolled back"),
+        Ending::Stopped => format!("release {number} stopped half-way"),
+    }
+}
+
+/// What people need to read after a failure.
+fn story(report: &Report, ending: &Ending) -> String {
+    let mut text = String::new();
+    match ending {
+        Ending::Verified => {}
+        Ending::NothingToDo { unwell } => {
+            for cause in unwell {
+                let _ = writeln!(text, "warning: {}: {}", cause.object, cause.summary);
+            }
+        }
+        Ending::RolledBack { service, cause, .. } => {
+            error_line(&mut text, service.as_ref(), cause);
+            let _ = writeln!(text, "  hint: `release history` shows what ran when; the events are above");
+        }
+        Ending::NotRolledBack { service, cause, why } => {
+            error_line(&mut text, service.as_ref(), cause);
+            if let Some(why) = why {
+                let _ = writeln!(text, "  not rolled back: {}: {}", why.object, why.summary);
+            }
+            let _ = writeln!(
+                text,
+                "  hint: `release status` shows what runs now; `release rollback` tries again"
+            );
+        }
+        Ending::Stopped => {
+            let number = report.release.unwrap_or(0);
+            let _ = writeln!(
+                text,
+                "stopped; release {number} is half-way and nothing is lost.\n  hint: the same `release deploy` takes it up again; `release rollback` returns to the last verified release"
+            );
+        }
+    }
+    text
+}
+
+fn error_line(text: &mut String, service: Option<&release_core::ServiceName>, cause: &Cause) {
+    let of = service.map(|service| format!("{service}: ")).unwrap_or_default();
+    let _ = writeln!(text, "error: {of}{}: {}", cause.kind, cause.summary);
+    // The newest evidence, which the summary has not said already.
+    let mut shown: Vec<&str> = Vec::new();
+    for evidence in cause.evidence.iter().rev() {
+        if shown.len() == 3 {
+            break;
+        }
+        let message = evidence.message.trim();
+        if message.is_empty() || shown.contains(&message) || cause.summary.contains(message) {
+            continue;
+        }
+        shown.push(message);
+        let reason = evidence.reason.as_ref().map(|reason| format!("{reason}: ")).unwrap_or_default();
+        let _ = writeln!(text, "  caused by: {} {reason}{message}", evidence.object);
+    }
+}

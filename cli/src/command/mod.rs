@@ -1,0 +1,41 @@
+//! One file a subcommand.
+
+mod build;
+mod completions;
+mod deploy;
+mod doctor;
+pub(crate) mod finish;
+mod history;
+mod images;
+mod init;
+mod render;
+mod rollback;
+mod schema;
+mod status;
+mod target;
+mod verify;
+
+use release_pipeline::Until;
+
+use crate::args::{Args, Command};
+use crate::error::Failure;
+use crate::signal::Stop;
+
+/// Runs the command and returns the exit code.
+pub(crate) async fn run(args: Args) -> Result<u8, Failure> {
+    let stop = Stop::listen();
+    match &args.command {
+        Command::Init(words) => init::run(&args, words),
+        Command::Build(words) => build::run(&args, words, Until::Built, &stop).await,
+        Command::Push(words) => build::run(&args, words, Until::Pushed, &stop).await,
+        Command::Render(words) => render::run(&args, words),
+        Command::Deploy(words) => deploy::run(&args, words, &stop).await,
+        Command::Verify(words) => verify::run(&args, words, &stop).await,
+        Command::Rollback(words) => rollback::run(&args, words, &stop).await,
+        Command::Status(words) => status::run(&args, words).await,
+        Command::History(words) => history::run(&args, words).await,
+        Command::Schema => schema::run(),
+        Command::Completions { shell } => completions::run(*shell),
+        Command::Doctor(words) => doctor::run(&args, words).await,
+    }
+}

@@ -1,0 +1,30 @@
+//! `release rollback`: return to an earlier release, image and config together.
+
+use std::collections::BTreeSet;
+
+use release_cluster::Clock;
+use release_pipeline::rollback;
+
+use super::deploy::{options, started};
+use super::target::connect;
+use crate::args::{Args, Rollback};
+use crate::command::finish;
+use crate::error::Failure;
+use crate::signal::Stop;
+use crate::talk::Talk;
+
+pub(crate) async fn run(args: &Args, words: &Rollback, stop: &Stop) -> Result<u8, Failure> {
+    let connecting = connect(args, &words.environment);
+    let target = stop.or(connecting).await.unwrap_or(Err(Failure::Stopped { code: stop.code() }))?;
+    target.require_rights().await?;
+    let talk = Talk::new(args, &Clock::system());
+    talk.tell(started("rollback", &target, None));
+    let options = options(&target, &words.run, None, BTreeSet::new());
+    let mut tell = |event| talk.tell(event);
+    let done =
+        rollback(&target.cluster, &target.store, &target.found, &options, words.to, &mut tell, stop.token())
+            .await;
+    talk.finish();
+    done?;
+    finish::answer(args, &talk.report(), stop)
+}

@@ -1,0 +1,303 @@
+//! What people are told while a run goes on: JSON Lines on stdout, or lines (with progress bars on a terminal) on stderr.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use release_cluster::{Clock, Event as Cluster};
+use release_core::{CauseKind, ServiceName, Verdict};
+use release_pipeline::{Envelope, Event, ImageEvent, Recorder, Report, Verb};
+use release_rollout::{Phase, Version};
+
+use crate::args::{Args, Format};
+use crate::words;
+
+/// Receives every event of a run: stamps it, shows it, and folds it into the report.
+#[derive(Clone)]
+pub(crate) struct Talk(Arc<Mutex<Inner>>);
+
+struct Inner {
+    recorder: Recorder,
+    clock: Clock,
+    view: View,
+    report: Report,
+}
+
+enum View {
+    Json,
+    Quiet,
+    Lines,
+    Terminal(Bars),
+}
+
+struct Bars {
+    all: MultiProgress,
+    by_service: BTreeMap<ServiceName, ProgressBar>,
+}
+
+impl Talk {
+    pub(crate) fn new(args: &Args, clock: &Clock) -> Self {
+        let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+        let view = if args.output == Format::Json {
+            View::Json
+        } else if args.quiet {
+            View::Quiet
+        } else if std::io::stderr().is_terminal() && !in_ci {
+            View::Terminal(Bars { all: MultiProgress::new(), by_service: BTreeMap::new() })
+        } else {
+            View::Lines
+        };
+        let run = format!("{:x}-{:x}", clock.wall().as_millisecond(), std::process::id());
+        let recorder = Recorder::new(run, clock.now());
+        Self(Arc::new(Mutex::new(Inner { recorder, clock: clock.clone(), view, report: Report::default() })))
+    }
+
+    /// Takes one event.
+    pub(crate) fn tell(&self, event: Event) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, at) = (inner.clock.now(), inner.clock.wall());
+        let envelope = inner.recorder.stamp(now, at, event);
+        inner.report.add(&envelope);
+        inner.show(&envelope);
+    }
+
+    /// What happened so far.
+    pub(crate) fn report(&self) -> Report {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).report.clone()
+    }
+
+    /// Takes the progress bars away; what follows is the answer.
+    pub(crate) fn finish(&self) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let View::Terminal(bars) = &mut inner.view {
+            bars.by_service.clear();
+            let _ = bars.all.clear();
+        }
+    }
+}
+
+impl Inner {
+    fn show(&mut self, envelope: &Envelope) {
+        match &mut self.view {
+            View::Quiet => {}
+            View::Json => {
+                if let Ok(line) = serde_json::to_string(envelope) {
+                    // A reader that went away must not end a release half-way.
+                    let _ = writeln!(std::io::stdout().lock(), "{line}");
+                }
+            }
+            View::Lines => {
+                for line in lines(envelope) {
+                    eprintln!("{line}");
+                }
+            }
+            View::Terminal(bars) => bars.show(envelope),
+        }
+    }
+}
+
+impl Bars {
+    fn show(&mut self, envelope: &Envelope) {
+        if let Event::Cluster(Cluster::Progress { service, readiness, .. }) = &envelope.event {
+            let bar = self.bar(service);
+            bar.set_length(u64::from(readiness.desired));
+            bar.set_position(u64::from(readiness.ready));
+            return;
+        }
+        for line in lines(envelope) {
+            let _ = self.all.println(line);
+        }
+        match &envelope.event {
+            Event::Image { service, event } => self.image(service, event),
+            Event::Cluster(Cluster::PhaseEntered { service, phase }) => self.phase(service, *phase),
+            _ => {}
+        }
+    }
+
+    fn image(&mut self, service: &ServiceName, event: &ImageEvent) {
+        match event {
+            ImageEvent::Step { name, .. } => self.bar(service).set_message(name.clone()),
+            ImageEvent::Output { line } => self.bar(service).set_message(line.trim().to_owned()),
+            ImageEvent::Pushing { doing, sent, .. } => {
+                self.bar(service).set_message(format!("{doing}: {} KiB", sent / 1024));
+            }
+            ImageEvent::Confirmed { .. } => self.done(service),
+            ImageEvent::BuildBegan { .. }
+            | ImageEvent::Notice { .. }
+            | ImageEvent::Built { .. }
+            | ImageEvent::Pushed { .. } => {}
+        }
+    }
+
+    fn phase(&mut self, service: &ServiceName, phase: Phase) {
+        match phase {
+            Phase::Waiting => {}
+            Phase::Applying | Phase::Progressing | Phase::Soaking | Phase::RollingBack => {
+                self.bar(service).set_message(phase_word(phase));
+            }
+            Phase::Verified | Phase::RolledBack | Phase::NotRolledBack | Phase::NotStarted => {
+                self.done(service)
+            }
+        }
+    }
+
+    fn done(&mut self, service: &ServiceName) {
+        if let Some(bar) = self.by_service.remove(service) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn bar(&mut self, service: &ServiceName) -> &ProgressBar {
+        let all = &self.all;
+        self.by_service.entry(service.clone()).or_insert_with(|| {
+            let bar = all.add(ProgressBar::new(0));
+            if let Ok(style) =
+                ProgressStyle::with_template("{spinner} {prefix:16} {pos}/{len} ready  {wide_msg}")
+            {
+                bar.set_style(style);
+            }
+            bar.set_prefix(service.to_string());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        })
+    }
+}
+
+fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Waiting => "waiting for what it needs",
+        Phase::Applying => "applying",
+        Phase::Progressing => "rolling out",
+        Phase::Soaking => "ready; watching it",
+        Phase::Verified => "verified",
+        Phase::RollingBack => "rolling back",
+        Phase::RolledBack => "rolled back",
+        Phase::NotRolledBack => "NOT rolled back",
+        Phase::NotStarted => "not started",
+    }
+}
+
+/// The lines people read for one event; none for what only a machine wants to know.
+pub(crate) fn lines(envelope: &Envelope) -> Vec<String> {
+    let at = format!("{:>7}", words::seconds(envelope.elapsed));
+    let plain = |text: String| vec![format!("{at}  {text}")];
+    match &envelope.event {
+        Event::Started { command, project, environment, context, namespace, version } => {
+            let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+            vec![format!(
+                "{command} {project}{version} to {environment} (context {context}, namespace {namespace})"
+            )]
+        }
+        Event::Image { service, event } => {
+            image_line(event).map(|text| format!("{at}  {service:16} {text}")).into_iter().collect()
+        }
+        Event::Planned { release, changes, unchanged, baseline } => {
+            let baseline = baseline
+                .map_or("nothing: this is the first".to_owned(), |number| format!("release {number}"));
+            let mut all = plain(format!("release {release}; a rollback returns to {baseline}"));
+            for change in changes {
+                let sign = match change.verb {
+                    Verb::Create => '+',
+                    Verb::Update => '~',
+                    Verb::Delete => '-',
+                };
+                let fields = if change.fields.is_empty() {
+                    String::new()
+                } else {
+                    format!("  {}", change.fields.join(", "))
+                };
+                all.push(format!("{:>7}  {:16} {sign} {}{fields}", "", change.service, change.object));
+            }
+            if !unchanged.is_empty() {
+                let names: Vec<_> = unchanged.iter().map(ServiceName::as_str).collect();
+                all.push(format!("{:>7}  unchanged: {}", "", names.join(", ")));
+            }
+            all
+        }
+        Event::NothingToDo { .. } | Event::ReleaseBegan { .. } | Event::ReleaseEnded { .. } => Vec::new(),
+        Event::ReleaseResumed { release } => {
+            plain(format!("release {release} was interrupted; taking it up where it stood"))
+        }
+        Event::ReleaseSuperseded { release, by } => {
+            plain(format!("release {release} was interrupted; release {by} takes its place"))
+        }
+        Event::LockLost { release } => {
+            plain(format!("the cluster was out of reach for too long; release {release} waits for its lock"))
+        }
+        Event::Stopped { release, phases } => {
+            let mut all = plain(format!("stopped; release {release} is half-way:"));
+            all.extend(
+                phases
+                    .iter()
+                    .map(|(service, phase)| format!("{:>7}  {service:16} {}", "", phase_word(*phase))),
+            );
+            all
+        }
+        Event::Cluster(event) => cluster_lines(&at, event),
+    }
+}
+
+fn image_line(event: &ImageEvent) -> Option<String> {
+    match event {
+        ImageEvent::BuildBegan { dockerfile } => Some(format!("building {dockerfile}")),
+        ImageEvent::Notice { message } => Some(format!("note: {message}")),
+        ImageEvent::Built { id } => Some(format!("built {}", id.get(..19).unwrap_or(id))),
+        ImageEvent::Confirmed { reference } => Some(format!("in the registry: {reference}")),
+        ImageEvent::Step { name, cached } => Some(format!("{}{name}", if *cached { "cached: " } else { "" })),
+        ImageEvent::Output { .. } | ImageEvent::Pushing { .. } | ImageEvent::Pushed { .. } => None,
+    }
+}
+
+fn cluster_lines(at: &str, event: &Cluster) -> Vec<String> {
+    let of = |service: &ServiceName, text: String| vec![format!("{at}  {service:16} {text}")];
+    match event {
+        Cluster::LockAwaited { holder } => vec![format!("{at}  waiting for {holder}, who is releasing here")],
+        Cluster::LockTaken { .. } | Cluster::OutcomeUnknown { .. } => Vec::new(),
+        Cluster::PhaseEntered { phase: Phase::Waiting | Phase::NotStarted, .. } => Vec::new(),
+        Cluster::PhaseEntered { service, phase } => of(service, phase_word(*phase).to_owned()),
+        Cluster::ObjectApplied { service, object, version, .. } => match version {
+            Version::New => of(service, format!("applied {object}")),
+            Version::Previous => of(service, format!("restored {object}")),
+        },
+        Cluster::ObjectDeleted { service, object, .. } => of(service, format!("deleted {object}")),
+        Cluster::WriteRefused { service, cause, .. } => of(service, format!("refused: {}", cause.summary)),
+        Cluster::Progress { service, readiness, .. } => {
+            of(service, format!("{} of {} pods ready", readiness.ready, readiness.desired))
+        }
+        Cluster::CauseSuspected { service, cause } => {
+            of(service, format!("suspicious: {}: {}", cause.kind, cause.summary))
+        }
+        Cluster::CauseFound { service, cause } => {
+            let mut all = of(service, format!("failed: {}: {}", cause.kind, cause.summary));
+            if cause.kind == CauseKind::Sibling {
+                all.clear();
+            }
+            all
+        }
+        Cluster::WorkloadReady { service, object, .. } => of(service, format!("{object} is ready")),
+        Cluster::Checked { service, check, verdict } => match verdict {
+            Verdict::Good { latency } => {
+                of(service, format!("check {check}: good, {} ms", latency.as_millis()))
+            }
+            Verdict::Bad { why } => of(service, format!("check {check}: bad: {why}")),
+            Verdict::NotEnough { why } => of(service, format!("check {check}: no evidence: {why}")),
+        },
+        Cluster::Captured { service, capture, .. } => {
+            let mut all = Vec::new();
+            let warnings: Vec<_> = capture.events.iter().filter(|line| line.starts_with("Warning")).collect();
+            for line in warnings.iter().skip(warnings.len().saturating_sub(5)) {
+                all.extend(of(service, format!("event: {line}")));
+            }
+            for log in &capture.logs {
+                let run = if log.previous { ", the run before" } else { "" };
+                all.extend(of(service, format!("last lines of pod/{} ({}{run}):", log.pod, log.container)));
+                let skip = log.lines.len().saturating_sub(10);
+                all.extend(log.lines.iter().skip(skip).map(|line| format!("{:>7}  {:16} | {line}", "", "")));
+            }
+            all
+        }
+        Cluster::WatchTroubled { why } => vec![format!("{at}  the cluster cannot be watched yet: {why}")],
+    }
+}

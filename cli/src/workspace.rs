@@ -1,0 +1,136 @@
+//! What lies around the project file: the file itself, image locks, config folders, the git revision, who is asking.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use release_cluster::Access;
+use release_core::ServiceName;
+use release_manifest::{Environment, Project, Service, Set, sources};
+use release_pipeline::{Expect, ImageLock};
+
+use crate::args::{self, Args};
+use crate::error::Failure;
+
+/// An image lock is a line a service; this is thousands of services.
+const LOCK_MAX: u64 = 1 << 20;
+
+/// A project file, read.
+pub(crate) struct Workspace {
+    pub(crate) project: Project,
+    /// The folder of the project file; paths in it are relative to it.
+    pub(crate) root: PathBuf,
+}
+
+impl Workspace {
+    pub(crate) fn load(args: &Args) -> Result<Self, Failure> {
+        let source = sources::load(&args.config)?;
+        let sets = args.set.iter().map(|set| set.parse::<Set>()).collect::<Result<Vec<_>, _>>();
+        let sets = sets.map_err(|error| Failure::Usage { message: error.to_string(), hint: None })?;
+        let project = Project::parse(&source, &|name| std::env::var(name).ok(), &sets)?;
+        let parent = args.config.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok(Self { project, root: parent.unwrap_or(Path::new(".")).to_owned() })
+    }
+
+    /// The environment, with its warnings shown.
+    pub(crate) fn environment(&self, name: &str, quiet: bool) -> Result<Environment, Failure> {
+        let environment = self.project.environment(name)?;
+        if !quiet {
+            for warning in &environment.warnings {
+                eprintln!("warning: {warning}");
+            }
+        }
+        Ok(environment)
+    }
+
+    /// The contents of a service's config folder.
+    pub(crate) fn files(&self, service: &Service) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+        match service.config.as_ref().and_then(|config| config.files.as_ref()) {
+            Some(folder) => Ok(sources::read_config_dir(&self.root.join(folder))?),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+}
+
+/// The services somebody named, checked against those there are.
+pub(crate) fn named(
+    words: &[String],
+    known: &BTreeSet<ServiceName>,
+) -> Result<BTreeSet<ServiceName>, Failure> {
+    words
+        .iter()
+        .map(|word| {
+            known.iter().find(|name| name.as_str() == word).cloned().ok_or_else(|| {
+                let names: Vec<_> = known.iter().map(ServiceName::as_str).collect();
+                Failure::Usage {
+                    message: format!("the project has no service `{word}`"),
+                    hint: Some(format!("it has: {}", names.join(", "))),
+                }
+            })
+        })
+        .collect()
+}
+
+/// Reads an image lock from a file, or from standard input for `-`.
+pub(crate) fn image_lock(path: &Path) -> Result<ImageLock, Failure> {
+    let fail = |source| Failure::File { verb: "read", path: path.display().to_string(), source };
+    let mut text = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().take(LOCK_MAX).read_to_string(&mut text).map_err(fail)?;
+    } else {
+        std::fs::File::open(path).map_err(fail)?.take(LOCK_MAX).read_to_string(&mut text).map_err(fail)?;
+    }
+    text.parse().map_err(|source| Failure::ImageLock { path: path.display().to_string(), source })
+}
+
+/// How the cluster is found, and what is expected of it.
+pub(crate) fn access(
+    environment: Option<&Environment>,
+    words: &args::Environment,
+) -> Result<(Access, Expect), Failure> {
+    let own = environment.and_then(|environment| environment.context.clone());
+    let uid = environment.and_then(|environment| environment.cluster.clone());
+    if let Some(context) = &words.context {
+        let overridden = own.as_ref() != Some(context);
+        return Ok((Access::Context(context.clone()), Expect { uid, overridden }));
+    }
+    if let Some(context) = own {
+        return Ok((Access::Context(context), Expect { uid, overridden: false }));
+    }
+    if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        return Ok((Access::InCluster, Expect { uid, overridden: true }));
+    }
+    Err(Failure::Usage {
+        message: format!("environment `{}` names no context, and this is not a pod of a cluster", words.env),
+        hint: Some("name one in release.yaml (`context: …`) or give --context".to_owned()),
+    })
+}
+
+/// The git revision of the working tree, with `-dirty` when it has changes; `None` outside git.
+pub(crate) fn git_revision(root: &Path) -> Option<String> {
+    let git = |words: &[&str]| {
+        let output = std::process::Command::new("git").arg("-C").arg(root).args(words).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let revision = git(&["rev-parse", "--short=12", "HEAD"]).filter(|revision| !revision.is_empty())?;
+    let dirty =
+        git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
+    Some(if dirty { format!("{revision}-dirty") } else { revision })
+}
+
+/// Who is asking, for the record: the CI job or the user.
+pub(crate) fn actor() -> String {
+    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(job) = var("CI_JOB_URL") {
+        return match var("GITLAB_USER_LOGIN") {
+            Some(user) => format!("{user} ({job})"),
+            None => job,
+        };
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let user = var("USER").or_else(|| var("LOGNAME")).unwrap_or_else(|| "someone".to_owned());
+    match host.trim() {
+        "" => user,
+        host => format!("{user}@{host}"),
+    }
+}

@@ -1,0 +1,167 @@
+//! What a run tells. The libraries' events are wrapped, the pipeline adds the frame.
+
+use std::collections::BTreeMap;
+
+use release_cluster::{Action, State};
+use release_core::{Cause, PinnedImage, ServiceName};
+use serde::{Deserialize, Serialize};
+
+use crate::PlannedChange;
+
+/// One fact about a run of the tool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "type")]
+pub enum Event {
+    /// The run began.
+    Started {
+        /// The command, `deploy`.
+        command: String,
+        /// The project.
+        project: String,
+        /// The environment.
+        environment: String,
+        /// The context that is used.
+        context: String,
+        /// The namespace.
+        namespace: String,
+        /// What people call the version.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+    },
+    /// Something about a service's image.
+    Image {
+        /// The service.
+        service: ServiceName,
+        /// What.
+        #[serde(flatten)]
+        event: ImageEvent,
+    },
+    /// What will be done was worked out; nothing has been written yet.
+    Planned {
+        /// The number the release will have.
+        release: u64,
+        /// What applying changes.
+        changes: Vec<PlannedChange>,
+        /// Services that stay as they are.
+        unchanged: Vec<ServiceName>,
+        /// The release a rollback returns to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        baseline: Option<u64>,
+    },
+    /// Everything is as it should be already; nothing was written.
+    NothingToDo {
+        /// The release that runs.
+        release: u64,
+        /// Workloads that are not well although nothing has to change.
+        unwell: Vec<Cause>,
+    },
+    /// A release began.
+    ReleaseBegan {
+        /// Its number.
+        release: u64,
+        /// What was asked for.
+        action: Action,
+        /// The image of each service.
+        images: BTreeMap<ServiceName, PinnedImage>,
+    },
+    /// A release that another process left unfinished is taken up again.
+    ReleaseResumed {
+        /// Its number.
+        release: u64,
+    },
+    /// A release that another process left unfinished gives way to a new one.
+    ReleaseSuperseded {
+        /// Its number.
+        release: u64,
+        /// The number of the new one.
+        by: u64,
+    },
+    /// The connection to the cluster was lost for so long that the lock was, too; it is taken again.
+    LockLost {
+        /// The release that waits.
+        release: u64,
+    },
+    /// The run was asked to stop, and did.
+    Stopped {
+        /// The release that is now half-way.
+        release: u64,
+        /// Where each service stands.
+        phases: BTreeMap<ServiceName, release_rollout::Phase>,
+    },
+    /// A release ended.
+    ReleaseEnded {
+        /// Its number.
+        release: u64,
+        /// What was asked for.
+        action: Action,
+        /// How it ended.
+        state: State,
+        /// Why it did not end well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<Cause>,
+        /// Why what ran before could not be restored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_restored: Option<Cause>,
+        /// The service that failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<ServiceName>,
+        /// The release that runs now, if one does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        running: Option<u64>,
+    },
+    /// Something about the release's objects in the cluster.
+    #[serde(untagged)]
+    Cluster(release_cluster::Event),
+}
+
+/// Something about an image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "image")]
+pub enum ImageEvent {
+    /// Building began.
+    BuildBegan {
+        /// The Dockerfile.
+        dockerfile: String,
+    },
+    /// A step of the build began, or was found in the cache.
+    Step {
+        /// As the Dockerfile has it.
+        name: String,
+        /// Whether the cache had it.
+        cached: bool,
+    },
+    /// The build printed something. May be dropped.
+    Output {
+        /// A line.
+        line: String,
+    },
+    /// Something people should know about the build, for instance that the engine has no BuildKit.
+    Notice {
+        /// What.
+        message: String,
+    },
+    /// The image was built.
+    Built {
+        /// The engine's id of it.
+        id: String,
+    },
+    /// A layer is on its way to the registry. May be dropped.
+    Pushing {
+        /// What happens to it, in the engine's words.
+        doing: String,
+        /// Bytes sent.
+        sent: u64,
+        /// Bytes in all, if known.
+        total: Option<u64>,
+    },
+    /// The registry has the image.
+    Pushed {
+        /// As which.
+        reference: PinnedImage,
+    },
+    /// The registry was asked for exactly this digest and has it.
+    Confirmed {
+        /// Which.
+        reference: PinnedImage,
+    },
+}

@@ -1,0 +1,283 @@
+//! Preparing: from Dockerfiles and references to images that the registry has confirmed by digest.
+//!
+//! Nothing here touches a cluster. A push that the registry does not confirm is a failure, whatever the engine says.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use release_core::{ImageRef, ImageRefError, PinnedImage, ProjectName, Repository, ServiceName};
+use release_image::{
+    BuildError, BuildEvent, DockerfileBuild, Endpoint, Engine, EngineError, PushError, PushEvent,
+};
+use release_manifest::{DockerBuild, ImageSource};
+use release_registry::{ConfirmError, CredentialStore, CredentialsError, Registry, RegistryError};
+
+use crate::event::{Event, ImageEvent};
+
+/// What has to be prepared.
+#[derive(Debug, Clone)]
+pub struct Preparation<'a> {
+    /// The folder Dockerfiles and contexts are relative to.
+    pub root: &'a Path,
+    /// The project, for labels.
+    pub project: &'a ProjectName,
+    /// Where built images go.
+    pub registry: Option<Repository>,
+    /// Where each service's image comes from.
+    pub services: BTreeMap<ServiceName, ImageSource>,
+    /// What people call the version: the tag of built images.
+    pub version: Option<String>,
+}
+
+/// How far preparing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// The engine has the images.
+    Built,
+    /// The registry has confirmed them.
+    Pushed,
+}
+
+/// What was prepared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The engine's id of each image that was built, or the pinned image of a service that builds nothing.
+    pub built: BTreeMap<ServiceName, String>,
+    /// The images the registry has confirmed.
+    pub pinned: BTreeMap<ServiceName, PinnedImage>,
+}
+
+/// Why images could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A service is built and there is nowhere to push it.
+    #[error("service `{service}` is built, but the project names no registry to push it to")]
+    NoRegistry {
+        /// The service.
+        service: ServiceName,
+    },
+    /// The version or the service's name does not make an image reference.
+    #[error("service `{service}` has no usable image name")]
+    Name {
+        /// The service.
+        service: ServiceName,
+        /// What is wrong with it.
+        #[source]
+        source: ImageRefError,
+    },
+    /// The engine cannot be used.
+    #[error("images cannot be built")]
+    Engine {
+        /// The reason.
+        #[source]
+        source: EngineError,
+    },
+    /// A build failed.
+    #[error("the image of service `{service}` was not built")]
+    Build {
+        /// The service.
+        service: ServiceName,
+        /// The reason.
+        #[source]
+        source: BuildError,
+    },
+    /// A push failed.
+    #[error("the image of service `{service}` was not pushed")]
+    Push {
+        /// The service.
+        service: ServiceName,
+        /// The reason.
+        #[source]
+        source: PushError,
+    },
+    /// Docker's configuration cannot be read.
+    #[error("credentials for registry {registry} cannot be had")]
+    Credentials {
+        /// The registry.
+        registry: String,
+        /// The reason.
+        #[source]
+        source: CredentialsError,
+    },
+    /// The registry does not confirm an image.
+    #[error("the registry does not confirm the image of service `{service}`")]
+    Confirm {
+        /// The service.
+        service: ServiceName,
+        /// The reason.
+        #[source]
+        source: ConfirmError,
+    },
+    /// No registry client can be set up.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+/// The tag of an image whose version nobody knows.
+const NO_VERSION: &str = "latest";
+
+impl Preparation<'_> {
+    /// Builds what is built and, up to [`Until::Pushed`], pushes it and has every image confirmed.
+    ///
+    /// # Errors
+    /// [`PrepareError`]; images of earlier services may have been pushed, which harms nobody.
+    pub async fn run(
+        &self,
+        until: Until,
+        tell: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Prepared, PrepareError> {
+        let mut prepared = Prepared::default();
+        let mut kit = Kit { engine: None, credentials: None, registry: Registry::new()? };
+        for (service, source) in &self.services {
+            let mut tell = |event| tell(Event::Image { service: service.clone(), event });
+            let image = match source {
+                ImageSource::Pinned(image) => {
+                    prepared.built.insert(service.clone(), image.to_string());
+                    image.clone()
+                }
+                ImageSource::Dockerfile(build) => {
+                    let tag = self.tag(service, until)?;
+                    let id = self.build(&mut kit, service, build, &tag, &mut tell).await?;
+                    prepared.built.insert(service.clone(), id);
+                    if until == Until::Built {
+                        continue;
+                    }
+                    kit.push(service, &tag, &mut tell).await?
+                }
+            };
+            if until == Until::Pushed {
+                kit.confirm(service, &image, &mut tell).await?;
+                prepared.pinned.insert(service.clone(), image);
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// `registry/service:version`. Without a registry an image can be built, not pushed.
+    fn tag(&self, service: &ServiceName, until: Until) -> Result<ImageRef, PrepareError> {
+        let fail = |source| PrepareError::Name { service: service.clone(), source };
+        let repository = match (&self.registry, until) {
+            (Some(registry), _) => registry.join(service.as_str()).map_err(fail)?,
+            (None, Until::Built) => format!("localhost/{}/{service}", self.project).parse().map_err(fail)?,
+            (None, Until::Pushed) => return Err(PrepareError::NoRegistry { service: service.clone() }),
+        };
+        let version = self.version.as_deref().unwrap_or(NO_VERSION);
+        format!("{repository}:{version}").parse().map_err(fail)
+    }
+
+    async fn build(
+        &self,
+        kit: &mut Kit,
+        service: &ServiceName,
+        build: &DockerBuild,
+        tag: &ImageRef,
+        tell: &mut (dyn FnMut(ImageEvent) + Send),
+    ) -> Result<String, PrepareError> {
+        tell(ImageEvent::BuildBegan { dockerfile: build.dockerfile.clone() });
+        let build = DockerfileBuild {
+            context: self.root.join(&build.context),
+            dockerfile: self.root.join(&build.dockerfile),
+            target: build.target.clone(),
+            args: build.args.clone(),
+            platform: build.platform.clone(),
+            labels: self.labels(service),
+            tag: tag.clone(),
+        };
+        let mut built = |event| {
+            tell(match event {
+                BuildEvent::Step { name, cached } => ImageEvent::Step { name, cached },
+                BuildEvent::Output { line } => ImageEvent::Output { line },
+                BuildEvent::Notice { message } => ImageEvent::Notice { message },
+            });
+        };
+        let engine = kit.engine().await?;
+        let image = engine
+            .build(&build, &mut built)
+            .await
+            .map_err(|source| PrepareError::Build { service: service.clone(), source })?;
+        tell(ImageEvent::Built { id: image.id.clone() });
+        Ok(image.id)
+    }
+
+    /// Labels of the OCI image specification. No times: an unchanged project must build an unchanged image.
+    fn labels(&self, service: &ServiceName) -> BTreeMap<String, String> {
+        let mut labels = BTreeMap::from([
+            ("org.opencontainers.image.title".to_owned(), service.to_string()),
+            ("org.opencontainers.image.vendor".to_owned(), self.project.to_string()),
+        ]);
+        if let Some(version) = &self.version {
+            labels.insert("org.opencontainers.image.revision".to_owned(), version.clone());
+            labels.insert("org.opencontainers.image.version".to_owned(), version.clone());
+        }
+        labels
+    }
+}
+
+/// What preparing talks to, connected when it is first needed.
+struct Kit {
+    engine: Option<Engine>,
+    credentials: Option<CredentialStore>,
+    registry: Registry,
+}
+
+impl Kit {
+    async fn engine(&mut self) -> Result<&Engine, PrepareError> {
+        let engine = match self.engine.take() {
+            Some(engine) => engine,
+            None => {
+                let connected = match Endpoint::from_env() {
+                    Ok(endpoint) => Engine::connect(&endpoint).await,
+                    Err(error) => Err(error),
+                };
+                connected.map_err(|source| PrepareError::Engine { source })?
+            }
+        };
+        Ok(self.engine.insert(engine))
+    }
+
+    async fn credentials(
+        &mut self,
+        registry: &str,
+    ) -> Result<Option<release_core::Credentials>, PrepareError> {
+        let fail = |source| PrepareError::Credentials { registry: registry.to_owned(), source };
+        let store = match self.credentials.take() {
+            Some(store) => store,
+            None => CredentialStore::from_env().map_err(fail)?,
+        };
+        self.credentials.insert(store).get(registry).await.map_err(fail)
+    }
+
+    async fn push(
+        &mut self,
+        service: &ServiceName,
+        tag: &ImageRef,
+        tell: &mut (dyn FnMut(ImageEvent) + Send),
+    ) -> Result<PinnedImage, PrepareError> {
+        let credentials = self.credentials(tag.repository.registry()).await?;
+        let mut pushing = |event| match event {
+            PushEvent::Layer { doing, sent, total } => tell(ImageEvent::Pushing { doing, sent, total }),
+        };
+        let engine = self.engine().await?;
+        let image = engine
+            .push(tag, credentials.as_ref(), &mut pushing)
+            .await
+            .map_err(|source| PrepareError::Push { service: service.clone(), source })?;
+        tell(ImageEvent::Pushed { reference: image.clone() });
+        Ok(image)
+    }
+
+    async fn confirm(
+        &mut self,
+        service: &ServiceName,
+        image: &PinnedImage,
+        tell: &mut (dyn FnMut(ImageEvent) + Send),
+    ) -> Result<(), PrepareError> {
+        let credentials = self.credentials(image.repository.registry()).await?;
+        self.registry
+            .confirm(image, credentials.as_ref())
+            .await
+            .map_err(|source| PrepareError::Confirm { service: service.clone(), source })?;
+        tell(ImageEvent::Confirmed { reference: image.clone() });
+        Ok(())
+    }
+}
