@@ -323,3 +323,6 @@ impl Read for Exact {
         Err(kind.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

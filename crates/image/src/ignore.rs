@@ -245,3 +245,6 @@ impl Token {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

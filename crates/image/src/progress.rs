@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn buildkit_steps_that_run_side_by_side_keep_their_own_output() {
-        let now = Some(bollard::moby::buildkit::v1::Vertex::default()).and_then(|_| Some(Default::default()));
+        let now = Some(bollard::moby::buildkit::v1::VertexStatus::default().timestamp.unwrap_or_default());
         let shown = fold(
             Some("process \"/bin/sh -c make\" did not complete successfully: exit code: 2"),
             |progress, tell| {

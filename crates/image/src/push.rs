@@ -204,3 +204,85 @@ fn refused(said: String, image: &ImageRef, anonymous: bool) -> PushError {
         PushError::Failed { image: image.clone(), said }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use bollard::models::ProgressDetail;
+    use release_core::Secret;
+
+    use super::*;
+
+    #[test]
+    fn the_digest_is_read_from_the_last_line() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for (status, expected) in [
+            (format!("v1: digest: {digest} size: 527"), true),
+            (format!("latest: digest: {digest}"), true),
+            ("The push refers to repository [127.0.0.1:5000/player]".to_owned(), false),
+            ("v1: digest: sha256:abc size: 1".to_owned(), false),
+            ("digest: ".to_owned(), false),
+        ] {
+            assert_eq!(digest_in(&status).is_some(), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_told_apart_by_the_engines_words() {
+        let image: ImageRef = "r.io/player:v1".parse().unwrap();
+        let shown: Vec<String> = [
+            ("denied: requested access to the resource is denied", true),
+            ("unauthorized: authentication required", false),
+            ("no basic auth credentials", true),
+            ("Get \"https://r.io/v2/\": dial tcp: lookup r.io: no such host", false),
+            ("Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused", true),
+            ("Get \"https://r.io/v2/\": x509: certificate signed by unknown authority", true),
+            ("received unexpected HTTP status: 500 Internal Server Error", true),
+            ("An image does not exist locally with the tag: r.io/player", true),
+        ]
+        .into_iter()
+        .map(|(said, anonymous)| refused(said.to_owned(), &image, anonymous).to_string())
+        .collect();
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+
+    #[test]
+    fn layers_say_how_far_they_are() {
+        let said = |current, total| PushImageInfo {
+            status: Some("Pushing".into()),
+            progress_detail: Some(ProgressDetail { current, total }),
+            error_detail: None,
+        };
+        for (current, total, sent, of) in
+            [(Some(5), Some(10), 5, Some(10)), (None, None, 0, None), (Some(-1), Some(0), 0, None)]
+        {
+            let doing = "Pushing".to_owned();
+            assert_eq!(layer(said(current, total)), Some(PushEvent::Layer { doing, sent, total: of }));
+        }
+        assert_eq!(layer(PushImageInfo { status: Some("v1: digest: …".into()), ..Default::default() }), None);
+    }
+
+    #[test]
+    fn every_password_reaches_the_engine() {
+        // In standard base64 these give `/` and `+`, whichever place they stand at.
+        for password in ["???", ">>>", "~~~", "a?", "aa?", "üöÿ"] {
+            let credentials = Credentials::Basic { username: "ci".into(), password: Secret::new(password) };
+            let config = auth_config(&credentials, "r.io");
+            let json = serde_json::to_string(&config).unwrap();
+            let sent = base64::engine::general_purpose::STANDARD.encode(&json);
+            let mut request = BollardRequest::new(bollard::body_full(bytes::Bytes::new()));
+            request.headers_mut().insert("x-registry-auth", sent.parse().unwrap());
+            let request = repair_auth_header(request);
+            let value = &request.headers()["x-registry-auth"];
+            let read = base64::engine::general_purpose::URL_SAFE.decode(value.as_bytes()).expect(password);
+            assert_eq!(String::from_utf8(read).unwrap(), json);
+            assert!(!format!("{value:?}").contains(&sent));
+        }
+    }
+
+    #[test]
+    fn identity_tokens_go_where_the_engine_looks_for_them() {
+        let config = auth_config(&Credentials::IdentityToken(Secret::new("t")), "r.io");
+        assert_eq!((config.identitytoken.as_deref(), config.password), (Some("t"), None));
+    }
+}
