@@ -67,12 +67,13 @@ pub struct RollingPlan {
 pub struct Check {
     /// Its name, unique in the service; the shell knows what it stands for.
     pub name: String,
-    /// Time from an answer to the next attempt.
+    /// Time from an answer to the next attempt; at least a second.
     pub every: Duration,
     /// How many bad answers in a row are tolerated; the next one fails the service.
     pub tolerate: u32,
-    /// How long to wait for a first good answer when none is to be had ("not enough evidence"), from the begin
-    /// of the soak. A check without a good answer never promotes.
+    /// How long to wait for a good answer when none is to be had ("not enough evidence"), from the begin of the
+    /// soak, and after a good one from the latest bad one on. A check whose latest usable answer is not good never
+    /// promotes.
     pub patience: Duration,
 }
 

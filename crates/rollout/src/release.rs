@@ -137,11 +137,16 @@ impl Release {
                 self.give_up_pruning(now);
             }
         }
-        while self.settle(now, &mut effects) {}
+        self.settle_all(now, &mut effects);
+        (self, effects)
+    }
+
+    /// Does all that follows at the level of the release, and remembers what is waited for.
+    pub(crate) fn settle_all(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
+        while self.settle(now, effects) {}
         self.outstanding.extend(effects.iter().map(|effect| (effect.id, effect.clone())));
         let awaited: BTreeSet<EffectId> = self.awaited();
         self.outstanding.retain(|id, _| awaited.contains(id));
-        (self, effects)
     }
 
     /// The one deadline; a wake-up before it changes nothing.

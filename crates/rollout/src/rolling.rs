@@ -12,6 +12,7 @@ mod applying;
 mod progressing;
 mod rolling_back;
 mod soaking;
+mod suspicions;
 mod walk;
 
 use release_core::{Cause, CauseKind, Certainty, Evidence, MonoTime, ObjectRef};

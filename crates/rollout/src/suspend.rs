@@ -85,13 +85,15 @@ impl Suspended {
         }
         let at = |remaining: Duration| now + remaining;
         let rename = |id: EffectId| renamed.get(&id).copied().unwrap_or(id);
-        let release = Release {
+        let mut release = Release {
             plan,
             ids,
             stage: map_stage(self.stage.clone(), &at, &rename),
             rollouts: rollouts.into_iter().map(|(name, rollout)| (name, rollout.map(&at, &rename))).collect(),
-            outstanding: effects.iter().map(|effect| (effect.id, effect.clone())).collect(),
+            outstanding: BTreeMap::new(),
         };
+        // A write that ended with the other process may have been all that was waited for.
+        release.settle_all(now, &mut effects);
         Ok((release, effects))
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use release_core::{Assessment, Cause, CauseKind, MonoTime, ObjectRef, Status};
 use serde::{Deserialize, Serialize};
 
+use super::suspicions::Suspicions;
 use super::{Rolling, RollingBack, Soaking, own_cause, stand_in, too_late};
 use crate::Version;
 use crate::saga::{Happened, Step};
@@ -17,8 +18,8 @@ pub(crate) struct Progressing<T = MonoTime> {
     pub(crate) deadline: T,
     /// Those that are.
     pub(crate) ready: BTreeSet<ObjectRef>,
-    /// What looks wrong with one that is not.
-    pub(crate) suspicion: Option<Cause>,
+    /// What looks wrong with those that are not.
+    pub(crate) suspicions: Suspicions,
 }
 
 impl Progressing {
@@ -27,7 +28,7 @@ impl Progressing {
             return Soaking::enter(step);
         }
         let deadline = step.now + step.plan.deadline;
-        Rolling::Progressing(Self { deadline, ready: BTreeSet::new(), suspicion: None })
+        Rolling::Progressing(Self { deadline, ready: BTreeSet::new(), suspicions: Suspicions::default() })
     }
 
     pub(super) fn step(self, step: &mut Step<'_>, happened: Happened<'_>) -> Rolling {
@@ -38,7 +39,8 @@ impl Progressing {
             Happened::Woke if step.now >= self.deadline => {
                 let missing = step.plan.workloads.iter().find(|workload| !self.ready.contains(workload));
                 let object = missing.cloned().unwrap_or_else(|| stand_in(step));
-                let cause = too_late(&object, step.plan.deadline, "did not become ready", self.suspicion);
+                let suspicion = self.suspicions.about(&object);
+                let cause = too_late(&object, step.plan.deadline, "did not become ready", suspicion);
                 RollingBack::roll_back(step, cause)
             }
             Happened::Undone(cause) => RollingBack::undo(step, cause.clone(), None),
@@ -54,9 +56,7 @@ impl Progressing {
         match assessment.status {
             Status::Ready => {
                 self.ready.insert(object.clone());
-                if self.suspicion.as_ref().is_some_and(|cause| cause.object == *object) {
-                    self.suspicion = None;
-                }
+                self.suspicions.set(object, None);
                 if step.plan.workloads.iter().all(|workload| self.ready.contains(workload)) {
                     return Soaking::enter(step);
                 }
@@ -65,7 +65,7 @@ impl Progressing {
             Status::Failed => RollingBack::roll_back(step, failure(object, assessment)),
             Status::Progressing | Status::Unknown => {
                 self.ready.remove(object);
-                self.suspicion.clone_from(&assessment.cause);
+                self.suspicions.set(object, assessment.cause.clone());
                 Rolling::Progressing(self)
             }
         }
@@ -74,7 +74,7 @@ impl Progressing {
 
 impl<T> Progressing<T> {
     pub(super) fn map<U>(self, time: &dyn Fn(T) -> U) -> Progressing<U> {
-        Progressing { deadline: time(self.deadline), ready: self.ready, suspicion: self.suspicion }
+        Progressing { deadline: time(self.deadline), ready: self.ready, suspicions: self.suspicions }
     }
 }
 

@@ -13,6 +13,7 @@ use release_core::{Assessment, Cause, CauseKind, MonoTime, ObjectRef, Status};
 use serde::{Deserialize, Serialize};
 
 use super::progressing::failure;
+use super::suspicions::Suspicions;
 use super::walk::{ATTEMPTS, Walk, Walked};
 use super::{Rolling, own_cause, stand_in, too_late};
 use crate::saga::{Happened, Step};
@@ -68,8 +69,8 @@ pub(crate) enum Stage<T> {
         deadline: T,
         /// Those that are.
         ready: BTreeSet<ObjectRef>,
-        /// What looks wrong with one that is not.
-        suspicion: Option<Cause>,
+        /// What looks wrong with those that are not.
+        suspicions: Suspicions,
     },
 }
 
@@ -130,15 +131,16 @@ impl RollingBack {
                 back.removed(step, at, attempt, outcome)
             }
             (
-                Stage::Settling { deadline, ready, suspicion },
+                Stage::Settling { deadline, ready, suspicions },
                 Happened::Assessed(object, Version::Previous, assessment),
             ) if step.plan.restore_workloads.contains(object) => {
-                back.assessed(step, Settling { deadline, ready, suspicion }, object, assessment)
+                back.assessed(step, Settling { deadline, ready, suspicions }, object, assessment)
             }
-            (Stage::Settling { deadline, suspicion, ready }, Happened::Woke) if step.now >= deadline => {
+            (Stage::Settling { deadline, suspicions, ready }, Happened::Woke) if step.now >= deadline => {
                 let missing = step.plan.restore_workloads.iter().find(|workload| !ready.contains(workload));
                 let object = missing.cloned().unwrap_or_else(|| stand_in(step));
                 let limit = step.plan.rollback_deadline;
+                let suspicion = suspicions.about(&object);
                 back.fail(too_late(&object, limit, "did not become ready again", suspicion))
             }
             (
@@ -177,7 +179,7 @@ struct Back {
 struct Settling {
     deadline: MonoTime,
     ready: BTreeSet<ObjectRef>,
-    suspicion: Option<Cause>,
+    suspicions: Suspicions,
 }
 
 impl Back {
@@ -247,7 +249,7 @@ impl Back {
             return self.end();
         }
         let deadline = step.now + step.plan.rollback_deadline;
-        self.at(Stage::Settling { deadline, ready: BTreeSet::new(), suspicion: None })
+        self.at(Stage::Settling { deadline, ready: BTreeSet::new(), suspicions: Suspicions::default() })
     }
 
     fn assessed(
@@ -260,6 +262,7 @@ impl Back {
         match assessment.status {
             Status::Ready => {
                 settling.ready.insert(object.clone());
+                settling.suspicions.set(object, None);
                 if step.plan.restore_workloads.iter().all(|workload| settling.ready.contains(workload)) {
                     return self.end();
                 }
@@ -267,11 +270,11 @@ impl Back {
             Status::Failed => return self.fail(failure(object, assessment)),
             Status::Progressing | Status::Unknown => {
                 settling.ready.remove(object);
-                settling.suspicion.clone_from(&assessment.cause);
+                settling.suspicions.set(object, assessment.cause.clone());
             }
         }
-        let Settling { deadline, ready, suspicion } = settling;
-        self.at(Stage::Settling { deadline, ready, suspicion })
+        let Settling { deadline, ready, suspicions } = settling;
+        self.at(Stage::Settling { deadline, ready, suspicions })
     }
 
     fn end(self) -> Rolling {
@@ -323,8 +326,8 @@ impl<T> RollingBack<T> {
             Stage::Held => Stage::Held,
             Stage::Restoring { walk } => Stage::Restoring { walk: walk.map(id) },
             Stage::Removing { at, asked, attempt } => Stage::Removing { at, asked: id(asked), attempt },
-            Stage::Settling { deadline, ready, suspicion } => {
-                Stage::Settling { deadline: time(deadline), ready, suspicion }
+            Stage::Settling { deadline, ready, suspicions } => {
+                Stage::Settling { deadline: time(deadline), ready, suspicions }
             }
         };
         RollingBack { cause: self.cause, trouble: self.trouble, stage }

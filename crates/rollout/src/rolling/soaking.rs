@@ -13,6 +13,9 @@ use super::{Rolling, RollingBack, own_cause, stand_in, too_late};
 use crate::saga::{Happened, Step};
 use crate::{Answer, Check, EffectId, EffectKind, Outcome, Version};
 
+/// Checks rest at least this long, so that a plan without an interval does not keep the shell and the service busy.
+const SHORTEST_REST: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The workloads are watched and checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,7 +44,7 @@ pub(crate) struct Asking<T> {
     pub(crate) good: bool,
     /// Bad answers since the last good one.
     pub(crate) bad: u32,
-    /// When a first good answer has to have come.
+    /// When a good answer has to have come, as long as it is not satisfied.
     pub(crate) patience: T,
     /// What it does.
     pub(crate) turn: Turn<T>,
@@ -102,7 +105,7 @@ impl Soaking {
         else {
             return Rolling::Soaking(self);
         };
-        asking.turn = Turn::Rests(step.now + check.every);
+        asking.turn = Turn::Rests(step.now + check.every.max(SHORTEST_REST));
         let why = match outcome {
             Outcome::Ok(Answer::Checked(Verdict::Good { .. })) => {
                 asking.good = true;
@@ -111,6 +114,10 @@ impl Soaking {
             }
             Outcome::Ok(Answer::Checked(Verdict::Bad { why })) => {
                 asking.bad += 1;
+                // A bad answer is one: what was good before is now waited for anew.
+                if asking.good {
+                    asking.patience = step.now + check.patience;
+                }
                 if asking.bad > check.tolerate {
                     let summary = format!("check {name} failed: {why}");
                     let cause = own_cause(CauseKind::CheckFailed, stand_in(step), summary, Vec::new());
@@ -126,7 +133,7 @@ impl Soaking {
                 "the answer was about something else".to_owned()
             }
         };
-        if !asking.good && step.now >= asking.patience {
+        if !asking.is_satisfied() && step.now >= asking.patience {
             return RollingBack::roll_back(step, no_evidence(step, check, &why));
         }
         self.settle(step)
@@ -164,7 +171,7 @@ impl Soaking {
         for check in &checks {
             let Some(asking) = self.checks.get_mut(&check.name) else { continue };
             let Turn::Rests(until) = asking.turn else { continue };
-            if !asking.good && step.now >= asking.patience {
+            if !asking.is_satisfied() && step.now >= asking.patience {
                 let cause = no_evidence(step, check, "there was no usable answer in time");
                 return RollingBack::roll_back(step, cause);
             }
@@ -191,8 +198,8 @@ impl Soaking {
         let unready = self.unready.values().map(|unready| unready.until);
         let watching = self.ends.is_some() || !self.unready.is_empty();
         let checks = self.checks.values().filter_map(|asking| match asking.turn {
-            Turn::Rests(until) if !asking.good => Some(until.min(asking.patience)),
-            Turn::Rests(until) => (watching || !asking.is_satisfied()).then_some(until),
+            Turn::Rests(until) if !asking.is_satisfied() => Some(until.min(asking.patience)),
+            Turn::Rests(until) => watching.then_some(until),
             Turn::Asked(_) => None,
         });
         self.ends.into_iter().chain(unready).chain(checks).min()

@@ -67,11 +67,13 @@ impl Walk {
                 Some(next) => Walked::On(next),
                 None => Walked::Through,
             },
-            Outcome::Ok(Answer::NotApplied) => self.again(step, Doing::Apply, "it was not applied"),
+            Outcome::Ok(Answer::NotApplied) if self.doing == Doing::ReadBack => {
+                self.again(step, Doing::Apply, "it was not applied")
+            }
             Outcome::Unknown { why } => self.again(step, Doing::ReadBack, why),
             Outcome::Refused(cause) => Walked::Failed(self, cause.clone()),
             // An answer to another question: the shell is wrong, and asking again is the safe thing to do.
-            Outcome::Ok(Answer::Deleted | Answer::Checked(_) | Answer::Captured) => {
+            Outcome::Ok(Answer::NotApplied | Answer::Deleted | Answer::Checked(_) | Answer::Captured) => {
                 self.again(step, Doing::ReadBack, "the answer was about something else")
             }
         }

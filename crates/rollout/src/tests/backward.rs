@@ -1,0 +1,241 @@
+//! The way back: saving, the order of services, restoring, removing, settling, and aborts at any time.
+
+use super::check;
+use super::plans::{first, plan, web};
+use super::script::{Look, Reply, Script, well};
+
+const WEB_FAILS: (&str, &[Look]) = ("new deployment/web", &[Look::Failed]);
+
+fn web_fails() -> Script {
+    well().look(WEB_FAILS.0, WEB_FAILS.1)
+}
+
+#[test]
+fn what_explains_the_failure_is_saved_before_anything_is_restored() {
+    let story = ["capture deployment/web", "apply previous configmap/web"];
+    for reply in [Reply::Good, Reply::Refuse, Reply::Unknown, Reply::Wrong] {
+        let script = web_fails().reply("capture deployment/web", &[reply]);
+        let world = check(web(|_| ()), script, "rolled back: web crash-loop", &story);
+        assert!(world.timed().contains(&"  6 apply previous configmap/web".to_owned()));
+    }
+    let script = web_fails().reply("capture deployment/web", &[Reply::Never]);
+    let world = check(web(|_| ()), script, "rolled back: web crash-loop", &story);
+    assert!(world.timed().contains(&" 15 apply previous configmap/web".to_owned()), "saving is given up");
+}
+
+#[test]
+fn dependents_are_restored_before_what_they_need() {
+    check(
+        plan(&[("api", &["db"]), ("db", &[]), ("web", &["api"])]),
+        web_fails(),
+        "rolled back: web crash-loop",
+        &[
+            "api Verified",
+            "web RollingBack",
+            "web RolledBack",
+            "apply previous configmap/api",
+            "api RolledBack",
+            "apply previous configmap/db",
+            "delete service/db",
+            "db RolledBack",
+        ],
+    )
+    .without(&["capture deployment/api", "capture deployment/db"]);
+}
+
+#[test]
+fn siblings_under_way_are_turned_back_and_waiting_ones_are_not_started() {
+    check(
+        plan(&[("api", &[]), ("later", &["api"]), ("web", &[])]),
+        web_fails().look("new deployment/api", &[Look::Progressing]),
+        "rolled back: web crash-loop",
+        &["api Progressing", "api RollingBack", "api RolledBack"],
+    )
+    .times("later NotStarted", 1)
+    .without(&["apply new configmap/later", "apply previous configmap/later", "later RollingBack"]);
+}
+
+#[test]
+fn siblings_know_who_failed() {
+    let world = check(
+        plan(&[("api", &[]), ("web", &[])]),
+        web_fails(),
+        "rolled back: web crash-loop",
+        &["api RolledBack"],
+    );
+    let stored = serde_json::to_value(world.release.suspend(world.machine_now())).unwrap();
+
+    let cause = &stored["rollouts"]["api"]["cause"];
+    assert_eq!(cause["kind"], "sibling");
+    assert_eq!(cause["summary"], "web failed: deployment/web: the script says so");
+}
+
+#[test]
+fn a_first_release_is_removed_completely() {
+    check(
+        web(first),
+        web_fails(),
+        "rolled back: web crash-loop",
+        &["delete service/web", "delete deployment/web", "delete configmap/web", "web RolledBack"],
+    )
+    .without(&["apply previous configmap/web", "apply previous deployment/web"]);
+}
+
+/// What cannot be restored, and why the release is not rolled back. Everything else is restored all the same.
+#[test]
+fn trouble_with_one_object_does_not_keep_the_others() {
+    type Case = (&'static str, &'static [Reply], &'static str, &'static [Reply], &'static str);
+    use Reply::{Good, Not, Refuse, Unknown, Wrong};
+
+    let cases: [Case; 9] = [
+        ("apply previous configmap/web", &[Refuse], "", &[], "refused"),
+        ("apply previous deployment/web", &[Refuse], "", &[], "refused"),
+        (
+            "apply previous configmap/web",
+            &[Unknown],
+            "read previous configmap/web",
+            &[Unknown],
+            "unreachable",
+        ),
+        ("apply previous configmap/web", &[Unknown], "read previous configmap/web", &[Not], "unreachable"),
+        ("delete service/web", &[Refuse], "", &[], "refused"),
+        ("delete service/web", &[Unknown], "", &[], "unreachable"),
+        ("delete service/web", &[Wrong], "", &[], "refused"),
+        ("apply previous configmap/web", &[Unknown], "read previous configmap/web", &[Good], ""),
+        ("delete service/web", &[Unknown, Unknown, Unknown, Unknown, Good], "", &[], ""),
+    ];
+    for (question, replies, then, answers, why) in cases {
+        let mut script = web_fails().reply(question, replies);
+        if !then.is_empty() {
+            script = script.reply(then, answers);
+        }
+        let ends = match why {
+            "" => "rolled back: web crash-loop".to_owned(),
+            why => format!("not rolled back: web crash-loop, {why}"),
+        };
+        let story = ["apply previous configmap/web", "apply previous deployment/web", "delete service/web"];
+        let world = check(web(|_| ()), script, &ends, &story);
+        assert!(world.trace().iter().filter(|line| *line == question).count() <= 5, "{question}");
+    }
+}
+
+#[test]
+fn the_first_trouble_is_the_one_told() {
+    let script = web_fails()
+        .reply("apply previous configmap/web", &[Reply::Refuse])
+        .look("previous deployment/web", &[Look::Failed]);
+    check(web(|_| ()), script, "not rolled back: web crash-loop, refused", &["web NotRolledBack"]);
+}
+
+#[test]
+fn a_deletion_is_tried_five_times() {
+    let script = web_fails().reply("delete service/web", &[Reply::Unknown]);
+    check(web(|_| ()), script, "not rolled back: web crash-loop, unreachable", &[])
+        .times("delete service/web", 5);
+}
+
+#[test]
+fn the_previous_version_has_to_become_ready() {
+    for (looks, ends) in [
+        (&[Look::Progressing, Look::Suspicious, Look::Ready][..], "rolled back: web crash-loop"),
+        (&[Look::Progressing], "not rolled back: web crash-loop, deadline"),
+        (&[Look::Unknown], "not rolled back: web crash-loop, deadline"),
+        (&[Look::Progressing, Look::Failed], "not rolled back: web crash-loop, crash-loop"),
+        (&[Look::FailedMutely], "not rolled back: web crash-loop, never-ready"),
+    ] {
+        let script = web_fails().look("previous deployment/web", looks);
+        check(web(|_| ()), script, ends, &["apply previous deployment/web", "delete service/web"]);
+    }
+}
+
+#[test]
+fn a_rollback_that_takes_too_long_tells_what_looked_wrong() {
+    let script = web_fails().look("previous deployment/web", &[Look::SuspiciousPod]);
+    let world = check(web(|_| ()), script, "not rolled back: web crash-loop, deadline", &[]);
+
+    let Some(crate::ReleaseOutcome::NotRolledBack { why, .. }) = world.release.outcome() else { panic!() };
+    assert_eq!(
+        why.summary,
+        "deployment/web did not become ready again within 90 s: pod/web-1: the script says so"
+    );
+}
+
+#[test]
+fn one_service_that_stays_broken_does_not_keep_the_others() {
+    check(
+        plan(&[("db", &[]), ("web", &["db"])]),
+        web_fails().reply("apply previous deployment/web", &[Reply::Refuse]),
+        "not rolled back: web crash-loop, refused",
+        &["web NotRolledBack", "apply previous configmap/db", "db RolledBack"],
+    );
+}
+
+/// `web` takes 0–3 s to be written, is ready at 5 s and verified at 35 s; then `last` begins.
+#[test]
+fn an_abort_is_heard_in_every_phase() {
+    let aborted = "rolled back: nobody aborted";
+    for (at, story) in [
+        (1, "web Applying"),
+        (2, "web Applying"),
+        (4, "web Progressing"),
+        (9, "web Soaking"),
+        (36, "web Verified"),
+    ] {
+        check(
+            plan(&[("last", &["web"]), ("web", &[])]),
+            well().abort_at(at),
+            aborted,
+            &[
+                story,
+                "web RollingBack",
+                "apply previous configmap/web",
+                "delete service/web",
+                "web RolledBack",
+            ],
+        )
+        .without(&["last Verified", "capture deployment/web"]);
+    }
+    let script = web_fails().abort_at(6);
+    check(web(|_| ()), script, "rolled back: web crash-loop", &["web RolledBack"])
+        .times("web RollingBack", 1);
+}
+
+#[test]
+fn an_abort_before_the_beginning_leaves_nothing_to_do() {
+    let world = super::World::new(plan(&[("db", &[]), ("web", &["db"])]), well());
+
+    let abort = crate::Input::Abort { why: "never mind".to_owned() };
+    let (release, effects) = world.release.clone().step(world.machine_now(), abort);
+
+    assert_eq!(effects, []);
+    assert!(release.phases().values().all(|phase| *phase == crate::Phase::NotStarted));
+    assert!(matches!(
+        release.outcome(),
+        Some(crate::ReleaseOutcome::RolledBack { service: None, cause }) if cause.summary == "never mind"
+    ));
+}
+
+#[test]
+fn a_write_under_way_lands_before_anything_is_restored() {
+    // The abort comes at 1 s, before the answer to the write that was asked for at 0 s.
+    for reply in [Reply::Good, Reply::Refuse, Reply::Unknown] {
+        let script = well().reply("apply new configmap/web", &[reply]).abort_at(1);
+        let mut world = super::World::until(web(|_| ()), script, |world| {
+            world.trace().contains(&"web RollingBack".to_owned())
+        });
+        assert!(!world.trace().iter().any(|line| line.starts_with("apply previous")));
+        assert_eq!(world.release.wake_at(), None, "nothing but the answer is waited for");
+
+        world.answers_at_once();
+
+        assert!(world.trace().contains(&"apply previous configmap/web".to_owned()));
+    }
+}
+
+#[test]
+fn an_abort_after_everything_is_verified_comes_too_late() {
+    let mut plan = web(|_| ());
+    plan.prune = vec![("web".parse().unwrap(), super::plans::port("old"))];
+    let script = well().reply("delete service/old", &[Reply::Never]).abort_at(40);
+    check(plan, script, "verified", &["web Verified", "delete service/old"]);
+}

@@ -1,0 +1,59 @@
+//! The process dies after any step, and another one takes over.
+
+use super::plans::{plan, web};
+use super::script::well;
+use super::stories::{Story, busy, idle};
+use super::world::World;
+use crate::{PlanError, ResumeError};
+
+fn kind(ends: &str) -> &str {
+    ends.split(':').next().unwrap_or(ends)
+}
+
+#[test]
+fn whenever_the_process_dies_the_release_ends_the_same_way() {
+    for Story { name, plan, script } in busy().into_iter().chain(idle()) {
+        let whole = World::run_quickly(plan.clone(), script.clone());
+        for steps in 1..=whole.steps() {
+            let world = World::run_quickly(plan.clone(), script.clone().dies_after(steps));
+
+            assert!(world.trace().contains(&"died".to_owned()));
+            assert_eq!(kind(&world.ends()), kind(&whole.ends()), "{name}, dead after {steps} steps");
+        }
+    }
+}
+
+/// Nothing but the landing of a write was waited for, and that ended with the process.
+#[test]
+fn a_rollback_goes_on_by_itself_after_a_crash() {
+    let script = well().abort_at(1);
+    let world =
+        World::until(web(|_| ()), script, |world| world.trace().contains(&"web RollingBack".to_owned()));
+    let suspended = world.release.suspend(world.machine_now());
+
+    let (_, effects) = suspended.resume(world.plan.clone(), world.machine_now(), 8).unwrap();
+
+    let asked: Vec<_> = effects.iter().map(super::world::question).collect();
+    assert_eq!(asked, ["apply previous configmap/web"]);
+}
+
+#[test]
+fn deadlines_keep_the_time_that_remains() {
+    let world = World::until(web(|_| ()), well(), |world| world.now.as_secs() == 5);
+    let suspended = world.release.suspend(world.machine_now());
+    let left = world.release.wake_at().unwrap().since(world.machine_now());
+
+    let later = release_core::MonoTime::ZERO;
+    let (release, _) = suspended.resume(world.plan.clone(), later, 8).unwrap();
+
+    assert_eq!(release.wake_at().unwrap().since(later), left);
+}
+
+#[test]
+fn another_plan_is_refused() {
+    let suspended = || World::new(web(|_| ()), well()).release.suspend(release_core::MonoTime::ZERO);
+    let resume = |plan| suspended().resume(plan, release_core::MonoTime::ZERO, 2).unwrap_err();
+
+    assert_eq!(resume(plan(&[("other", &[])])), ResumeError::OtherPlan);
+    assert!(matches!(resume(plan(&[("web", &["web"])])), ResumeError::Plan(PlanError::Cycle { .. })));
+}
