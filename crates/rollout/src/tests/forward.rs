@@ -198,9 +198,14 @@ fn pruning_waits_for_everyone_and_its_refusal_is_harmless() {
     };
     for answer in [Reply::Good, Reply::Refuse, Reply::Unknown, Reply::Wrong, Reply::Never] {
         let (plan, script) = plan(answer);
-        check(plan, script, "verified", &["db Verified", "web Verified", "delete configmap/old"])
+        let world = check(plan, script, "verified", &["db Verified", "web Verified", "delete configmap/old"])
             .times("delete configmap/old", 1)
             .times("delete service/older", 1);
+        let asked = world.history.iter().find(|(_, event)| event.to_string() == "delete configmap/old");
+        let (asked, _) = asked.unwrap();
+        // Any answer will do; only when there is none, the limit ends it.
+        let took = if answer == Reply::Never { 30 } else { 1 };
+        assert_eq!(world.now.as_secs() - asked.as_secs(), took, "{answer:?}");
     }
     let (plan, script) = plan(Reply::Good);
     check(plan, script.reply("check web health", &[Reply::Bad]), "rolled back: web check-failed", &[])
