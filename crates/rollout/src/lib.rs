@@ -38,6 +38,7 @@ mod input;
 mod plan;
 mod release;
 mod rolling;
+mod rollout;
 mod saga;
 mod suspend;
 

@@ -51,7 +51,8 @@ pub struct RollingPlan {
     pub restore_workloads: Vec<ObjectRef>,
     /// Objects a rollback deletes, in that order, because they did not exist before this release.
     pub remove: Vec<ObjectRef>,
-    /// How long the workloads may take to become ready, from the last apply on.
+    /// How long the workloads may take to become ready, from the last apply on; and to be ready again when they stop being
+    /// so during the soak, at most this long after its end.
     pub deadline: Duration,
     /// How long the restored workloads may take to become ready again.
     pub rollback_deadline: Duration,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use release_core::{Cause, CauseKind, Certainty, MonoTime, ObjectRef, ServiceName};
 use serde::{Deserialize, Serialize};
 
-use crate::rolling::Rolling;
+use crate::rollout::Rollout;
 use crate::saga::{Happened, Ids, Step};
 use crate::{Effect, EffectId, EffectKind, Input, PlanError, ReleasePlan, Strategy};
 
@@ -18,7 +18,7 @@ pub struct Release {
     pub(crate) plan: ReleasePlan,
     pub(crate) ids: Ids,
     pub(crate) stage: Stage,
-    pub(crate) rollouts: BTreeMap<ServiceName, Rolling>,
+    pub(crate) rollouts: BTreeMap<ServiceName, Rollout>,
     /// Effects whose replies are waited for.
     pub(crate) outstanding: BTreeMap<EffectId, Effect>,
 }
@@ -104,7 +104,11 @@ impl Release {
     /// When the plan cannot be carried out.
     pub fn new(plan: ReleasePlan, fence: u64) -> Result<Self, PlanError> {
         plan.check()?;
-        let rollouts = plan.services.keys().map(|name| (name.clone(), Rolling::Planned)).collect();
+        let rollouts = plan
+            .services
+            .iter()
+            .map(|(name, service)| (name.clone(), Rollout::planned(&service.strategy)))
+            .collect();
         let ids = Ids { fence, next: 0 };
         Ok(Self { plan, ids, stage: Stage::Planned, rollouts, outstanding: BTreeMap::new() })
     }
@@ -155,7 +159,7 @@ impl Release {
             Stage::Pruning { until, .. } => Some(*until),
             Stage::Planned | Stage::Forward | Stage::Backward { .. } | Stage::Done { .. } => None,
         };
-        self.rollouts.values().filter_map(Rolling::wake_at).chain(pruning).min()
+        self.rollouts.values().filter_map(Rollout::wake_at).chain(pruning).min()
     }
 
     /// Effects that were asked for and not answered.
@@ -177,7 +181,7 @@ impl Release {
     }
 
     fn awaited(&self) -> BTreeSet<EffectId> {
-        let mut awaited: BTreeSet<_> = self.rollouts.values().flat_map(Rolling::awaited).collect();
+        let mut awaited: BTreeSet<_> = self.rollouts.values().flat_map(Rollout::awaited).collect();
         if let Stage::Pruning { asked, .. } = &self.stage {
             awaited.extend(asked);
         }
@@ -238,19 +242,9 @@ impl Release {
     }
 
     fn forward(&mut self, now: MonoTime, effects: &mut Vec<Effect>) -> bool {
-        let failed = self.rollouts.iter().find_map(|(name, rollout)| match rollout {
-            Rolling::RollingBack(back) => Some((name.clone(), back.cause.clone())),
-            Rolling::RolledBack { cause } | Rolling::NotRolledBack { cause, .. } => {
-                Some((name.clone(), cause.clone()))
-            }
-            Rolling::Planned
-            | Rolling::Applying(_)
-            | Rolling::Progressing(_)
-            | Rolling::Soaking(_)
-            | Rolling::Verified
-            | Rolling::NotStarted => None,
-        });
+        let failed = self.rollouts.iter().find_map(|(name, rollout)| Some((name, rollout.cause()?)));
         if let Some((service, cause)) = failed {
+            let (service, cause) = (service.clone(), cause.clone());
             self.stage = Stage::Backward { service: Some(service), cause };
             return true;
         }
@@ -336,18 +330,7 @@ impl Release {
         if self.rollouts.values().any(|rollout| !rollout.phase().is_over()) {
             return false;
         }
-        let why = self.rollouts.values().find_map(|rollout| match rollout {
-            Rolling::NotRolledBack { why, .. } => Some(why.clone()),
-            Rolling::Planned
-            | Rolling::Applying(_)
-            | Rolling::Progressing(_)
-            | Rolling::Soaking(_)
-            | Rolling::Verified
-            | Rolling::RollingBack(_)
-            | Rolling::RolledBack { .. }
-            | Rolling::NotStarted => None,
-        });
-        let outcome = match why {
+        let outcome = match self.rollouts.values().find_map(Rollout::trouble).cloned() {
             None => ReleaseOutcome::RolledBack { service, cause },
             Some(why) => ReleaseOutcome::NotRolledBack { service, cause, why },
         };
@@ -370,7 +353,6 @@ impl Release {
 
     /// A service that waits for its turn, and whose dependents have all been undone.
     fn next_to_restore(&self) -> Option<ServiceName> {
-        let is_held = |rollout: &Rolling| matches!(rollout, Rolling::RollingBack(back) if back.is_held());
         let blocked = |name: &ServiceName| {
             self.plan.services.iter().any(|(other, plan)| {
                 plan.needs.contains(name)
@@ -379,7 +361,7 @@ impl Release {
         };
         self.rollouts
             .iter()
-            .find(|(name, rollout)| is_held(rollout) && !blocked(name))
+            .find(|(name, rollout)| rollout.is_held() && !blocked(name))
             .map(|(name, _)| name.clone())
     }
 }

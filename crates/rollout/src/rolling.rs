@@ -7,12 +7,15 @@
 //!                                     ▼
 //!                               RollingBack ─► RolledBack | NotRolledBack
 //! ```
+//!
+//! What it does not do: know other services. When it may start and when it is its turn to be restored, the release says.
 
 mod applying;
 mod progressing;
 mod rolling_back;
 mod soaking;
 mod suspicions;
+mod undo;
 mod walk;
 
 use release_core::{Cause, CauseKind, Certainty, Evidence, MonoTime, ObjectRef};
@@ -34,7 +37,7 @@ pub(crate) enum Rolling<T = MonoTime> {
     /// Nothing has been asked for.
     Planned,
     /// Objects are written, one after the other.
-    Applying(Applying),
+    Applying(Applying<T>),
     /// Everything is written; the workloads are becoming ready.
     Progressing(Progressing<T>),
     /// The workloads are ready; they are watched and checked.
@@ -68,7 +71,9 @@ impl Rolling {
             (Self::Applying(applying), happened) => applying.step(step, happened),
             (Self::Progressing(progressing), happened) => progressing.step(step, happened),
             (Self::Soaking(soaking), happened) => soaking.step(step, happened),
-            (Self::Verified, Happened::Undone(cause)) => RollingBack::undo(step, cause.clone(), None),
+            (Self::Verified, Happened::Undone(cause)) => {
+                RollingBack::undo(step, cause.clone(), step.plan.apply.len(), None)
+            }
             (Self::RollingBack(rolling_back), happened) => rolling_back.step(step, happened),
             (
                 Self::Planned,
@@ -100,8 +105,8 @@ impl Rolling {
             Self::Progressing(progressing) => Some(progressing.deadline),
             Self::Soaking(soaking) => soaking.wake_at(),
             Self::RollingBack(rolling_back) => rolling_back.wake_at(),
+            Self::Applying(applying) => Some(applying.walk.until),
             Self::Planned
-            | Self::Applying(_)
             | Self::Verified
             | Self::RolledBack { .. }
             | Self::NotRolledBack { .. }
@@ -140,11 +145,66 @@ impl<T> Rolling<T> {
         }
     }
 
+    pub(crate) fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::RollingBack(back) => Some(&back.cause),
+            Self::RolledBack { cause } | Self::NotRolledBack { cause, .. } => Some(cause),
+            Self::Planned
+            | Self::Applying(_)
+            | Self::Progressing(_)
+            | Self::Soaking(_)
+            | Self::Verified
+            | Self::NotStarted => None,
+        }
+    }
+
+    pub(crate) fn trouble(&self) -> Option<&Cause> {
+        match self {
+            Self::NotRolledBack { why, .. } => Some(why),
+            Self::Planned
+            | Self::Applying(_)
+            | Self::Progressing(_)
+            | Self::Soaking(_)
+            | Self::Verified
+            | Self::RollingBack(_)
+            | Self::RolledBack { .. }
+            | Self::NotStarted => None,
+        }
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        match self {
+            Self::RollingBack(back) => back.is_held(),
+            Self::Planned
+            | Self::Applying(_)
+            | Self::Progressing(_)
+            | Self::Soaking(_)
+            | Self::Verified
+            | Self::RolledBack { .. }
+            | Self::NotRolledBack { .. }
+            | Self::NotStarted => false,
+        }
+    }
+
+    pub(crate) fn taken_over(self) -> Self {
+        match self {
+            Self::Applying(applying) => Self::Applying(Applying { walk: applying.walk.taken_over() }),
+            Self::RollingBack(back) => Self::RollingBack(back.taken_over()),
+            other @ (Self::Planned
+            | Self::Progressing(_)
+            | Self::Soaking(_)
+            | Self::Verified
+            | Self::RolledBack { .. }
+            | Self::NotRolledBack { .. }
+            | Self::NotStarted) => other,
+        }
+    }
+
     /// The same state with times and identities replaced.
     pub(crate) fn map<U>(self, time: &dyn Fn(T) -> U, id: &dyn Fn(EffectId) -> EffectId) -> Rolling<U> {
         match self {
             Self::Planned => Rolling::Planned,
-            Self::Applying(applying) => Rolling::Applying(Applying { walk: applying.walk.map(id) }),
+            Self::Applying(applying) => Rolling::Applying(Applying { walk: applying.walk.map(time, id) }),
             Self::Progressing(progressing) => Rolling::Progressing(progressing.map(time)),
             Self::Soaking(soaking) => Rolling::Soaking(soaking.map(time, id)),
             Self::Verified => Rolling::Verified,

@@ -10,7 +10,7 @@ use release_core::{MonoTime, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use crate::release::Stage;
-use crate::rolling::Rolling;
+use crate::rollout::Rollout;
 use crate::saga::Ids;
 use crate::{Effect, EffectId, PlanError, Release, ReleasePlan};
 
@@ -19,7 +19,7 @@ use crate::{Effect, EffectId, PlanError, Release, ReleasePlan};
 #[serde(rename_all = "camelCase")]
 pub struct Suspended {
     stage: Stage<Duration>,
-    rollouts: BTreeMap<ServiceName, Rolling<Duration>>,
+    rollouts: BTreeMap<ServiceName, Rollout<Duration>>,
     outstanding: Vec<Effect>,
     next: u64,
 }
@@ -71,9 +71,9 @@ impl Suspended {
         let mut ids = Ids { fence, next: self.next };
         let mut renamed = BTreeMap::new();
         let mut effects = Vec::new();
-        let rollouts: BTreeMap<ServiceName, Rolling<Duration>> =
-            self.rollouts.into_iter().map(|(name, rollout)| (name, landed(rollout))).collect();
-        let awaited: Vec<EffectId> = rollouts.values().flat_map(Rolling::awaited).collect();
+        let rollouts: BTreeMap<ServiceName, Rollout<Duration>> =
+            self.rollouts.into_iter().map(|(name, rollout)| (name, rollout.taken_over())).collect();
+        let awaited: Vec<EffectId> = rollouts.values().flat_map(Rollout::awaited).collect();
         let pruning =
             |id: &EffectId| matches!(&self.stage, Stage::Pruning { asked, .. } if asked.contains(id));
         for effect in
@@ -95,13 +95,6 @@ impl Suspended {
         // A write that ended with the other process may have been all that was waited for.
         release.settle_all(now, &mut effects);
         Ok((release, effects))
-    }
-}
-
-fn landed<T>(rollout: Rolling<T>) -> Rolling<T> {
-    match rollout {
-        Rolling::RollingBack(back) => Rolling::RollingBack(back.landed()),
-        other => other,
     }
 }
 

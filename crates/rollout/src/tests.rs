@@ -1,6 +1,7 @@
 //! The machine under test: small plans, a scripted world on virtual time, and what must hold in every one of them.
 
 mod backward;
+mod chaos;
 mod forward;
 mod invariants;
 mod picture;

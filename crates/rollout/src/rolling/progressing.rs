@@ -41,9 +41,9 @@ impl Progressing {
                 let object = missing.cloned().unwrap_or_else(|| stand_in(step));
                 let suspicion = self.suspicions.about(&object);
                 let cause = too_late(&object, step.plan.deadline, "did not become ready", suspicion);
-                RollingBack::roll_back(step, cause)
+                RollingBack::roll_back(step, cause, step.plan.apply.len())
             }
-            Happened::Undone(cause) => RollingBack::undo(step, cause.clone(), None),
+            Happened::Undone(cause) => RollingBack::undo(step, cause.clone(), step.plan.apply.len(), None),
             Happened::Assessed(..)
             | Happened::Woke
             | Happened::Started
@@ -62,7 +62,9 @@ impl Progressing {
                 }
                 Rolling::Progressing(self)
             }
-            Status::Failed => RollingBack::roll_back(step, failure(object, assessment)),
+            Status::Failed => {
+                RollingBack::roll_back(step, failure(object, assessment), step.plan.apply.len())
+            }
             Status::Progressing | Status::Unknown => {
                 self.ready.remove(object);
                 self.suspicions.set(object, assessment.cause.clone());

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::progressing::failure;
 use super::suspicions::Suspicions;
-use super::walk::{ATTEMPTS, Walk, Walked};
+use super::undo::Undo;
+use super::walk::{ANSWER, ATTEMPTS, Walk, Walked};
 use super::{Rolling, own_cause, stand_in, too_late};
 use crate::saga::{Happened, Step};
 use crate::{Answer, EffectId, EffectKind, Outcome, Version};
@@ -28,6 +29,8 @@ const SAVING: std::time::Duration = std::time::Duration::from_secs(10);
 pub(crate) struct RollingBack<T = MonoTime> {
     /// Why.
     pub(crate) cause: Cause,
+    /// How many objects of the new version may have been written. None: there is nothing to restore.
+    pub(crate) written: usize,
     /// The first thing that could not be restored.
     pub(crate) trouble: Option<Cause>,
     /// How far it is.
@@ -43,7 +46,7 @@ pub(crate) enum Stage<T> {
         /// Captures that were asked for.
         captures: BTreeSet<EffectId>,
         /// The write. Not asked for again after a crash: it belongs to the version that is being undone.
-        landing: Option<EffectId>,
+        landing: Option<Landing<T>>,
         /// When captures are given up.
         until: T,
     },
@@ -52,7 +55,7 @@ pub(crate) enum Stage<T> {
     /// The previous version's objects are being written.
     Restoring {
         /// Which one.
-        walk: Walk,
+        walk: Walk<T>,
     },
     /// Objects that did not exist before are being deleted.
     Removing {
@@ -60,6 +63,8 @@ pub(crate) enum Stage<T> {
         at: usize,
         /// The deletion whose reply is waited for.
         asked: EffectId,
+        /// When the reply counts as lost.
+        until: T,
         /// How often this object has been tried.
         attempt: u32,
     },
@@ -74,9 +79,22 @@ pub(crate) enum Stage<T> {
     },
 }
 
+/// A write of the new version that was under way when the service turned back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Landing<T> {
+    /// The effect.
+    pub(crate) write: EffectId,
+    /// When its reply counts as lost.
+    pub(crate) until: T,
+}
+
 impl RollingBack {
-    /// The one way in for a service that failed itself: what explains the failure is saved first.
-    pub(super) fn roll_back(step: &mut Step<'_>, cause: Cause) -> Rolling {
+    /// The one way in for a service that failed itself: what explains the failure is saved first. `written` objects of the
+    /// new version may have been written; without any there is nothing to explain.
+    pub(super) fn roll_back(step: &mut Step<'_>, cause: Cause, written: usize) -> Rolling {
+        if written == 0 {
+            return Self::undo(step, cause, written, None);
+        }
         let about = step
             .plan
             .workloads
@@ -86,58 +104,73 @@ impl RollingBack {
             .collect::<Vec<_>>();
         let about = if about.is_empty() { step.plan.workloads.clone() } else { about };
         let captures = about.into_iter().map(|object| step.ask(EffectKind::Capture { object })).collect();
-        Self::begin(step, cause, captures, None)
+        Self::begin(step, cause, written, captures, None)
     }
 
     /// The way in for a service that is undone because of something else. `landing` is a write under way.
-    pub(super) fn undo(step: &mut Step<'_>, cause: Cause, landing: Option<EffectId>) -> Rolling {
-        Self::begin(step, cause, BTreeSet::new(), landing)
+    pub(super) fn undo(
+        step: &mut Step<'_>,
+        cause: Cause,
+        written: usize,
+        landing: Option<Landing<MonoTime>>,
+    ) -> Rolling {
+        Self::begin(step, cause, written, BTreeSet::new(), landing)
     }
 
     fn begin(
         step: &Step<'_>,
         cause: Cause,
+        written: usize,
         captures: BTreeSet<EffectId>,
-        landing: Option<EffectId>,
+        landing: Option<Landing<MonoTime>>,
     ) -> Rolling {
         let until = step.now + SAVING;
         Rolling::RollingBack(Self {
             cause,
+            written,
             trouble: None,
             stage: Stage::Saving { captures, landing, until }.saved(),
         })
     }
 
     pub(super) fn step(self, step: &mut Step<'_>, happened: Happened<'_>) -> Rolling {
-        let Self { cause, trouble, stage } = self;
-        let back = Back { cause, trouble };
+        let Self { cause, written, trouble, stage } = self;
+        let back = Back { undo: Undo::new(step.plan, written), cause, written, trouble };
         match (stage, happened) {
             (Stage::Saving { mut captures, landing, until }, Happened::Replied(id, _)) => {
                 captures.remove(&id);
-                let landing = landing.filter(|landing| *landing != id);
+                let landing = landing.filter(|landing| landing.write != id);
                 back.at(Stage::Saving { captures, landing, until }.saved())
             }
-            (Stage::Saving { landing, until, .. }, Happened::Woke) if step.now >= until => {
-                back.at(Stage::Saving { captures: BTreeSet::new(), landing, until }.saved())
+            (Stage::Saving { captures, landing, until }, Happened::Woke) => {
+                let captures = if step.now >= until { BTreeSet::new() } else { captures };
+                let landing = landing.filter(|landing| step.now < landing.until);
+                back.at(Stage::Saving { captures, landing, until }.saved())
             }
-            (Stage::Held, Happened::Turned) => match Walk::begin(step, Version::Previous) {
-                Some(walk) => back.at(Stage::Restoring { walk }),
-                None => back.remove(step, 0),
-            },
+            (Stage::Held, Happened::Turned) => back.restore(step, 0),
             (Stage::Restoring { walk }, Happened::Replied(id, outcome)) if id == walk.asked => {
-                back.restored(step, walk, outcome)
+                let walked = walk.replied(step, &back.undo.restore, outcome);
+                back.restored(step, walked)
             }
-            (Stage::Removing { at, asked, attempt }, Happened::Replied(id, outcome)) if id == asked => {
+            (Stage::Restoring { walk }, Happened::Woke) if step.now >= walk.until => {
+                let walked = walk.overdue(step, &back.undo.restore);
+                back.restored(step, walked)
+            }
+            (Stage::Removing { at, asked, attempt, .. }, Happened::Replied(id, outcome)) if id == asked => {
                 back.removed(step, at, attempt, outcome)
+            }
+            (Stage::Removing { at, until, attempt, .. }, Happened::Woke) if step.now >= until => {
+                let lost = Outcome::Unknown { why: "there was no answer".to_owned() };
+                back.removed(step, at, attempt, &lost)
             }
             (
                 Stage::Settling { deadline, ready, suspicions },
                 Happened::Assessed(object, Version::Previous, assessment),
-            ) if step.plan.restore_workloads.contains(object) => {
-                back.assessed(step, Settling { deadline, ready, suspicions }, object, assessment)
+            ) if back.undo.workloads.contains(object) => {
+                back.assessed(Settling { deadline, ready, suspicions }, object, assessment)
             }
             (Stage::Settling { deadline, suspicions, ready }, Happened::Woke) if step.now >= deadline => {
-                let missing = step.plan.restore_workloads.iter().find(|workload| !ready.contains(workload));
+                let missing = back.undo.workloads.iter().find(|workload| !ready.contains(workload));
                 let object = missing.cloned().unwrap_or_else(|| stand_in(step));
                 let limit = step.plan.rollback_deadline;
                 let suspicion = suspicions.about(&object);
@@ -155,23 +188,25 @@ impl RollingBack {
         }
     }
 
-    /// Whether it waits for its turn.
-    pub(crate) fn is_held(&self) -> bool {
-        self.stage == Stage::Held
-    }
-
     pub(super) fn wake_at(&self) -> Option<MonoTime> {
         match &self.stage {
-            Stage::Saving { captures, until, .. } if !captures.is_empty() => Some(*until),
+            Stage::Saving { captures, landing, until } => {
+                let captures = (!captures.is_empty()).then_some(*until);
+                captures.into_iter().chain(landing.map(|landing| landing.until)).min()
+            }
+            Stage::Held => None,
+            Stage::Restoring { walk } => Some(walk.until),
+            Stage::Removing { until, .. } => Some(*until),
             Stage::Settling { deadline, .. } => Some(*deadline),
-            Stage::Saving { .. } | Stage::Held | Stage::Restoring { .. } | Stage::Removing { .. } => None,
         }
     }
 }
 
 /// A rollback between two stages.
 struct Back {
+    undo: Undo,
     cause: Cause,
+    written: usize,
     trouble: Option<Cause>,
 }
 
@@ -184,7 +219,8 @@ struct Settling {
 
 impl Back {
     fn at(self, stage: Stage<MonoTime>) -> Rolling {
-        Rolling::RollingBack(RollingBack { cause: self.cause, trouble: self.trouble, stage })
+        let Self { cause, written, trouble, undo: _ } = self;
+        Rolling::RollingBack(RollingBack { cause, written, trouble, stage })
     }
 
     /// Ends without having restored everything.
@@ -197,41 +233,42 @@ impl Back {
         Self { trouble: self.trouble.or(Some(trouble)), ..self }
     }
 
-    fn restored(self, step: &mut Step<'_>, walk: Walk, outcome: &Outcome) -> Rolling {
-        match walk.replied(step, outcome) {
+    /// Writes the object at `at`, or goes on when there is none.
+    fn restore(self, step: &mut Step<'_>, at: usize) -> Rolling {
+        match Walk::at(step, Version::Previous, &self.undo.restore, at) {
+            Some(walk) => self.at(Stage::Restoring { walk }),
+            None => self.remove(step, 0),
+        }
+    }
+
+    fn restored(self, step: &mut Step<'_>, walked: Walked) -> Rolling {
+        match walked {
             Walked::On(walk) => self.at(Stage::Restoring { walk }),
             Walked::Through => self.remove(step, 0),
-            Walked::Failed(walk, trouble) => {
-                let back = self.with(trouble);
-                match Walk::at(step, Version::Previous, walk.at + 1) {
-                    Some(walk) => back.at(Stage::Restoring { walk }),
-                    None => back.remove(step, 0),
-                }
-            }
+            Walked::Failed(walk, trouble) => self.with(trouble).restore(step, walk.at + 1),
         }
     }
 
     /// Deletes the object at `at`, or goes on when there is none.
     fn remove(self, step: &mut Step<'_>, at: usize) -> Rolling {
-        match step.plan.remove.get(at).cloned() {
-            Some(object) => {
-                let asked = step.ask(EffectKind::Delete { object });
-                self.at(Stage::Removing { at, asked, attempt: 1 })
-            }
+        match self.undo.remove.get(at).cloned() {
+            Some(object) => self.delete(step, object, at, 1),
             None => self.settle(step),
         }
     }
 
+    fn delete(self, step: &mut Step<'_>, object: ObjectRef, at: usize, attempt: u32) -> Rolling {
+        let asked = step.ask(EffectKind::Delete { object });
+        self.at(Stage::Removing { at, asked, until: step.now + ANSWER, attempt })
+    }
+
     fn removed(self, step: &mut Step<'_>, at: usize, attempt: u32, outcome: &Outcome) -> Rolling {
-        let object = step.plan.remove.get(at).cloned().unwrap_or_else(|| stand_in(step));
+        let object = self.undo.remove.get(at).cloned().unwrap_or_else(|| stand_in(step));
         match outcome {
             Outcome::Ok(Answer::Deleted) => self.remove(step, at + 1),
             Outcome::Refused(cause) => self.with(cause.clone()).remove(step, at + 1),
             // Deleting twice is harmless.
-            Outcome::Unknown { .. } if attempt < ATTEMPTS => {
-                let asked = step.ask(EffectKind::Delete { object });
-                self.at(Stage::Removing { at, asked, attempt: attempt + 1 })
-            }
+            Outcome::Unknown { .. } if attempt < ATTEMPTS => self.delete(step, object, at, attempt + 1),
             Outcome::Unknown { why } => {
                 let summary =
                     format!("whether {object} was deleted stayed unknown after {ATTEMPTS} attempts: {why}");
@@ -245,25 +282,19 @@ impl Back {
     }
 
     fn settle(self, step: &Step<'_>) -> Rolling {
-        if step.plan.restore_workloads.is_empty() {
+        if self.undo.workloads.is_empty() {
             return self.end();
         }
         let deadline = step.now + step.plan.rollback_deadline;
         self.at(Stage::Settling { deadline, ready: BTreeSet::new(), suspicions: Suspicions::default() })
     }
 
-    fn assessed(
-        self,
-        step: &Step<'_>,
-        mut settling: Settling,
-        object: &ObjectRef,
-        assessment: &Assessment,
-    ) -> Rolling {
+    fn assessed(self, mut settling: Settling, object: &ObjectRef, assessment: &Assessment) -> Rolling {
         match assessment.status {
             Status::Ready => {
                 settling.ready.insert(object.clone());
                 settling.suspicions.set(object, None);
-                if step.plan.restore_workloads.iter().all(|workload| settling.ready.contains(workload)) {
+                if self.undo.workloads.iter().all(|workload| settling.ready.contains(workload)) {
                     return self.end();
                 }
             }
@@ -296,9 +327,16 @@ impl<T> Stage<T> {
 }
 
 impl<T> RollingBack<T> {
+    /// Whether it waits for its turn.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.stage, Stage::Held)
+    }
+
     pub(super) fn awaited(&self) -> Vec<EffectId> {
         match &self.stage {
-            Stage::Saving { captures, landing, .. } => captures.iter().chain(landing).copied().collect(),
+            Stage::Saving { captures, landing, .. } => {
+                captures.iter().copied().chain(landing.as_ref().map(|landing| landing.write)).collect()
+            }
             Stage::Restoring { walk } => vec![walk.asked],
             Stage::Removing { asked, .. } => vec![*asked],
             Stage::Held | Stage::Settling { .. } => Vec::new(),
@@ -306,7 +344,7 @@ impl<T> RollingBack<T> {
     }
 
     /// Forgets a write that another process had under way: it ended with that process.
-    pub(crate) fn landed(self) -> Self {
+    pub(super) fn taken_over(self) -> Self {
         let stage = match self.stage {
             Stage::Saving { captures, until, landing: _ } => {
                 Stage::Saving { captures, landing: None, until }.saved()
@@ -320,16 +358,19 @@ impl<T> RollingBack<T> {
         let stage = match self.stage {
             Stage::Saving { captures, landing, until } => Stage::Saving {
                 captures: captures.into_iter().map(id).collect(),
-                landing: landing.map(id),
+                landing: landing
+                    .map(|Landing { write, until }| Landing { write: id(write), until: time(until) }),
                 until: time(until),
             },
             Stage::Held => Stage::Held,
-            Stage::Restoring { walk } => Stage::Restoring { walk: walk.map(id) },
-            Stage::Removing { at, asked, attempt } => Stage::Removing { at, asked: id(asked), attempt },
+            Stage::Restoring { walk } => Stage::Restoring { walk: walk.map(time, id) },
+            Stage::Removing { at, asked, until, attempt } => {
+                Stage::Removing { at, asked: id(asked), until: time(until), attempt }
+            }
             Stage::Settling { deadline, ready, suspicions } => {
                 Stage::Settling { deadline: time(deadline), ready, suspicions }
             }
         };
-        RollingBack { cause: self.cause, trouble: self.trouble, stage }
+        RollingBack { cause: self.cause, written: self.written, trouble: self.trouble, stage }
     }
 }

@@ -9,6 +9,7 @@ use release_core::{Assessment, Cause, CauseKind, MonoTime, ObjectRef, Status, Ve
 use serde::{Deserialize, Serialize};
 
 use super::progressing::failure;
+use super::walk::ANSWER;
 use super::{Rolling, RollingBack, own_cause, stand_in, too_late};
 use crate::saga::{Happened, Step};
 use crate::{Answer, Check, EffectId, EffectKind, Outcome, Version};
@@ -22,8 +23,10 @@ const SHORTEST_REST: std::time::Duration = std::time::Duration::from_secs(1);
 pub(crate) struct Soaking<T = MonoTime> {
     /// When the soak is over; `None` once it is.
     pub(crate) ends: Option<T>,
+    /// When every workload has to be ready for good, however often one stops being so.
+    pub(crate) ready_by: T,
     /// Workloads that stopped being ready, and when they have to be again.
-    pub(crate) unready: BTreeMap<String, Unready<T>>,
+    pub(crate) unready: Vec<Unready<T>>,
     /// The checks, by name.
     pub(crate) checks: BTreeMap<String, Asking<T>>,
 }
@@ -55,7 +58,12 @@ pub(crate) struct Asking<T> {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Turn<T> {
     /// It was asked.
-    Asked(EffectId),
+    Asked {
+        /// The effect.
+        id: EffectId,
+        /// When the answer counts as lost.
+        until: T,
+    },
     /// It is asked again at this time.
     Rests(T),
 }
@@ -72,12 +80,13 @@ impl Soaking {
         let now = step.now;
         let asked = checks.into_iter().map(|check| {
             let patience = now + check.patience;
-            let turn = Turn::Asked(ask(step, &check));
+            let turn = ask(step, &check);
             (check.name, Asking { good: false, bad: 0, patience, turn })
         });
         let checks = asked.collect();
-        let ends = Some(now + step.plan.soak);
-        Self { ends, unready: BTreeMap::new(), checks }.settle(step)
+        let ends = now + step.plan.soak;
+        let ready_by = ends + step.plan.deadline;
+        Self { ends: Some(ends), ready_by, unready: Vec::new(), checks }.settle(step)
     }
 
     pub(super) fn step(self, step: &mut Step<'_>, happened: Happened<'_>) -> Rolling {
@@ -90,13 +99,14 @@ impl Soaking {
                 self.assessed(step, object, assessment)
             }
             Happened::Woke => self.woke(step),
-            Happened::Undone(cause) => RollingBack::undo(step, cause.clone(), None),
+            Happened::Undone(cause) => RollingBack::undo(step, cause.clone(), step.plan.apply.len(), None),
             Happened::Assessed(..) | Happened::Started | Happened::Turned => Rolling::Soaking(self),
         }
     }
 
     fn asked_by(&self, id: EffectId) -> Option<String> {
-        self.checks.iter().find(|(_, asking)| asking.turn == Turn::Asked(id)).map(|(name, _)| name.clone())
+        let asked = |turn: &Turn<MonoTime>| matches!(turn, Turn::Asked { id: asked, .. } if *asked == id);
+        self.checks.iter().find(|(_, asking)| asked(&asking.turn)).map(|(name, _)| name.clone())
     }
 
     fn answered(mut self, step: &mut Step<'_>, name: &str, outcome: &Outcome) -> Rolling {
@@ -121,7 +131,7 @@ impl Soaking {
                 if asking.bad > check.tolerate {
                     let summary = format!("check {name} failed: {why}");
                     let cause = own_cause(CauseKind::CheckFailed, stand_in(step), summary, Vec::new());
-                    return RollingBack::roll_back(step, cause);
+                    return give_up(step, cause);
                 }
                 return self.settle(step);
             }
@@ -134,52 +144,60 @@ impl Soaking {
             }
         };
         if !asking.is_satisfied() && step.now >= asking.patience {
-            return RollingBack::roll_back(step, no_evidence(step, check, &why));
+            return give_up(step, no_evidence(step, check, &why));
         }
         self.settle(step)
     }
 
     fn assessed(mut self, step: &mut Step<'_>, object: &ObjectRef, assessment: &Assessment) -> Rolling {
-        let key = object.to_string();
         match assessment.status {
-            Status::Failed => RollingBack::roll_back(step, failure(object, assessment)),
+            Status::Failed => give_up(step, failure(object, assessment)),
             Status::Ready => {
-                self.unready.remove(&key);
+                self.unready.retain(|unready| unready.object != *object);
                 self.settle(step)
             }
             Status::Progressing | Status::Unknown => {
-                let until = step.now + step.plan.deadline;
                 let suspicion = assessment.cause.clone();
-                let unready = self.unready.entry(key).or_insert_with(|| Unready {
-                    object: object.clone(),
-                    until,
-                    suspicion: None,
-                });
-                unready.suspicion = suspicion;
+                let known = self.unready.iter_mut().find(|unready| unready.object == *object);
+                if let Some(unready) = known {
+                    unready.suspicion = suspicion;
+                } else {
+                    let until = self.ready_by.min(step.now + step.plan.deadline);
+                    self.unready.push(Unready { object: object.clone(), until, suspicion });
+                }
                 Rolling::Soaking(self)
             }
         }
     }
 
     fn woke(mut self, step: &mut Step<'_>) -> Rolling {
-        if let Some(late) = self.unready.values().find(|unready| step.now >= unready.until) {
-            let what = "stopped being ready and was not again";
+        if let Some(late) = self.unready.iter().find(|unready| step.now >= unready.until) {
+            let what = if late.until < self.ready_by {
+                "stopped being ready and was not again"
+            } else {
+                "was not ready for good after the soak"
+            };
             let cause = too_late(&late.object, step.plan.deadline, what, late.suspicion.clone());
-            return RollingBack::roll_back(step, cause);
+            return give_up(step, cause);
         }
-        let checks = step.plan.checks.clone();
-        for check in &checks {
+        let overdue = |turn: &Turn<MonoTime>| matches!(turn, Turn::Asked { until, .. } if step.now >= *until);
+        if let Some((name, _)) = self.checks.iter().find(|(_, asking)| overdue(&asking.turn)) {
+            let name = name.clone();
+            let lost = Outcome::Unknown { why: "there was no answer".to_owned() };
+            return self.answered(step, &name, &lost);
+        }
+        for check in &step.plan.checks {
             let Some(asking) = self.checks.get_mut(&check.name) else { continue };
             let Turn::Rests(until) = asking.turn else { continue };
             if !asking.is_satisfied() && step.now >= asking.patience {
                 let cause = no_evidence(step, check, "there was no usable answer in time");
-                return RollingBack::roll_back(step, cause);
+                return give_up(step, cause);
             }
             // After the soak only checks that stand in the way are asked, so that it comes to an end.
             let watching = self.ends.is_some_and(|ends| step.now < ends) || !self.unready.is_empty();
             let wanted = watching || !asking.is_satisfied();
             if step.now >= until && wanted {
-                asking.turn = Turn::Asked(ask(step, check));
+                asking.turn = ask(step, check);
             }
         }
         self.settle(step)
@@ -195,12 +213,12 @@ impl Soaking {
     }
 
     pub(super) fn wake_at(&self) -> Option<MonoTime> {
-        let unready = self.unready.values().map(|unready| unready.until);
+        let unready = self.unready.iter().map(|unready| unready.until);
         let watching = self.ends.is_some() || !self.unready.is_empty();
         let checks = self.checks.values().filter_map(|asking| match asking.turn {
             Turn::Rests(until) if !asking.is_satisfied() => Some(until.min(asking.patience)),
             Turn::Rests(until) => watching.then_some(until),
-            Turn::Asked(_) => None,
+            Turn::Asked { until, .. } => Some(until),
         });
         self.ends.into_iter().chain(unready).chain(checks).min()
     }
@@ -211,32 +229,42 @@ impl<T> Soaking<T> {
         self.checks
             .values()
             .filter_map(|asking| match asking.turn {
-                Turn::Asked(id) => Some(id),
+                Turn::Asked { id, .. } => Some(id),
                 Turn::Rests(_) => None,
             })
             .collect()
     }
 
     pub(super) fn map<U>(self, time: &dyn Fn(T) -> U, id: &dyn Fn(EffectId) -> EffectId) -> Soaking<U> {
-        let unready = self.unready.into_iter().map(|(key, unready)| {
-            (
-                key,
-                Unready { object: unready.object, until: time(unready.until), suspicion: unready.suspicion },
-            )
+        let unready = self.unready.into_iter().map(|unready| Unready {
+            object: unready.object,
+            until: time(unready.until),
+            suspicion: unready.suspicion,
         });
         let checks = self.checks.into_iter().map(|(name, asking)| {
             let turn = match asking.turn {
-                Turn::Asked(asked) => Turn::Asked(id(asked)),
+                Turn::Asked { id: asked, until } => Turn::Asked { id: id(asked), until: time(until) },
                 Turn::Rests(until) => Turn::Rests(time(until)),
             };
             (name, Asking { good: asking.good, bad: asking.bad, patience: time(asking.patience), turn })
         });
-        Soaking { ends: self.ends.map(time), unready: unready.collect(), checks: checks.collect() }
+        Soaking {
+            ends: self.ends.map(time),
+            ready_by: time(self.ready_by),
+            unready: unready.collect(),
+            checks: checks.collect(),
+        }
     }
 }
 
-fn ask(step: &mut Step<'_>, check: &Check) -> EffectId {
-    step.ask(EffectKind::Check { name: check.name.clone(), version: Version::New })
+fn ask(step: &mut Step<'_>, check: &Check) -> Turn<MonoTime> {
+    let id = step.ask(EffectKind::Check { name: check.name.clone(), version: Version::New });
+    Turn::Asked { id, until: step.now + ANSWER }
+}
+
+/// Everything is written by now.
+fn give_up(step: &mut Step<'_>, cause: Cause) -> Rolling {
+    RollingBack::roll_back(step, cause, step.plan.apply.len())
 }
 
 fn no_evidence(step: &Step<'_>, check: &Check, why: &str) -> Cause {

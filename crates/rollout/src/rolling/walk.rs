@@ -1,6 +1,8 @@
 //! Writing objects one after the other, and finding out what became of a write whose answer was lost.
 
-use release_core::{Cause, CauseKind, ObjectRef};
+use std::time::Duration;
+
+use release_core::{Cause, CauseKind, MonoTime, ObjectRef};
 use serde::{Deserialize, Serialize};
 
 use super::own_cause;
@@ -11,10 +13,14 @@ use crate::{Answer, EffectId, EffectKind, Outcome, Version};
 /// together some minutes.
 pub(super) const ATTEMPTS: u32 = 5;
 
+/// An answer that has not come by now does not come any more: the shell gives its requests a good minute, and this is longer. A
+/// machine that relied on being answered would be stuck with a shell that has lost an effect.
+pub(super) const ANSWER: Duration = Duration::from_secs(180);
+
 /// A walk along a list of objects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Walk {
+pub(crate) struct Walk<T = MonoTime> {
     /// Whose bodies are written.
     pub(crate) version: Version,
     /// Position of the object that is being written.
@@ -23,6 +29,8 @@ pub(crate) struct Walk {
     pub(crate) doing: Doing,
     /// The effect whose reply is waited for.
     pub(crate) asked: EffectId,
+    /// When the reply counts as lost.
+    pub(crate) until: T,
     /// How often this object has been tried.
     pub(crate) attempt: u32,
 }
@@ -48,39 +56,52 @@ pub(crate) enum Walked {
 }
 
 impl Walk {
-    /// Begins at the first object; `None` when there is none.
-    pub(crate) fn begin(step: &mut Step<'_>, version: Version) -> Option<Self> {
-        Self::at(step, version, 0)
-    }
-
-    /// Begins at the object at `at`.
-    pub(crate) fn at(step: &mut Step<'_>, version: Version, at: usize) -> Option<Self> {
-        let object = objects(step, version).get(at)?.clone();
+    /// Begins with the object at `at`; `None` when there is none. Every call of one walk gets the same objects.
+    pub(super) fn at(
+        step: &mut Step<'_>,
+        version: Version,
+        objects: &[ObjectRef],
+        at: usize,
+    ) -> Option<Self> {
+        let object = objects.get(at)?.clone();
         let asked = step.ask(EffectKind::Apply { object, version });
-        Some(Self { version, at, doing: Doing::Apply, asked, attempt: 1 })
+        Some(Self { version, at, doing: Doing::Apply, asked, until: step.now + ANSWER, attempt: 1 })
     }
 
     /// Takes a reply to what was asked.
-    pub(crate) fn replied(self, step: &mut Step<'_>, outcome: &Outcome) -> Walked {
+    pub(super) fn replied(self, step: &mut Step<'_>, objects: &[ObjectRef], outcome: &Outcome) -> Walked {
         match outcome {
-            Outcome::Ok(Answer::Applied) => match Self::at(step, self.version, self.at + 1) {
+            Outcome::Ok(Answer::Applied) => match Self::at(step, self.version, objects, self.at + 1) {
                 Some(next) => Walked::On(next),
                 None => Walked::Through,
             },
             Outcome::Ok(Answer::NotApplied) if self.doing == Doing::ReadBack => {
-                self.again(step, Doing::Apply, "it was not applied")
+                self.again(step, objects, Doing::Apply, "it was not applied")
             }
-            Outcome::Unknown { why } => self.again(step, Doing::ReadBack, why),
+            Outcome::Unknown { why } => self.again(step, objects, Doing::ReadBack, why),
             Outcome::Refused(cause) => Walked::Failed(self, cause.clone()),
             // An answer to another question: the shell is wrong, and asking again is the safe thing to do.
             Outcome::Ok(Answer::NotApplied | Answer::Deleted | Answer::Checked(_) | Answer::Captured) => {
-                self.again(step, Doing::ReadBack, "the answer was about something else")
+                self.again(step, objects, Doing::ReadBack, "the answer was about something else")
             }
         }
     }
 
-    fn again(self, step: &mut Step<'_>, doing: Doing, why: &str) -> Walked {
-        let Some(object) = objects(step, self.version).get(self.at).cloned() else { return Walked::Through };
+    /// Takes the absence of a reply: an answer that was lost.
+    pub(super) fn overdue(self, step: &mut Step<'_>, objects: &[ObjectRef]) -> Walked {
+        self.again(step, objects, Doing::ReadBack, "there was no answer")
+    }
+
+    /// How many of the objects may have been written. The one at hand was not if its only write was refused.
+    pub(super) fn written(&self) -> usize {
+        match (self.doing, self.attempt) {
+            (Doing::Apply, 1) => self.at,
+            (Doing::Apply | Doing::ReadBack, _) => self.at + 1,
+        }
+    }
+
+    fn again(self, step: &mut Step<'_>, objects: &[ObjectRef], doing: Doing, why: &str) -> Walked {
+        let Some(object) = objects.get(self.at).cloned() else { return Walked::Through };
         if self.attempt >= ATTEMPTS {
             let summary = format!("what became of {object} stayed unknown after {ATTEMPTS} attempts: {why}");
             let cause = own_cause(CauseKind::Unreachable, object, summary, Vec::new());
@@ -93,17 +114,18 @@ impl Walk {
         });
         // Only looking costs an attempt: every write is followed by at most one look.
         let attempt = self.attempt + u32::from(doing == Doing::ReadBack);
-        Walked::On(Self { doing, asked, attempt, ..self })
-    }
-
-    pub(crate) fn map(self, id: &dyn Fn(EffectId) -> EffectId) -> Self {
-        Self { asked: id(self.asked), ..self }
+        Walked::On(Self { doing, asked, until: step.now + ANSWER, attempt, ..self })
     }
 }
 
-fn objects<'a>(step: &'a Step<'_>, version: Version) -> &'a [ObjectRef] {
-    match version {
-        Version::New => &step.plan.apply,
-        Version::Previous => &step.plan.restore,
+impl<T> Walk<T> {
+    /// Another process may have written the object at hand before it died: that was a first attempt.
+    pub(super) fn taken_over(self) -> Self {
+        Self { attempt: self.attempt.max(2), ..self }
+    }
+
+    pub(super) fn map<U>(self, time: &dyn Fn(T) -> U, id: &dyn Fn(EffectId) -> EffectId) -> Walk<U> {
+        let Self { version, at, doing, asked, until, attempt } = self;
+        Walk { version, at, doing, asked: id(asked), until: time(until), attempt }
     }
 }

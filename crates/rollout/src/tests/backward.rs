@@ -174,24 +174,19 @@ fn one_service_that_stays_broken_does_not_keep_the_others() {
 #[test]
 fn an_abort_is_heard_in_every_phase() {
     let aborted = "rolled back: nobody aborted";
-    for (at, story) in [
-        (1, "web Applying"),
-        (2, "web Applying"),
-        (4, "web Progressing"),
-        (9, "web Soaking"),
-        (36, "web Verified"),
+    for (at, story, undone) in [
+        (1, "web Applying", "apply previous configmap/web"),
+        (2, "web Applying", "apply previous deployment/web"),
+        (3, "web Applying", "delete service/web"),
+        (4, "web Progressing", "delete service/web"),
+        (9, "web Soaking", "delete service/web"),
+        (36, "web Verified", "delete service/web"),
     ] {
         check(
             plan(&[("last", &["web"]), ("web", &[])]),
             well().abort_at(at),
             aborted,
-            &[
-                story,
-                "web RollingBack",
-                "apply previous configmap/web",
-                "delete service/web",
-                "web RolledBack",
-            ],
+            &[story, "web RollingBack", undone, "web RolledBack"],
         )
         .without(&["last Verified", "capture deployment/web"]);
     }
@@ -224,11 +219,72 @@ fn a_write_under_way_lands_before_anything_is_restored() {
             world.trace().contains(&"web RollingBack".to_owned())
         });
         assert!(!world.trace().iter().any(|line| line.starts_with("apply previous")));
-        assert_eq!(world.release.wake_at(), None, "nothing but the answer is waited for");
 
         world.answers_at_once();
 
         assert!(world.trace().contains(&"apply previous configmap/web".to_owned()));
+    }
+}
+
+/// After an answer that does not come for three minutes, the write counts as landed or lost.
+#[test]
+fn a_write_that_never_lands_does_not_hold_up_the_way_back() {
+    let script = well().reply("apply new configmap/web", &[Reply::Never]).abort_at(1);
+    let world = check(web(|_| ()), script, "rolled back: nobody aborted", &["apply previous configmap/web"]);
+
+    assert!(world.timed().contains(&"180 apply previous configmap/web".to_owned()));
+}
+
+/// What is refused, and what is undone then: only what may have been written.
+#[test]
+fn what_was_not_written_is_not_undone() {
+    type Case<'a> = (&'a str, &'a [Reply], &'a [&'a str], &'a [&'a str]);
+    let all = ["apply previous configmap/web", "apply previous deployment/web", "delete service/web"];
+    let (config, both) = (&all[..1], &all[..2]);
+    let cases: [Case; 5] = [
+        ("apply new configmap/web", &[Reply::Refuse], &[], &all),
+        ("apply new deployment/web", &[Reply::Refuse], config, &all[1..]),
+        ("apply new service/web", &[Reply::Refuse], both, &all[2..]),
+        ("apply new deployment/web", &[Reply::Unknown, Reply::Refuse], both, &all[2..]),
+        ("apply new service/web", &[Reply::Unknown, Reply::Refuse], &all, &[]),
+    ];
+    for (question, replies, undone, left_alone) in cases {
+        let read = question.replace("apply", "read");
+        let script = well().reply(question, replies).reply(&read, &[Reply::Not]);
+        check(web(|_| ()), script, "rolled back: web refused", undone).without(left_alone);
+    }
+}
+
+#[test]
+fn an_account_without_rights_leaves_nothing_to_roll_back() {
+    let mut script = well();
+    for object in ["configmap/web", "deployment/web", "service/web"] {
+        for verb in ["apply new", "apply previous", "delete"] {
+            script = script.reply(&format!("{verb} {object}"), &[Reply::Refuse]);
+        }
+    }
+    for plan in [web(|_| ()), web(first)] {
+        let world = check(plan, script.clone(), "rolled back: web refused", &["web RolledBack"]);
+        assert_eq!(world.trace(), ["web Applying", "apply new configmap/web", "web RolledBack"]);
+    }
+}
+
+/// The process that took over cannot know what became of the write of the one that died.
+#[test]
+fn a_write_that_is_refused_after_a_crash_may_have_been_written() {
+    let script = well().reply("apply new configmap/web", &[Reply::Never, Reply::Refuse]).dies_after(1);
+    check(web(|_| ()), script, "rolled back: web refused", &["died", "apply previous configmap/web"])
+        .without(&["apply previous deployment/web"]);
+}
+
+#[test]
+fn answers_that_never_come_do_not_hold_up_the_way_back() {
+    for (question, ends) in [
+        ("apply previous configmap/web", "rolled back: web crash-loop"),
+        ("delete service/web", "not rolled back: web crash-loop, unreachable"),
+    ] {
+        let script = web_fails().reply(question, &[Reply::Never]);
+        check(web(|_| ()), script, ends, &["apply previous deployment/web", "delete service/web"]);
     }
 }
 

@@ -120,6 +120,19 @@ fn writing_is_tried_a_limited_number_of_times() {
 }
 
 #[test]
+fn an_answer_that_never_comes_is_a_lost_one() {
+    let script = well().reply("apply new deployment/web", &[Reply::Never]);
+    let world = check(web(|_| ()), script, "verified", &["read new deployment/web", "apply new service/web"]);
+    assert!(world.timed().contains(&"181 read new deployment/web".to_owned()));
+
+    let script = well()
+        .reply("apply new deployment/web", &[Reply::Never])
+        .reply("read new deployment/web", &[Reply::Never]);
+    check(web(|_| ()), script, "rolled back: web unreachable", &["apply previous deployment/web"])
+        .times("read new deployment/web", 4);
+}
+
+#[test]
 fn a_failed_workload_turns_the_service_back_at_once() {
     check(
         web(|_| ()),

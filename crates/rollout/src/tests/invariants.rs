@@ -22,6 +22,7 @@ impl World {
         for service in self.plan.services.keys() {
             self.verified_for_a_reason(service, &mut broken);
             self.nothing_new_after_turning_back(service, &mut broken);
+            self.untouched_is_left_alone(service, &mut broken);
             self.in_order(service, &mut broken);
         }
         self.outcome_fits(&mut broken);
@@ -108,6 +109,26 @@ impl World {
         for (_, effect) in self.asked().filter(|(at, effect)| *at > back && effect.service == *service) {
             if let EffectKind::Apply { object, version: Version::New } = &effect.kind {
                 broken.push(format!("{object} is applied after {service} turned back"));
+            }
+        }
+    }
+
+    /// What nobody asked to write is neither restored nor removed.
+    fn untouched_is_left_alone(&self, service: &ServiceName, broken: &mut Vec<String>) {
+        let mut written = BTreeSet::new();
+        for (_, effect) in self.asked().filter(|(_, effect)| effect.service == *service) {
+            match &effect.kind {
+                EffectKind::Apply { object, version: Version::New } => {
+                    written.insert(object);
+                }
+                EffectKind::Apply { object, version: Version::Previous } | EffectKind::Delete { object } => {
+                    let pruned = self.plan.prune.contains(&(service.clone(), object.clone()));
+                    let ours = self.plan.rolling(service).apply.contains(object);
+                    if !pruned && (written.is_empty() || ours && !written.contains(object)) {
+                        broken.push(format!("{object} is undone, and was never written"));
+                    }
+                }
+                EffectKind::ReadBack { .. } | EffectKind::Check { .. } | EffectKind::Capture { .. } => {}
             }
         }
     }

@@ -14,7 +14,7 @@ const NAMES: [&str; 4] = ["api", "db", "feed", "web"];
 
 /// What is special about a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Usual,
     First,
     TwoWorkloads,
@@ -27,9 +27,9 @@ enum Kind {
     Empty,
 }
 
-const BUSY: [Kind; 6] =
+pub(super) const BUSY: [Kind; 6] =
     [Kind::Usual, Kind::First, Kind::TwoWorkloads, Kind::TwoChecks, Kind::OnlySoak, Kind::OnlyChecks];
-const IDLE: [Kind; 4] = [Kind::Hasty, Kind::NoWorkloads, Kind::NothingToUndo, Kind::Empty];
+pub(super) const IDLE: [Kind; 4] = [Kind::Hasty, Kind::NoWorkloads, Kind::NothingToUndo, Kind::Empty];
 
 fn shape(rolling: &mut RollingPlan, kind: Kind, name: &str) {
     match kind {
@@ -59,7 +59,7 @@ fn shape(rolling: &mut RollingPlan, kind: Kind, name: &str) {
     }
 }
 
-fn plans(kinds: Vec<Kind>) -> impl Strategy<Value = ReleasePlan> {
+pub(super) fn plans(kinds: Vec<Kind>) -> impl Strategy<Value = ReleasePlan> {
     let one = (select(kinds), proptest::collection::vec(any::<bool>(), NAMES.len()));
     (proptest::collection::vec(one, 1..=NAMES.len()), 0_usize..4, any::<bool>(), Just(NAMES).prop_shuffle())
         .prop_map(|(services, concurrency, prune, names)| {
@@ -82,19 +82,19 @@ fn plans(kinds: Vec<Kind>) -> impl Strategy<Value = ReleasePlan> {
         })
 }
 
-/// Every question a plan can lead to; the second value tells whether it may stay without an answer.
-fn questions(plan: &ReleasePlan) -> Vec<(String, bool)> {
-    let mut questions = vec![("delete service/old".to_owned(), true)];
+/// Every question a plan can lead to.
+fn questions(plan: &ReleasePlan) -> Vec<String> {
+    let mut questions = vec!["delete service/old".to_owned()];
     for name in plan.services.keys() {
         let name = name.as_str();
         for object in [config(name), deployment(name), port(name)] {
             for verb in ["apply new", "read new", "apply previous", "read previous", "delete"] {
-                questions.push((format!("{verb} {object}"), false));
+                questions.push(format!("{verb} {object}"));
             }
-            questions.push((format!("capture {object}"), true));
+            questions.push(format!("capture {object}"));
         }
-        questions.push((format!("check {name} health"), false));
-        questions.push((format!("check {name} metrics"), false));
+        questions.push(format!("check {name} health"));
+        questions.push(format!("check {name} metrics"));
     }
     questions
 }
@@ -132,14 +132,8 @@ fn script(plan: &ReleasePlan, (replies, looks, abort, dies): Mischief) -> Script
         }
     }
     let mut script = well();
-    for (at, mut replies) in replies {
-        let (question, may_stay_open) = at.get(&questions);
-        if !may_stay_open {
-            replies
-                .iter_mut()
-                .filter(|reply| **reply == Reply::Never)
-                .for_each(|reply| *reply = Reply::Unknown);
-        }
+    for (at, replies) in replies {
+        let question = at.get(&questions);
         script = script.reply(question, &replies);
     }
     for (at, looks) in looks {

@@ -6,7 +6,7 @@ use super::stories::{Story, busy, idle};
 use super::world::World;
 use crate::{PlanError, ResumeError};
 
-fn kind(ends: &str) -> &str {
+pub(super) fn kind(ends: &str) -> &str {
     ends.split(':').next().unwrap_or(ends)
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::check;
-use super::plans::{SOAK, check as asking, hasty, web};
+use release_core::ObjectRef;
+
+use super::plans::{SOAK, check as asking, deployment, hasty, web};
 use super::script::{Look, Reply, well};
 
 #[test]
@@ -28,9 +30,9 @@ fn without_checks_the_soak_takes_its_time() {
 /// question comes 10 s after an answer, which takes a second.
 #[test]
 fn checks_decide() {
-    use Reply::{Bad, Good, NotEnough, Refuse, Unknown, Wrong};
+    use Reply::{Bad, Good, Never, NotEnough, Refuse, Unknown, Wrong};
     let failed = "rolled back: web check-failed";
-    let cases: [(&[Reply], &str, usize); 14] = [
+    let cases: [(&[Reply], &str, usize); 16] = [
         (&[Good], "verified", 3),
         (&[Bad, Good], "verified", 3),
         (&[Good, Bad, Good], "verified", 3),
@@ -44,6 +46,8 @@ fn checks_decide() {
         (&[Unknown], failed, 6),
         (&[Refuse], failed, 6),
         (&[Wrong], failed, 6),
+        (&[Never], failed, 1),
+        (&[Never, Good], failed, 1),
         (&[NotEnough, NotEnough, NotEnough, NotEnough, NotEnough, Good], "verified", 6),
     ];
     for (answers, ends, asked) in cases {
@@ -125,6 +129,59 @@ fn a_workload_that_stops_being_ready_holds_up_the_promotion() {
     let world = check(web(|_| ()), well().look("new deployment/web", &long), "verified", &["web Soaking"]);
     let end = world.timed().pop().unwrap();
     assert_eq!(end, " 70 web Verified", "5 s for each of 14 looks, longer than the soak of {SOAK:?}");
+}
+
+#[test]
+fn a_good_answer_stays_good_when_the_next_one_never_comes() {
+    let script = well().reply("check web health", &[Reply::Good, Reply::Never]);
+    let world = check(web(|_| ()), script, "verified", &["web Verified"]).times("check web health", 2);
+
+    assert_eq!(world.timed().last().unwrap(), "196 web Verified", "asked at 16 s, given up 180 s later");
+}
+
+/// Two workloads called the same in two namespaces: one stops being ready, the other stays so.
+#[test]
+fn workloads_with_the_same_name_are_told_apart() {
+    let other = ObjectRef::new("apps/v1", "Deployment", "elsewhere", "web");
+    let plan = web(|web| {
+        web.checks.clear();
+        web.apply.push(other.clone());
+        web.workloads.push(other);
+    });
+    let mut looks = vec![Look::Ready, Look::Ready];
+    looks.extend([Look::Progressing, Look::Ready].repeat(8));
+    looks.push(Look::Ready);
+    let world = check(plan, well().look("new deployment/web", &looks), "verified", &["web Soaking"]);
+
+    assert_eq!(world.timed().last().unwrap(), " 50 web Verified", "5 s for each of 10 looks");
+}
+
+/// Three workloads take turns in being ready: each of them soon is again, and never are all.
+#[test]
+fn workloads_that_come_and_go_do_not_hold_up_the_promotion_for_ever() {
+    use Look::{Progressing, Ready};
+
+    let plan = web(|web| {
+        for name in ["wheel", "worker"] {
+            web.apply.push(deployment(name));
+            web.workloads.push(deployment(name));
+        }
+    });
+    let turns = |turns: [Look; 3]| [vec![Look::Ready], turns.repeat(500)].concat();
+    let script = well()
+        .look("new deployment/web", &turns([Progressing, Progressing, Ready]))
+        .look("new deployment/wheel", &turns([Ready, Progressing, Progressing]))
+        .look("new deployment/worker", &turns([Progressing, Ready, Progressing]));
+    let world = check(plan, script, "rolled back: web deadline", &["web Soaking", "web RollingBack"]);
+
+    let Some(crate::ReleaseOutcome::RolledBack { cause, .. }) = world.release.outcome() else { panic!() };
+    assert!(
+        cause.summary.ends_with("was not ready for good after the soak within 120 s"),
+        "{}",
+        cause.summary
+    );
+    let turned = world.timed().into_iter().find(|line| line.ends_with("web RollingBack"));
+    assert_eq!(turned.unwrap(), "155 web RollingBack", "ready at 5 s, 30 s of soak and 120 s after it");
 }
 
 #[test]

@@ -65,6 +65,6 @@ fn the_release_as_a_whole() {
     insta::assert_json_snapshot!("pruning", stored(&pruning));
     insta::assert_json_snapshot!("done-verified", stored(&World::run(web.clone(), well())));
 
-    let script = well().abort_at(1).look("previous deployment/web", &[Look::FailedMutely]);
+    let script = well().abort_at(9).look("previous deployment/web", &[Look::FailedMutely]);
     insta::assert_json_snapshot!("done-not-rolled-back", stored(&World::run(web, script)));
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use proptest::sample::Index;
 use release_core::{MonoTime, ObjectRef, ServiceName, Status};
 
 use super::script::{Look, Reply, Script, assessment, outcome};
@@ -17,7 +18,7 @@ const LATENCY: Duration = Duration::from_secs(1);
 /// Between two looks at a workload.
 const LOOK: Duration = Duration::from_secs(5);
 /// No test's release takes longer.
-const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
+const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// Steps after a crash in which stale inputs are tried in any case.
 const TRIES_AFTER_A_CRASH: usize = 3;
 /// No test's release asks for more.
@@ -80,11 +81,15 @@ impl World {
     /// The same without stale inputs, but for the first steps after a crash.
     #[track_caller]
     pub(super) fn run_quickly(plan: ReleasePlan, script: Script) -> Self {
-        Self { tries: 0, ..Self::new(plan, script) }.drive()
+        Self::new(plan, script).quick().drive()
+    }
+
+    pub(super) fn quick(self) -> Self {
+        Self { tries: 0, ..self }
     }
 
     #[track_caller]
-    fn drive(mut self) -> Self {
+    pub(super) fn drive(mut self) -> Self {
         self.feed(Input::Begin);
         while self.release.outcome().is_none() {
             self.advance();
@@ -141,7 +146,26 @@ impl World {
 
     fn answer(&mut self) {
         let Some((_, (effect, reply))) = self.answers.pop_first() else { return };
-        match (&effect.kind, reply) {
+        self.answered_with(effect, reply);
+    }
+
+    #[track_caller]
+    fn answered_with(&mut self, effect: Effect, reply: Reply) {
+        let Some(outcome) = outcome(&effect.kind, reply) else { return };
+        let id = effect.id;
+        let awaited = self.release.outstanding().contains(&effect);
+        let (before, fence) = (self.release.clone(), self.fence);
+        if awaited {
+            self.takes_effect(&effect.kind, reply);
+            self.history.push((self.now, Event::Answered(effect, reply)));
+        }
+        self.feed(Input::Replied { id, outcome });
+        let deaf = self.release == before || self.fence != fence;
+        assert!(awaited || deaf, "a reply nobody waits for changed something");
+    }
+
+    fn takes_effect(&mut self, kind: &EffectKind, reply: Reply) {
+        match (kind, reply) {
             (
                 EffectKind::Apply { object, version } | EffectKind::ReadBack { object, version },
                 Reply::Good,
@@ -153,15 +177,54 @@ impl World {
             }
             _ => {}
         }
-        let Some(outcome) = outcome(&effect.kind, reply) else { return };
-        let id = effect.id;
-        let fresh = id.fence == self.fence;
-        let before = self.release.clone();
-        if fresh {
-            self.history.push((self.now, Event::Answered(effect, reply)));
+    }
+
+    /// Answers any of the open questions, in any way. One that is not answered now never is.
+    pub(super) fn answers_any(&mut self, which: Index, reply: Reply) {
+        if self.answers.is_empty() {
+            return;
         }
-        self.feed(Input::Replied { id, outcome });
-        assert!(fresh || self.release == before, "a reply from before the crash changed something");
+        let at = *self.answers.keys().nth(which.index(self.answers.len())).unwrap();
+        let (effect, _) = self.answers.remove(&at).unwrap();
+        self.answered_with(effect, reply);
+    }
+
+    /// Looks at any workload in any version, whether it is there or not.
+    pub(super) fn looks_at_any(&mut self, which: Index, version: Version, look: Look) {
+        let mut all = Vec::new();
+        for service in self.plan.services.keys() {
+            let rolling = self.plan.rolling(service);
+            let workloads = match version {
+                Version::New => &rolling.workloads,
+                Version::Previous => &rolling.restore_workloads,
+            };
+            all.extend(workloads.iter().map(|workload| (service.clone(), workload.clone())));
+        }
+        if all.is_empty() {
+            return;
+        }
+        let (service, object) = which.get(&all).clone();
+        self.looked(service, object, version, look);
+    }
+
+    fn looked(&mut self, service: ServiceName, object: ObjectRef, version: Version, look: Look) {
+        let assessment = assessment(&object, look);
+        let looked = Event::Looked(service.clone(), object.clone(), version, assessment.status);
+        self.history.push((self.now, looked));
+        self.feed(Input::Assessed { service, object, version, assessment });
+    }
+
+    /// Whether every open question will be answered.
+    pub(super) fn will_answer(&self) -> bool {
+        self.release
+            .outstanding()
+            .iter()
+            .all(|asked| self.answers.values().any(|(effect, _)| effect == asked))
+    }
+
+    /// Lets time pass without telling the machine.
+    pub(super) fn passes(&mut self, time: Duration) {
+        self.now += time;
     }
 
     /// Looks at every workload that is there, in the version that is there.
@@ -182,16 +245,13 @@ impl World {
                 } else {
                     Look::Ready
                 };
-                let assessment = assessment(&object, look);
-                let looked = Event::Looked(service.clone(), object.clone(), version, assessment.status);
-                self.history.push((self.now, looked));
-                self.feed(Input::Assessed { service: service.clone(), object, version, assessment });
+                self.looked(service.clone(), object, version, look);
             }
         }
     }
 
     #[track_caller]
-    fn feed(&mut self, input: Input) {
+    pub(super) fn feed(&mut self, input: Input) {
         let phases = self.release.phases();
         let (release, effects) = self.release.clone().step(self.machine_now(), input);
         self.release = release;
@@ -222,7 +282,7 @@ impl World {
     }
 
     /// The process dies; another one takes over under a newer lock, with another clock.
-    fn die(&mut self) {
+    pub(super) fn die(&mut self) {
         let stored = serde_json::to_string(&self.release.suspend(self.machine_now())).unwrap();
         let suspended: Suspended = serde_json::from_str(&stored).unwrap();
         let phases = self.release.phases();
