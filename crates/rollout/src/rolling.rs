@@ -18,6 +18,8 @@ mod suspicions;
 mod undo;
 mod walk;
 
+use std::time::Duration;
+
 use release_core::{Cause, CauseKind, Certainty, Evidence, MonoTime, ObjectRef};
 use serde::{Deserialize, Serialize};
 
@@ -186,20 +188,6 @@ impl<T> Rolling<T> {
         }
     }
 
-    pub(crate) fn taken_over(self) -> Self {
-        match self {
-            Self::Applying(applying) => Self::Applying(Applying { walk: applying.walk.taken_over() }),
-            Self::RollingBack(back) => Self::RollingBack(back.taken_over()),
-            other @ (Self::Planned
-            | Self::Progressing(_)
-            | Self::Soaking(_)
-            | Self::Verified
-            | Self::RolledBack { .. }
-            | Self::NotRolledBack { .. }
-            | Self::NotStarted) => other,
-        }
-    }
-
     /// The same state with times and identities replaced.
     pub(crate) fn map<U>(self, time: &dyn Fn(T) -> U, id: &dyn Fn(EffectId) -> EffectId) -> Rolling<U> {
         match self {
@@ -212,6 +200,22 @@ impl<T> Rolling<T> {
             Self::RolledBack { cause } => Rolling::RolledBack { cause },
             Self::NotRolledBack { cause, why } => Rolling::NotRolledBack { cause, why },
             Self::NotStarted => Rolling::NotStarted,
+        }
+    }
+}
+
+impl Rolling<Duration> {
+    pub(crate) fn taken_over(self) -> Self {
+        match self {
+            Self::Applying(applying) => Self::Applying(Applying { walk: applying.walk.taken_over() }),
+            Self::Soaking(soaking) => Self::Soaking(soaking.taken_over()),
+            Self::RollingBack(back) => Self::RollingBack(back.taken_over()),
+            other @ (Self::Planned
+            | Self::Progressing(_)
+            | Self::Verified
+            | Self::RolledBack { .. }
+            | Self::NotRolledBack { .. }
+            | Self::NotStarted) => other,
         }
     }
 }
@@ -235,7 +239,7 @@ fn stand_in(step: &Step<'_>) -> ObjectRef {
 }
 
 /// A deadline passed; what looked suspicious until then is the best explanation there is.
-fn too_late(object: &ObjectRef, limit: std::time::Duration, what: &str, suspicion: Option<Cause>) -> Cause {
+fn too_late(object: &ObjectRef, limit: Duration, what: &str, suspicion: Option<Cause>) -> Cause {
     let seconds = limit.as_secs();
     match suspicion {
         Some(cause) => own_cause(

@@ -3,6 +3,8 @@
 //! This is all that a release knows of its services' machines. What the boxes are and which arrows join them is the strategy's
 //! own business.
 
+use std::time::Duration;
+
 use release_core::{Cause, MonoTime};
 use serde::{Deserialize, Serialize};
 
@@ -76,17 +78,20 @@ impl<T> Rollout<T> {
         }
     }
 
-    /// What changes because the process that had effects under way is no more.
-    pub(crate) fn taken_over(self) -> Self {
-        match self {
-            Self::Rolling(rolling) => Self::Rolling(rolling.taken_over()),
-        }
-    }
-
     /// The same state with times and identities replaced.
     pub(crate) fn map<U>(self, time: &dyn Fn(T) -> U, id: &dyn Fn(EffectId) -> EffectId) -> Rollout<U> {
         match self {
             Self::Rolling(rolling) => Rollout::Rolling(rolling.map(time, id)),
+        }
+    }
+}
+
+impl Rollout<Duration> {
+    /// What changes because the process that had effects under way is no more: they are asked for again, and have their whole
+    /// time again.
+    pub(crate) fn taken_over(self) -> Self {
+        match self {
+            Self::Rolling(rolling) => Self::Rolling(rolling.taken_over()),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! being restored; it decides the outcome.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use release_core::{Assessment, Cause, CauseKind, MonoTime, ObjectRef, Status};
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ use crate::saga::{Happened, Step};
 use crate::{Answer, EffectId, EffectKind, Outcome, Version};
 
 /// Logs and events that have not come by now do not hold up a rollback any longer.
-const SAVING: std::time::Duration = std::time::Duration::from_secs(10);
+const SAVING: Duration = Duration::from_secs(10);
 
 /// What was before is being restored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -343,17 +344,6 @@ impl<T> RollingBack<T> {
         }
     }
 
-    /// Forgets a write that another process had under way: it ended with that process.
-    pub(super) fn taken_over(self) -> Self {
-        let stage = match self.stage {
-            Stage::Saving { captures, until, landing: _ } => {
-                Stage::Saving { captures, landing: None, until }.saved()
-            }
-            other => other,
-        };
-        Self { stage, ..self }
-    }
-
     pub(super) fn map<U>(self, time: &dyn Fn(T) -> U, id: &dyn Fn(EffectId) -> EffectId) -> RollingBack<U> {
         let stage = match self.stage {
             Stage::Saving { captures, landing, until } => Stage::Saving {
@@ -372,5 +362,22 @@ impl<T> RollingBack<T> {
             }
         };
         RollingBack { cause: self.cause, written: self.written, trouble: self.trouble, stage }
+    }
+}
+
+impl RollingBack<Duration> {
+    /// A write that another process had under way ended with that process. What is asked for again has its whole time.
+    pub(super) fn taken_over(self) -> Self {
+        let stage = match self.stage {
+            Stage::Saving { captures, landing: _, until: _ } => {
+                Stage::Saving { captures, landing: None, until: SAVING }.saved()
+            }
+            Stage::Restoring { walk } => Stage::Restoring { walk: walk.taken_over() },
+            Stage::Removing { at, asked, until: _, attempt } => {
+                Stage::Removing { at, asked, until: ANSWER, attempt }
+            }
+            waiting @ (Stage::Held | Stage::Settling { .. }) => waiting,
+        };
+        Self { stage, ..self }
     }
 }

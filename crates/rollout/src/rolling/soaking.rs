@@ -4,6 +4,7 @@
 //! answer was not bad. "No answer" is not an answer: without any good one there is no promotion.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use release_core::{Assessment, Cause, CauseKind, MonoTime, ObjectRef, Status, Verdict};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use crate::saga::{Happened, Step};
 use crate::{Answer, Check, EffectId, EffectKind, Outcome, Version};
 
 /// Checks rest at least this long, so that a plan without an interval does not keep the shell and the service busy.
-const SHORTEST_REST: std::time::Duration = std::time::Duration::from_secs(1);
+const SHORTEST_REST: Duration = Duration::from_secs(1);
 
 /// The workloads are watched and checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -254,6 +255,18 @@ impl<T> Soaking<T> {
             unready: unready.collect(),
             checks: checks.collect(),
         }
+    }
+}
+
+impl Soaking<Duration> {
+    /// What is asked again has its whole time.
+    pub(super) fn taken_over(mut self) -> Self {
+        for asking in self.checks.values_mut() {
+            if let Turn::Asked { until, .. } = &mut asking.turn {
+                *until = ANSWER;
+            }
+        }
+        self
     }
 }
 

@@ -119,13 +119,15 @@ impl Walk {
 }
 
 impl<T> Walk<T> {
-    /// Another process may have written the object at hand before it died: that was a first attempt.
-    pub(super) fn taken_over(self) -> Self {
-        Self { attempt: self.attempt.max(2), ..self }
-    }
-
     pub(super) fn map<U>(self, time: &dyn Fn(T) -> U, id: &dyn Fn(EffectId) -> EffectId) -> Walk<U> {
         let Self { version, at, doing, asked, until, attempt } = self;
         Walk { version, at, doing, asked: id(asked), until: time(until), attempt }
+    }
+}
+
+impl Walk<Duration> {
+    /// Another process may have written the object at hand before it died: that was a first attempt.
+    pub(super) fn taken_over(self) -> Self {
+        Self { attempt: self.attempt.max(2), until: ANSWER, ..self }
     }
 }

@@ -1,7 +1,9 @@
 //! The process dies after any step, and another one takes over.
 
+use std::time::Duration;
+
 use super::plans::{plan, web};
-use super::script::well;
+use super::script::{Look, Reply, well};
 use super::stories::{Story, busy, idle};
 use super::world::World;
 use crate::{PlanError, ResumeError};
@@ -56,4 +58,26 @@ fn another_plan_is_refused() {
 
     assert_eq!(resume(plan(&[("other", &[])])), ResumeError::OtherPlan);
     assert!(matches!(resume(plan(&[("web", &["web"])])), ResumeError::Plan(PlanError::Cycle { .. })));
+}
+
+/// The old question's time is nearly over when the process dies; the one that is asked instead is as good as new.
+#[test]
+fn a_question_asked_again_has_its_whole_time() {
+    let crash = || well().look("new deployment/web", &[Look::Failed]);
+    for (question, script, whole) in [
+        ("apply new configmap/web", well(), 180),
+        ("check web health", well(), 180),
+        ("capture deployment/web", crash(), 10),
+        ("apply previous configmap/web", crash(), 180),
+        ("delete service/web", crash(), 180),
+    ] {
+        let plan = web(|web| web.soak = Duration::from_secs(1_000));
+        let script = script.reply(question, &[Reply::Never]);
+        let mut world = World::until(plan, script, |world| world.trace().contains(&question.to_owned()));
+        world.passes(Duration::from_secs(whole - 1));
+        world.die();
+
+        let left = world.release.wake_at().unwrap().since(world.machine_now());
+        assert_eq!(left.as_secs(), whole, "{question}");
+    }
 }
