@@ -162,7 +162,7 @@ fn exceptions_let_through_what_came_before() {
         ("a\n!a/b", "a/b", false),
         ("a\n!a/b", "a/c", true),
         ("a\n!a/b", "a/b/c", false),
-        ("a/b/c\n!a/b", "a/b/c", false),
+        ("a/b/c\n!a/b", "a/b/c", true),
         ("*\n!**/*.go", "x/y.go", false),
         ("*\n! a", "a", false),
         ("*\n!/a", "a", false),

@@ -1,0 +1,7 @@
+//! Scenarios on a real Docker Engine, a real registry and a real Kubernetes. Run by `tests/run`.
+
+mod failing;
+mod going;
+mod input;
+mod interrupted;
+mod rights;
