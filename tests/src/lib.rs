@@ -9,7 +9,7 @@ mod watch;
 
 pub use lab::Lab;
 pub use tool::{Finished, Running};
-pub use watch::{Observed, Watch};
+pub use watch::{Observed, Watch, now};
 
 /// A required environment variable.
 ///

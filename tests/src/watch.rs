@@ -73,7 +73,7 @@ impl Drop for Watch {
     }
 }
 
-/// Seconds since 1970.
-fn now() -> f64 {
+/// Seconds since 1970, by the clock that stamps what is observed.
+pub fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -199,14 +199,13 @@ pub(crate) fn stream(listing: Listing) -> (impl Stream<Item = io::Result<Bytes>>
     tokio::task::spawn_blocking(move || {
         let pieces = io::BufWriter::with_capacity(PIECE_BYTES, Pieces(sender.clone()));
         match write(&listing, pieces) {
-            Ok(()) => {}
             Err(WriteError::Context(error)) => {
                 told.put(error);
                 // An error in the stream makes the request end as broken, not as complete.
                 let _ = sender.blocking_send(Err(io::Error::other("the build context broke off")));
             }
-            // Nobody takes the stream any more; they know why.
-            Err(WriteError::Gone) => {}
+            // Whoever does not take the stream any more knows why.
+            Ok(()) | Err(WriteError::Gone) => {}
         }
     });
     let stream = futures::stream::unfold(receiver, |mut receiver| async move {
