@@ -192,7 +192,7 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "ENV")]
     pub(crate) env: Option<String>,
 
-    /// Print the minimal Role and RoleBinding for a service account of this name, and look at nothing.
+    /// Print the minimal Role, and its binding, for a service account of this name, and look at nothing.
     #[arg(long, value_name = "ACCOUNT", num_args = 0..=1, default_missing_value = "release")]
     pub(crate) rbac: Option<String>,
 

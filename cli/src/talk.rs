@@ -138,7 +138,7 @@ impl Bars {
                 self.bar(service).set_message(phase_word(phase));
             }
             Phase::Verified | Phase::RolledBack | Phase::NotRolledBack | Phase::NotStarted => {
-                self.done(service)
+                self.done(service);
             }
         }
     }
@@ -254,8 +254,9 @@ fn cluster_lines(at: &str, event: &Cluster) -> Vec<String> {
     let of = |service: &ServiceName, text: String| vec![format!("{at}  {service:16} {text}")];
     match event {
         Cluster::LockAwaited { holder } => vec![format!("{at}  waiting for {holder}, who is releasing here")],
-        Cluster::LockTaken { .. } | Cluster::OutcomeUnknown { .. } => Vec::new(),
-        Cluster::PhaseEntered { phase: Phase::Waiting | Phase::NotStarted, .. } => Vec::new(),
+        Cluster::LockTaken { .. }
+        | Cluster::OutcomeUnknown { .. }
+        | Cluster::PhaseEntered { phase: Phase::Waiting | Phase::NotStarted, .. } => Vec::new(),
         Cluster::PhaseEntered { service, phase } => of(service, phase_word(*phase).to_owned()),
         Cluster::ObjectApplied { service, object, version, .. } => match version {
             Version::New => of(service, format!("applied {object}")),

@@ -133,7 +133,7 @@ fn pods_that_never_become_ready() {
     let kind = ended["cause"]["kind"].as_str().unwrap();
     assert!(kind == "never-ready" || kind == "deadline", "{done}");
     let summary = ended["cause"]["summary"].as_str().unwrap();
-    assert!(summary.contains("404"), "the probe's answer is named: {summary}");
+    assert!(summary.contains("404"), "the probe's answer is named: {done}");
     assert_eq!(template(&lab), before);
 }
 

@@ -54,11 +54,8 @@ fn first_release_then_unchanged_then_second_then_rollback() {
         releases.as_array().unwrap().iter().map(|release| release["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["verified", "verified", "verified"]);
     assert_eq!(releases[2]["action"]["to"], 1);
-    let status = lab.release(&["status", "--env", "dev"]);
-    assert!(
-        status.out.contains("release 3") && status.out.contains("2/2") && status.out.contains("healthy"),
-        "{status}"
-    );
+    let now = lab.release(&["status", "--env", "dev"]);
+    assert!(now.out.contains("release 3") && now.out.contains("2/2") && now.out.contains("healthy"), "{now}");
     let verified = lab.release(&["verify", "--env", "dev"]);
     assert_eq!(verified.code, 0, "{verified}");
 }

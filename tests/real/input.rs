@@ -40,7 +40,7 @@ fn images_that_cannot_be_had() {
     refused(&lab, DEPLOY, 3, &["web/Nowhere"]);
     lab.project("");
     lab.write("web/Dockerfile", "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo compiling; exit 7\"]\n");
-    refused(&lab, DEPLOY, 3, &["web", "exit code: 7"]);
+    refused(&lab, DEPLOY, 3, &["web", "exit code 7"]);
     let missing = format!("image: {{ref: \"127.0.0.1:5000/nobody/has@sha256:{}\"}}", "a".repeat(64));
     lab.project(&missing);
     refused(&lab, DEPLOY, 4, &["127.0.0.1:5000", "nobody/has"]);
@@ -107,16 +107,8 @@ fn an_immutable_field_is_refused_before_anything_changes() {
 fn fields_of_others_are_not_taken_without_being_asked() {
     let lab = Lab::new("conflict");
     lab.deploy_well();
-    lab.kubectl(&[
-        "-n",
-        &lab.namespace,
-        "set",
-        "env",
-        "deployment/web",
-        "--field-manager=somebody",
-        "HOTFIX=1",
-    ]);
-    lab.kubectl(&["-n", &lab.namespace, "scale", "deployment/web", "--replicas=3"]);
+    let patch = "{\"spec\": {\"replicas\": 3}}";
+    lab.kubectl(&["-n", &lab.namespace, "patch", "deployment/web", "--field-manager=somebody", "-p", patch]);
     lab.project("env: {NEW: \"yes\"}");
     let done = lab.release(DEPLOY);
     assert_eq!(done.code, 6, "{done}");

@@ -4,4 +4,5 @@ mod failing;
 mod going;
 mod input;
 mod interrupted;
+mod requests;
 mod rights;

@@ -6,10 +6,12 @@
 mod lab;
 mod tool;
 mod watch;
+mod witness;
 
 pub use lab::Lab;
 pub use tool::{Finished, Running};
 pub use watch::{Observed, Watch, now};
+pub use witness::{Requests, Witness};
 
 /// A required environment variable.
 ///

@@ -56,7 +56,7 @@ pub(crate) async fn run(args: &Args, words: &Build, until: Until, stop: &Stop) -
             );
         }
         Until::Built => {
-            answer_lines(args, prepared.built.into_iter().map(|(name, id)| (name.to_string(), id)).collect())
+            answer_lines(args, prepared.built.into_iter().map(|(name, id)| (name.to_string(), id)).collect());
         }
     }
     Ok(0)

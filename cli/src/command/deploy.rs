@@ -163,7 +163,7 @@ async fn check_needs(
         let object = ObjectRef::new("apps/v1", "Deployment", target.cluster.namespace(), service.as_str());
         let labels = format!("{LABEL_PART_OF}={project}");
         let seen = target.cluster.survey(&labels, &[(object, Vec::new())]).await?;
-        for seen in seen.into_iter().filter(|seen| seen.assessment.status != Status::Ready) {
+        if let Some(seen) = seen.into_iter().find(|seen| seen.assessment.status != Status::Ready) {
             let why = seen.assessment.cause.map_or_else(
                 || {
                     format!(

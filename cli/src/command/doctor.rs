@@ -102,7 +102,7 @@ async fn cluster(args: &Args, words: &Doctor, workspace: &Workspace, env: &str, 
     findings.push(good("cluster", format!("{} answers: Kubernetes {version}", target.cluster.context())));
     match target.cluster.missing_rights().await {
         Ok(missing) if missing.is_empty() => {
-            findings.push(good("rights", "everything a release may need".to_owned()))
+            findings.push(good("rights", "everything a release may need".to_owned()));
         }
         Ok(missing) => {
             let (always, sometimes): (Vec<_>, Vec<_>) =

@@ -35,7 +35,7 @@ pub(crate) async fn run(args: Args) -> Result<u8, Failure> {
         Command::Status(words) => status::run(&args, words).await,
         Command::History(words) => history::run(&args, words).await,
         Command::Schema => schema::run(),
-        Command::Completions { shell } => completions::run(*shell),
+        Command::Completions { shell } => Ok(completions::run(*shell)),
         Command::Doctor(words) => doctor::run(&args, words).await,
     }
 }

@@ -19,12 +19,11 @@ pub(crate) fn run(args: &Args, words: &Render) -> Result<u8, Failure> {
     for service in
         environment.services.values().filter(|service| only.is_empty() || only.contains(&service.name))
     {
-        let image = match pinned(service, &lock) {
-            Some(image) => image,
-            None => {
-                made_up = true;
-                placeholder(service, environment.registry.as_ref())?
-            }
+        let image = if let Some(image) = pinned(service, &lock) {
+            image
+        } else {
+            made_up = true;
+            placeholder(service, environment.registry.as_ref())?
         };
         let context = environment.render_context(workspace.files(service)?);
         objects.extend(

@@ -54,7 +54,7 @@ impl Aged {
         match self.finding.certainty {
             Certainty::Terminal => Some(self.first_seen),
             Certainty::Likely => Some(self.first_seen + self.finding.grace),
-            Certainty::Transient => None,
+            Certainty::Early | Certainty::Transient => None,
         }
     }
 
@@ -74,7 +74,9 @@ impl Aged {
     }
 
     fn certainty(&self, now: MonoTime) -> Certainty {
-        if self.finding.ripens && self.is_decisive(now) {
+        if !self.is_audible(now) {
+            Certainty::Early
+        } else if self.finding.ripens && self.is_decisive(now) {
             Certainty::Terminal
         } else {
             self.finding.certainty
@@ -102,7 +104,7 @@ pub(crate) fn choose(
     events: &Events<'_>,
 ) -> Option<Cause> {
     findings.sort_by(|a, b| a.rank(now).cmp(&b.rank(now)));
-    let first = findings.iter().find(|f| f.is_audible(now))?;
+    let first = findings.first()?;
     let chosen = &first.finding;
     let of_kind = |kind| findings.iter().filter(move |f| f.finding.kind == kind).collect::<Vec<_>>();
     let mut same = of_kind(chosen.kind);

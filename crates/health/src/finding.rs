@@ -93,6 +93,12 @@ impl Finding {
         }
     }
 
+    /// Nothing is wrong yet; somebody else decides when it is.
+    pub(crate) fn early(mut self) -> Self {
+        self.certainty = Certainty::Early;
+        self
+    }
+
     pub(crate) fn in_container(mut self, container: &str) -> Self {
         container.clone_into(&mut self.container);
         self

@@ -130,8 +130,8 @@ fn stuck(look: &Look<'_>, pod: &Value) -> Option<Finding> {
     })
 }
 
-/// All containers run and the pod is not ready. The kubelet decides about those that have a startup probe
-/// to pass.
+/// All containers run and the pod is not ready. About those that have a startup probe to pass the kubelet decides; what that
+/// probe says is only remembered.
 fn unready(look: &Look<'_>, pod: &Value) -> Option<Finding> {
     let running = |c: &Container<'_>| c.status["state"]["running"].is_object();
     let starting = |c: &Container<'_>| c.status["started"] != true && c.spec["startupProbe"].is_object();
@@ -141,8 +141,11 @@ fn unready(look: &Look<'_>, pod: &Value) -> Option<Finding> {
     let mut budget = Duration::ZERO;
     let mut run = 0;
     for container in regular {
-        if !running(&container) || starting(&container) {
+        if !running(&container) {
             return None;
+        }
+        if starting(&container) {
+            return Some(not_started(look, pod, container));
         }
         run += container.restarts();
         if !container.is_ready() {
@@ -170,6 +173,15 @@ fn unready(look: &Look<'_>, pod: &Value) -> Option<Finding> {
         Some(ready) => finding.condition(&ready),
         None => finding,
     })
+}
+
+/// It runs, and its startup probe has not succeeded yet.
+fn not_started(look: &Look<'_>, pod: &Value, container: Container<'_>) -> Finding {
+    let given = probe_budget(&container.spec["startupProbe"]).as_secs();
+    let said = probe_failure(look.events, uid(pod), container.name(), "Startup probe");
+    let why = said.map(|event| format!(": {}", one_line(event.message, MAX_WORDS))).unwrap_or_default();
+    let words = format!("starting ({given} s given){why}");
+    Finding::on_pod(pod, CauseKind::NeverReady, words).early().in_container(container.name())
 }
 
 /// A running container is not called unready before this: its first probe comes at the end of a period, which is 10 s unless

@@ -152,6 +152,9 @@ impl World {
     }
 }
 
+/// A container that has just begun to run.
+const EARLY: Option<(CauseKind, Certainty)> = Some((CauseKind::NeverReady, Certainty::Early));
+
 fn target() -> Target {
     Target {
         min_generation: Some(2),
@@ -202,14 +205,14 @@ fn ready_only_when_our_generation_is_observed_and_complete() {
     let lagging = World::updated().with(|w| {
         w.pods[1]["status"]["conditions"][0]["status"] = json!("False");
     });
-    check("a pod already says otherwise", &lagging, Status::Progressing, None);
+    check("a pod already says otherwise", &lagging, Status::Progressing, EARLY);
 }
 
 #[test]
 fn what_the_old_version_does_is_noise() {
     let looping = json!({"waiting": {"reason": "CrashLoopBackOff", "message": ""}});
     let old_crashes = World::updating(&running()).with(|w| w.pods[0] = pod("old-a", "old", &looping));
-    check("an old pod crashes", &old_crashes, Status::Progressing, None);
+    check("an old pod crashes", &old_crashes, Status::Progressing, EARLY);
 
     let unseen = old_crashes.clone().with(|w| {
         w.replica_sets.pop();
@@ -226,7 +229,7 @@ fn what_the_old_version_does_is_noise() {
         w.pods.push(pod("other-a", "other", &looping));
         w.replica_sets[0]["metadata"]["ownerReferences"] = owner("somebody");
     });
-    check("somebody else's pods", &foreign, Status::Progressing, None);
+    check("somebody else's pods", &foreign, Status::Progressing, EARLY);
 
     let leaving = World::updated().with(|w| {
         let mut gone = pod("new-c", "new", &looping);
@@ -326,7 +329,8 @@ fn a_registry_that_comes_back_in_time_is_forgiven() {
     let first = tracker.assess(at(0), &blip.snapshot());
     assert_eq!((first.status, first.revisit_at), (Status::Progressing, Some(at(60))));
     assert_eq!(tracker.assess(at(59), &blip.snapshot()).status, Status::Progressing);
-    assert_eq!(tracker.assess(at(59), &World::updating(&running()).snapshot()).cause, None);
+    let back = tracker.assess(at(59), &World::updating(&running()).snapshot());
+    assert_eq!(back.cause.map(|c| c.certainty), Some(Certainty::Early));
     assert_eq!(tracker.assess(at(60), &blip.snapshot()).status, Status::Progressing);
     let last = tracker.assess(at(120), &blip.snapshot());
     assert_eq!((last.status, last.revisit_at), (Status::Failed, None));
@@ -426,7 +430,9 @@ fn probe_budgets_longer_than_the_floor_are_kept() {
     });
     let mut tracker = tracker();
     let first = tracker.assess(at(0), &slow.snapshot());
-    assert_eq!((first.cause, first.revisit_at), (None, Some(at(125))), "quiet within the probe's own budget");
+    let certainty = first.cause.map(|c| c.certainty);
+    let early = Some(Certainty::Early);
+    assert_eq!((certainty, first.revisit_at), (early, Some(at(125))), "early within the probe's own budget");
     let late = tracker.assess(at(125), &slow.snapshot());
     assert_eq!((late.status, late.revisit_at), (Status::Progressing, Some(at(250))));
     assert_eq!(tracker.assess(at(250), &slow.snapshot()).status, Status::Failed);
@@ -437,7 +443,8 @@ fn probe_budgets_longer_than_the_floor_are_kept() {
     });
     let mut tracker = self::tracker();
     tracker.assess(at(0), &starting.snapshot());
-    assert_eq!(tracker.assess(at(9999), &starting.snapshot()).cause, None, "the kubelet's to decide");
+    let late = tracker.assess(at(9999), &starting.snapshot());
+    assert_eq!(late.cause.map(|c| c.certainty), early, "the kubelet's to decide");
 }
 
 #[test]

@@ -121,11 +121,7 @@ impl Desired {
                 hasher.update(serde_json::to_vec(&sorted(body)).unwrap_or_default());
             }
         }
-        use std::fmt::Write as _;
-        hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        release_core::Digest::from_sha256(hasher.finalize().into()).hex().to_owned()
     }
 
     /// The bodies, by service, as the record keeps them.

@@ -156,14 +156,14 @@ impl Report {
                 self.service(service).cause.get_or_insert_with(|| cause.clone());
             }
             Cluster::Captured { service, capture, .. } => {
-                self.service(service).captures.push(capture.clone())
+                self.service(service).captures.push(capture.clone());
             }
             Cluster::Checked { service, verdict, .. } => {
                 let checks = &mut self.service(service).checks;
                 match verdict {
                     release_core::Verdict::Good { .. } => checks.0 += 1,
                     release_core::Verdict::Bad { .. } | release_core::Verdict::NotEnough { .. } => {
-                        checks.1 += 1
+                        checks.1 += 1;
                     }
                 }
             }

@@ -1,3 +1,5 @@
+//! Patterns and paths, as tables. What Docker itself sends is compared in `tests/engine.rs`.
+
 use super::*;
 
 /// Whether `path` is left out by the lines of `file`.
