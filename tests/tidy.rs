@@ -252,3 +252,51 @@ fn no_folder_is_a_junk_room() {
         }
     }
 }
+
+#[test]
+fn the_tests_that_the_documents_name_exist() {
+    let sources: String =
+        sources().iter().map(|path| std::fs::read_to_string(path).expect("UTF-8")).collect();
+    let text = std::fs::read_to_string(root().join("docs/architecture.md")).expect("docs/architecture.md");
+    let (_, table) = text.split_once("## Invariants").expect("a section about invariants");
+    let rows = table.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let mut named = 0;
+    for row in rows {
+        let held_by = row.trim_end_matches([' ', '|']).rsplit('|').next().expect("a second column");
+        for test in held_by.split('`').skip(1).step_by(2) {
+            assert!(
+                sources.contains(&format!("fn {test}(")),
+                "docs/architecture.md names {test}, which is not there"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 20, "only {named} tests are named");
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut documents =
+        vec![root().join("README.md"), root().join("CHANGELOG.md"), root().join("tests/real/README.md")];
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("docs").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                documents.push(path);
+            }
+        }
+    }
+    for document in
+        documents.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+    {
+        let text = std::fs::read_to_string(document).expect("UTF-8");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let outside = link.is_empty() || link.contains("://") || link.starts_with("mailto:");
+            let target = document.parent().expect("a folder").join(link);
+            assert!(outside || target.exists(), "{} links to {link}", document.display());
+        }
+    }
+}

@@ -218,6 +218,10 @@ fn refused_hint(causes: &[release_core::Cause]) -> Option<&'static str> {
         Some(
             "immutable fields cannot be changed in place: give the service a new name, or delete the object first",
         )
+    } else if words.contains("preStop.sleep") {
+        Some(
+            "Kubernetes before 1.30 cannot sleep in preStop: set `shutdown: {drain: 0s}`, or `shutdown: {command: […]}` with a sleep of the image's own",
+        )
     } else if words.contains("forbidden") {
         Some("`release doctor --rbac` prints the Role that suffices")
     } else {

@@ -1,6 +1,6 @@
 //! Releases that fail: each is called by its cause soon after the first evidence, and what ran before runs again.
 
-use release_tests::{Lab, Watch, var};
+use release_tests::{Lab, Watch, measured, var};
 use serde_json::Value;
 
 /// From the first evidence in the API, as another client sees it, to our verdict on the cause. The promise is 2 s; the bound here
@@ -26,7 +26,7 @@ fn fails_with(lab: &Lab, cause: &str, kind: &str, evidence: impl Fn(&Value) -> b
     let verdict = seconds(found["at"].as_str().unwrap());
     let seen = watch.first(evidence).unwrap_or_else(|| panic!("another client saw no evidence: {done}"));
     let took = verdict - seen;
-    eprintln!("{cause}: {took:.3} s from the first evidence to the verdict");
+    measured(&format!("{cause}: {took:.3} s from the first evidence in the API to the verdict"));
     assert!(took < SOON, "{took} s");
     took
 }
@@ -76,7 +76,10 @@ fn an_image_that_vanished_after_the_check() {
     assert_eq!(template(&lab), before);
     let found = seconds(done.event("cause-found").unwrap()["at"].as_str().unwrap());
     let seen = watch.first(|pod| waits_for(pod, &["ErrImagePull", "ImagePullBackOff"])).unwrap();
-    eprintln!("image-not-found: {:.3} s from the first evidence to the verdict", found - seen);
+    measured(&format!(
+        "image-not-found: {:.3} s from the first evidence in the API to the verdict",
+        found - seen
+    ));
     assert!(found - seen < SOON);
 }
 

@@ -1,6 +1,6 @@
 //! Bad input: the thing, its place, the way out, the documented exit code, and nothing changed.
 
-use release_tests::Lab;
+use release_tests::{Lab, var};
 
 /// Runs a deploy that must be refused with this code and these words, and checks that nothing was written.
 fn refused(lab: &Lab, words: &[&str], code: i32, said: &[&str]) {
@@ -39,6 +39,7 @@ fn images_that_cannot_be_had() {
     lab.project("image: {dockerfile: web/Nowhere, context: web}");
     refused(&lab, DEPLOY, 3, &["web/Nowhere"]);
     lab.project("");
+    let sound = std::fs::read_to_string(lab.dir.path().join("web/Dockerfile")).unwrap();
     lab.write("web/Dockerfile", "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo compiling; exit 7\"]\n");
     refused(&lab, DEPLOY, 3, &["web", "exit code 7"]);
     let missing = format!("image: {{ref: \"127.0.0.1:5000/nobody/has@sha256:{}\"}}", "a".repeat(64));
@@ -48,6 +49,15 @@ fn images_that_cannot_be_had() {
     lab.project(&nobody);
     refused(&lab, DEPLOY, 4, &["127.0.0.1:9"]);
     lab.project("");
+    lab.write("web/Dockerfile", &sound);
+    lab.write("docker/config.json", "{\"auths\": {\"127.0.0.1:5001\": {\"auth\": \"Y2k6d3Jvbmc=\"}}}");
+    let text = std::fs::read_to_string(lab.dir.path().join("release.yaml")).unwrap();
+    lab.write(
+        "release.yaml",
+        &text.replace(&var("RELEASE_TEST_REGISTRY"), &var("RELEASE_TEST_AUTH_REGISTRY")),
+    );
+    refused(&lab, DEPLOY, 4, &["web", "127.0.0.1:5001", "docker login"]);
+    lab.write("release.yaml", &text);
     let done = lab.tool().args(DEPLOY).env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
     let err = String::from_utf8_lossy(&done.stderr);
     assert_eq!(done.status.code(), Some(3), "{err}");
@@ -77,6 +87,13 @@ fn clusters_that_are_wrong() {
         lab.tool().args(DEPLOY).env("KUBECONFIG", lab.dir.path().join("broken.kubeconfig")).output().unwrap();
     assert_eq!(done.status.code(), Some(6), "{}", String::from_utf8_lossy(&done.stderr));
     let config = std::fs::read_to_string(&lab.kubeconfig).unwrap();
+    let wrong = config.split("token: \"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    lab.write("wrong.kubeconfig", &config.replace(&wrong, "nobodys-token"));
+    let done =
+        lab.tool().args(DEPLOY).env("KUBECONFIG", lab.dir.path().join("wrong.kubeconfig")).output().unwrap();
+    let err = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(6), "{err}");
+    assert!(err.contains("does not accept the credentials") && !err.contains("nobodys-token"), "{err}");
     let port =
         config.split("https://127.0.0.1:").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
     lab.write("away.kubeconfig", &config.replace(&format!("127.0.0.1:{port}"), "127.0.0.1:9"));

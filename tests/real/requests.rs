@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use release_tests::{Lab, Witness};
+use release_tests::{Lab, Witness, measured};
 
 /// Requests a deploy may make for each of its objects.
 const PER_OBJECT: usize = 6;
@@ -46,10 +46,13 @@ fn a_deploy_asks_little_and_waiting_costs_nothing() {
     lab.deploy_well();
     let unchanged = witness.take();
 
-    eprintln!("first release of {OBJECTS} objects: {first}");
-    eprintln!("quick release ({quick_seconds:.0} s): {quick}");
-    eprintln!("slow release ({slow_seconds:.0} s): {slow}");
-    eprintln!("unchanged: {unchanged}; writes to workloads: {}", unchanged.workload_writes);
+    measured(&format!("requests, first release of {OBJECTS} objects: {first}"));
+    measured(&format!("requests, quick release ({quick_seconds:.0} s): {quick}"));
+    measured(&format!("requests, slow release ({slow_seconds:.0} s): {slow}"));
+    measured(&format!(
+        "requests, unchanged: {unchanged}; writes to workloads: {}",
+        unchanged.workload_writes
+    ));
 
     for (what, requests) in [("first", first), ("quick", quick), ("slow", slow), ("unchanged", unchanged)] {
         assert!(requests.ordinary <= PER_OBJECT * OBJECTS + CONSTANT, "{what}: {requests}");

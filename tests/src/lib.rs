@@ -20,3 +20,15 @@ pub use witness::{Requests, Witness};
 pub fn var(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; these tests are run by tests/run"))
 }
+
+/// Notes something that was measured: shown with the test's own output, and collected in the file `RELEASE_TEST_MEASURED` names.
+pub fn measured(text: &str) {
+    eprintln!("{text}");
+    let Some(path) = std::env::var_os("RELEASE_TEST_MEASURED") else { return };
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    if let Ok(mut file) = file {
+        use std::io::Write as _;
+        // One write a line: tests run side by side.
+        let _ = file.write_all(format!("{text}\n").as_bytes());
+    }
+}
