@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use release_cluster::Access;
 use release_core::ServiceName;
-use release_manifest::{Environment, Project, Service, Set, sources};
+use release_manifest::sources::SourcesError;
+use release_manifest::{Environment, Project, Service, Set, closest, sources};
 use release_pipeline::{Expect, ImageLock};
 
 use crate::args::{self, Args};
@@ -24,7 +25,7 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     pub(crate) fn load(args: &Args) -> Result<Self, Failure> {
-        let source = sources::load(&args.config)?;
+        let source = sources::load(&args.config).map_err(|error| no_project(&args.config, error))?;
         let sets = args.set.iter().map(|set| set.parse::<Set>()).collect::<Result<Vec<_>, _>>();
         let sets = sets.map_err(|error| Failure::Usage { message: error.to_string(), hint: None })?;
         let project = Project::parse(&source, &|name| std::env::var(name).ok(), &sets)?;
@@ -52,6 +53,17 @@ impl Workspace {
     }
 }
 
+/// A project file that does not exist needs another hint than one that cannot be read.
+fn no_project(path: &Path, error: SourcesError) -> Failure {
+    match error {
+        SourcesError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Failure::Usage {
+            message: format!("there is no {}", path.display()),
+            hint: Some("`release init` writes a first one; --config names one that is elsewhere".to_owned()),
+        },
+        error => error.into(),
+    }
+}
+
 /// The services somebody named, checked against those there are.
 pub(crate) fn named(
     words: &[String],
@@ -64,7 +76,10 @@ pub(crate) fn named(
                 let names: Vec<_> = known.iter().map(ServiceName::as_str).collect();
                 Failure::Usage {
                     message: format!("the project has no service `{word}`"),
-                    hint: Some(format!("it has: {}", names.join(", "))),
+                    hint: Some(match closest(word, names.iter().copied()) {
+                        Some(close) => format!("did you mean `{close}`?"),
+                        None => format!("it has: {}", names.join(", ")),
+                    }),
                 }
             })
         })
@@ -73,7 +88,12 @@ pub(crate) fn named(
 
 /// Reads an image lock from a file, or from standard input for `-`.
 pub(crate) fn image_lock(path: &Path) -> Result<ImageLock, Failure> {
-    let fail = |source| Failure::File { verb: "read", path: path.display().to_string(), source };
+    let fail = |source| Failure::File {
+        verb: "read",
+        path: format!("the image lock {}", path.display()),
+        hint: Some("`release push > FILE` writes one; `-` reads it from standard input"),
+        source,
+    };
     let mut text = String::new();
     if path == Path::new("-") {
         std::io::stdin().take(LOCK_MAX).read_to_string(&mut text).map_err(fail)?;

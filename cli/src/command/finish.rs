@@ -9,19 +9,21 @@ use release_pipeline::{Ending, Report};
 use crate::answer;
 use crate::args::{Args, Format};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::words;
 
 /// Prints the answer and returns the exit code.
-pub(crate) fn answer(args: &Args, report: &Report, stop: &Stop) -> Result<u8, Failure> {
+pub(crate) fn answer(args: &Args, report: &Report, stop: &Stop) -> Result<Exit, Failure> {
     let Some(ending) = &report.ending else {
         return Err(Failure::Internal(anyhow::anyhow!("the run ended without saying how")));
     };
     eprint!("{}", story(report, ending));
+    // With JSON the events have been the answer.
     if args.output != Format::Json {
-        answer::emit(&format!("{}\n", verdict(report, ending)));
+        answer::print(args.output, report, || format!("{}\n", verdict(report, ending)))?;
     }
-    Ok(if *ending == Ending::Stopped { stop.code() } else { ending.exit_code() })
+    Ok(Exit::of(ending, stop.exit()))
 }
 
 /// One line: what is now.
@@ -46,6 +48,10 @@ pub(crate) fn verdict(report: &Report, ending: &Ending) -> String {
         }
         Ending::NotRolledBack { .. } => format!("release {number} failed and could NOT be rolled back"),
         Ending::Stopped => format!("release {number} stopped half-way"),
+        Ending::Failed { exit_code, .. } => {
+            let number = report.release.map(|number| format!("release {number}: ")).unwrap_or_default();
+            format!("{number}the command failed with exit code {exit_code}")
+        }
     }
 }
 
@@ -54,6 +60,9 @@ fn story(report: &Report, ending: &Ending) -> String {
     let mut text = String::new();
     match ending {
         Ending::Verified => {}
+        Ending::Failed { error, .. } => {
+            let _ = writeln!(text, "{error}");
+        }
         Ending::NothingToDo { unwell } => {
             for cause in unwell {
                 let _ = writeln!(text, "warning: {}: {}", cause.object, cause.summary);

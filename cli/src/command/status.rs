@@ -12,6 +12,7 @@ use super::target::connect;
 use crate::answer::{self, table};
 use crate::args::{Args, Environment};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::words;
 
 /// One service as it runs.
@@ -21,7 +22,7 @@ struct Row<'a> {
     seen: Seen,
 }
 
-pub(crate) async fn run(args: &Args, words: &Environment) -> Result<u8, Failure> {
+pub(crate) async fn run(args: &Args, words: &Environment) -> Result<Exit, Failure> {
     let target = connect(args, words).await?;
     let journal = target.store.peek().await.map_err(release_pipeline::TargetError::from)?;
     let current = target.found.headers.iter().rev().find(|header| header.state == State::Verified);
@@ -55,7 +56,7 @@ pub(crate) async fn run(args: &Args, words: &Environment) -> Result<u8, Failure>
     });
     let head = headline(&target.project.to_string(), words, current, journal.as_ref(), Timestamp::now());
     answer::print(args.output, &value, || text(&head, &rows))?;
-    Ok(0)
+    Ok(Exit::Done)
 }
 
 fn interrupted(journal: Option<&Entry>) -> Option<u64> {

@@ -152,7 +152,7 @@ impl fmt::Display for ProjectError {
 }
 
 /// The known name that was probably meant: the most alike, if it is alike enough.
-pub(crate) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Below this similarity suggestions surprise more than they help.
     const ALIKE: f64 = 0.75;
     let alike = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), known);
