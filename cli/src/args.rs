@@ -82,12 +82,14 @@ pub(crate) enum Command {
     /// returns to the last verified one.
     Rollback(Rollback),
     /// Show what runs, and how it is; changes nothing.
-    Status(Environment),
+    Status(Recorded),
     /// Show the releases of an environment, newest first; changes nothing.
-    History(Environment),
+    History(Recorded),
     /// Print the JSON Schema of release.yaml.
     Schema,
-    /// Print a shell completion script: `release completions bash > /etc/bash_completion.d/release`.
+    /// Print a shell completion script.
+    ///
+    /// For instance `release completions bash > /etc/bash_completion.d/release`.
     Completions {
         /// The shell.
         shell: Shell,
@@ -145,10 +147,6 @@ pub(crate) struct Environment {
     #[arg(long, value_name = "ENV")]
     pub(crate) env: String,
 
-    /// The project's name, where there is no project file; give -n and --context too.
-    #[arg(long, value_name = "PROJECT")]
-    pub(crate) project: Option<String>,
-
     /// The namespace, in place of the environment's.
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
@@ -156,6 +154,17 @@ pub(crate) struct Environment {
     /// The kubeconfig context, in place of the environment's. Only a cluster that has a record of the project is accepted.
     #[arg(long, value_name = "CONTEXT")]
     pub(crate) context: Option<String>,
+}
+
+/// An environment that the cluster's own record suffices for.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Recorded {
+    #[command(flatten)]
+    pub(crate) environment: Environment,
+
+    /// The project's name, where there is no project file; give -n and --context too.
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -196,7 +205,7 @@ pub(crate) struct Run {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Rollback {
     #[command(flatten)]
-    pub(crate) environment: Environment,
+    pub(crate) recorded: Recorded,
 
     /// The release to return to, as `release history` numbers them; by default the verified one before what runs.
     #[arg(long, value_name = "N", value_parser = words::release)]

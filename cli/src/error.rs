@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use release_cluster::{ApiError, ConnectError, LockError, SurveyError};
 use release_manifest::{Color, ProjectError, RenderError};
 use release_pipeline::{Event, ImageLockError, PlanError, PrepareError, RunError, TargetError};
+use release_registry::ConfirmError;
 
 use crate::exit::Exit;
 
@@ -70,6 +71,9 @@ pub(crate) enum Failure {
     Internal(#[from] anyhow::Error),
 }
 
+const CREDENTIALS: &str =
+    "credentials come from ~/.docker/config.json and its helpers: `docker login` stores them";
+
 impl Failure {
     /// How the process ends.
     pub(crate) fn exit(&self) -> Exit {
@@ -132,8 +136,10 @@ impl Failure {
             Self::Prepare(PrepareError::NoRegistry { .. }) => {
                 "name one in release.yaml: `registry: registry.example.com/team`"
             }
-            Self::Prepare(PrepareError::Push { .. } | PrepareError::Confirm { .. }) => {
-                "credentials come from ~/.docker/config.json and its helpers: `docker login` stores them"
+            Self::Prepare(PrepareError::Confirm { source, .. }) => confirm_hint(source)?,
+            Self::Prepare(PrepareError::Push { .. }) => CREDENTIALS,
+            Self::Prepare(PrepareError::Credentials { .. }) => {
+                "repair the file, or point DOCKER_CONFIG at another folder; `docker login` writes it"
             }
             Self::Run(RunError::Lock(LockError::Held { .. })) => {
                 "wait for it, or give --lock-timeout; a holder that died is replaced after 15 s"
@@ -159,6 +165,28 @@ impl Failure {
         Some(text.to_owned())
     }
 
+    /// What led to it, without what was said already.
+    fn causes(&self) -> Vec<String> {
+        let mut causes: Vec<String> = Vec::new();
+        let said = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // The parser shows the lines around the mistake, and lines of a kubeconfig have tokens in them.
+            let words = if self.is_about_kubeconfig() { text.lines().next() } else { Some(text.trim_end()) };
+            let words = words.unwrap_or_default();
+            if !said.contains(words) && !causes.iter().any(|cause| cause.contains(words)) {
+                causes.push(words.to_owned());
+            }
+            source = cause.source();
+        }
+        causes
+    }
+
+    fn is_about_kubeconfig(&self) -> bool {
+        matches!(self, Self::Target(TargetError::Connect(ConnectError::Kubeconfig { .. })))
+    }
+
     /// The message as people read it.
     pub(crate) fn text(&self, color: Color) -> String {
         let mut text = match self {
@@ -166,13 +194,8 @@ impl Failure {
             Self::Project(error) => return error.render(color),
             other => format!("error: {other}\n"),
         };
-        let mut source = self.source();
-        while let Some(cause) = source {
-            let words = cause.to_string();
-            if !text.contains(&words) {
-                let _ = writeln!(text, "  caused by: {words}");
-            }
-            source = cause.source();
+        for cause in self.causes() {
+            let _ = writeln!(text, "  caused by: {}", cause.replace('\n', "\n    "));
         }
         if let Some(hint) = self.hint() {
             let _ = writeln!(text, "  hint: {hint}");
@@ -182,10 +205,7 @@ impl Failure {
 
     /// Prints the message on stderr.
     pub(crate) fn print(&self) {
-        use std::io::IsTerminal as _;
-        let color = std::io::stderr().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        eprint!("{}", self.text(if color { Color::Always } else { Color::Never }));
+        eprint!("{}", self.text(color()));
     }
 
     /// What a reader of the events is told; nothing where the answer on stdout has said it already.
@@ -200,16 +220,35 @@ impl Failure {
     /// Message and causes in one line, and the hint, for a table.
     pub(crate) fn in_a_line(&self) -> (String, Option<String>) {
         let mut line = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            let words = cause.to_string();
-            if !line.contains(&words) {
-                let _ = write!(line, "; {words}");
-            }
-            source = cause.source();
+        for cause in self.causes() {
+            let _ = write!(line, "; {cause}");
         }
-        (line, self.hint())
+        let hint = match self {
+            Self::Project(error) => error.problems.first().map(|problem| problem.help.join("; ")),
+            other => other.hint(),
+        };
+        (line, hint.filter(|hint| !hint.is_empty()))
     }
+}
+
+/// Whether stderr shows colours.
+pub(crate) fn color() -> Color {
+    use std::io::IsTerminal as _;
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted && std::io::stderr().is_terminal() { Color::Always } else { Color::Never }
+}
+
+fn confirm_hint(error: &ConfirmError) -> Option<&'static str> {
+    Some(match error {
+        ConfirmError::NotFound { .. } => {
+            "was it pushed to this registry, and not deleted since? `release push` pushes and prints what is there"
+        }
+        ConfirmError::Unauthorized { .. } => CREDENTIALS,
+        ConfirmError::Unreachable { .. } => {
+            "is the registry's name right, is it up, and is the network (VPN, proxy) open?"
+        }
+        _ => return None,
+    })
 }
 
 fn target_hint(error: &TargetError) -> Option<&'static str> {

@@ -54,10 +54,7 @@ impl Exit {
             Self::Build => (3, "An image was not built."),
             Self::Push => (4, "An image was not pushed, or the registry does not confirm it."),
             Self::Render => (5, "The manifests cannot be made."),
-            Self::Cluster => (
-                6,
-                "The cluster was not reached, is not the right one, or refused. What runs was not changed.",
-            ),
+            Self::Cluster => (6, "The cluster was not reached, is not the right one, or refused."),
             Self::RolledBack => (7, "The release failed and was rolled back: what ran before runs again."),
             Self::NotRolledBack => {
                 (8, "The release failed and was NOT rolled back completely. Look at it now.")

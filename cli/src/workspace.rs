@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use release_cluster::Access;
 use release_core::ServiceName;
 use release_manifest::sources::SourcesError;
-use release_manifest::{Environment, Project, Service, Set, closest, sources};
+use release_manifest::{Environment, Problem, Project, Service, Set, closest, sources};
 use release_pipeline::{Expect, ImageLock};
 
 use crate::args::{self, Args};
-use crate::error::Failure;
+use crate::error::{Failure, color};
 
 /// An image lock is a line a service; this is thousands of services.
 const LOCK_MAX: u64 = 1 << 20;
@@ -30,16 +30,14 @@ impl Workspace {
         let sets = sets.map_err(|error| Failure::Usage { message: error.to_string(), hint: None })?;
         let project = Project::parse(&source, &|name| std::env::var(name).ok(), &sets)?;
         let parent = args.config.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Ok(Self { project, root: parent.unwrap_or(Path::new(".")).to_owned() })
+        Ok(Self { project, root: parent.unwrap_or(Path::new("")).to_owned() })
     }
 
     /// The environment, with its warnings shown.
     pub(crate) fn environment(&self, name: &str, quiet: bool) -> Result<Environment, Failure> {
         let environment = self.project.environment(name)?;
         if !quiet {
-            for warning in &environment.warnings {
-                eprintln!("warning: {warning}");
-            }
+            warn(&environment.warnings);
         }
         Ok(environment)
     }
@@ -50,6 +48,13 @@ impl Workspace {
             Some(folder) => Ok(sources::read_config_dir(&self.root.join(folder))?),
             None => Ok(BTreeMap::new()),
         }
+    }
+}
+
+/// Tells what is probably not meant.
+pub(crate) fn warn(warnings: &[Problem]) {
+    for warning in warnings {
+        eprint!("{}", warning.render(color()));
     }
 }
 
@@ -72,18 +77,30 @@ pub(crate) fn named(
     words
         .iter()
         .map(|word| {
-            known.iter().find(|name| name.as_str() == word).cloned().ok_or_else(|| {
-                let names: Vec<_> = known.iter().map(ServiceName::as_str).collect();
-                Failure::Usage {
-                    message: format!("the project has no service `{word}`"),
-                    hint: Some(match closest(word, names.iter().copied()) {
-                        Some(close) => format!("did you mean `{close}`?"),
-                        None => format!("it has: {}", names.join(", ")),
-                    }),
-                }
+            known.iter().find(|name| name.as_str() == word).cloned().ok_or_else(|| Failure::Usage {
+                message: format!("the project has no service `{word}`"),
+                hint: Some(suggestion(word, known)),
             })
         })
         .collect()
+}
+
+/// Whether a lock is one of this project: a misspelt or foreign line must not look like an image that was given.
+pub(crate) fn check_lock(lock: &ImageLock, known: &BTreeSet<ServiceName>) -> Result<(), Failure> {
+    let Some(stranger) = lock.0.keys().find(|name| !known.contains(*name)) else { return Ok(()) };
+    Err(Failure::Usage {
+        message: format!("the image lock names service `{stranger}`, which the project does not have"),
+        hint: Some(suggestion(stranger.as_str(), known)),
+    })
+}
+
+/// The name that was probably meant, or all there are.
+fn suggestion(word: &str, known: &BTreeSet<ServiceName>) -> String {
+    let names: Vec<_> = known.iter().map(ServiceName::as_str).collect();
+    match closest(word, names.iter().copied()) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("it has: {}", names.join(", ")),
+    }
 }
 
 /// Reads an image lock from a file, or from standard input for `-`.

@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::talk::Talk;
-use crate::workspace::{Workspace, git_revision, named};
+use crate::workspace::{Workspace, git_revision, named, warn};
 
 pub(crate) async fn run(
     args: &Args,
@@ -36,9 +36,7 @@ pub(crate) async fn run(
         None => workspace.project.images()?,
     };
     if !args.quiet {
-        for warning in &images.warnings {
-            eprintln!("warning: {warning}");
-        }
+        warn(&images.warnings);
     }
     let only = named(&words.services, &images.services.keys().cloned().collect())?;
     let services: BTreeMap<_, _> =

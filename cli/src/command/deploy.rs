@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use release_cluster::Conflicts;
 use release_core::{ObjectRef, ServiceName, Status};
 use release_manifest::{Environment, Gate, ImageSource, LABEL_PART_OF, Need};
-use release_pipeline::{DesireError, Event, Options, Preparation, Until, deploy, desire};
+use release_pipeline::{DesireError, Event, ImageLock, Options, Preparation, Until, deploy, desire};
 
 use super::images::prepare;
 use super::target::{Target, open};
@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::talk::Talk;
-use crate::workspace::{Workspace, actor, git_revision, image_lock, named};
+use crate::workspace::{Workspace, actor, check_lock, git_revision, image_lock, named};
 
 pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
     let workspace = Workspace::load(args)?;
@@ -24,8 +24,13 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
     if let Some(namespace) = &words.environment.namespace {
         environment.namespace.clone_from(namespace);
     }
-    let only = named(&words.services, &environment.services.keys().cloned().collect())?;
+    let known = environment.services.keys().cloned().collect();
+    let only = named(&words.services, &known)?;
     let lock = words.images.as_deref().map(image_lock).transpose()?;
+    if let Some(lock) = &lock {
+        check_lock(lock, &known)?;
+        nothing_to_build(lock, &environment, &only)?;
+    }
     let closed = environment.gate == Gate::Manual && !words.approve;
     if closed && lock.is_none() && builds_something(&environment, &only) {
         // Building ends with a push, which is a write.
@@ -104,11 +109,37 @@ fn given(
 }
 
 fn builds_something(environment: &Environment, only: &BTreeSet<ServiceName>) -> bool {
+    built(environment, only).next().is_some()
+}
+
+/// The services that are released and whose images are built.
+fn built<'a>(
+    environment: &'a Environment,
+    only: &'a BTreeSet<ServiceName>,
+) -> impl Iterator<Item = &'a ServiceName> {
     environment
         .services
         .iter()
         .filter(|(name, _)| only.is_empty() || only.contains(*name))
-        .any(|(_, service)| matches!(service.image, ImageSource::Dockerfile(_)))
+        .filter(|(_, service)| matches!(service.image, ImageSource::Dockerfile(_)))
+        .map(|(name, _)| name)
+}
+
+/// With an image lock nothing is built: what was tested is what runs.
+fn nothing_to_build(
+    lock: &ImageLock,
+    environment: &Environment,
+    only: &BTreeSet<ServiceName>,
+) -> Result<(), Failure> {
+    match built(environment, only).find(|name| !lock.0.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => Err(Failure::Usage {
+            message: format!(
+                "the image lock has no line for service `{name}`, and with --images nothing is built"
+            ),
+            hint: Some(format!("`release push {name}` prints the line; or name the services to release")),
+        }),
+    }
 }
 
 fn render_failure(error: DesireError) -> Failure {

@@ -101,8 +101,7 @@ async fn cluster(args: &Args, words: &Doctor, workspace: &Workspace, env: &str, 
             return;
         }
     };
-    let asked =
-        Environment { env: env.to_owned(), project: None, namespace: words.namespace.clone(), context: None };
+    let asked = Environment { env: env.to_owned(), namespace: words.namespace.clone(), context: None };
     let target =
         match open(Some(&environment), environment.project.clone(), environment.name.clone(), &asked).await {
             Ok(target) => target,

@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::target::connect;
 use crate::answer::{self, table};
-use crate::args::{Args, Environment};
+use crate::args::{Args, Recorded};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::words;
 
-pub(crate) async fn run(args: &Args, words: &Environment) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &Args, words: &Recorded) -> Result<Exit, Failure> {
     let target = connect(args, words).await?;
     let headers = &target.found.headers;
     let releases: Vec<_> = headers.iter().map(Published::from).collect();

@@ -14,7 +14,7 @@ use crate::signal::Stop;
 use crate::talk::Talk;
 
 pub(crate) async fn run(args: &Args, words: &Rollback, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
-    let connecting = connect(args, &words.environment);
+    let connecting = connect(args, &words.recorded);
     let target = stop.or(connecting).await.unwrap_or(Err(Failure::Stopped { exit: stop.exit() }))?;
     target.require_rights().await?;
     talk.tell(started("rollback", &target, None));
