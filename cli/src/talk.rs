@@ -201,9 +201,10 @@ pub(crate) fn lines(envelope: &Envelope) -> Vec<String> {
             image_line(event).map(|text| format!("{at}  {service:16} {text}")).into_iter().collect()
         }
         Event::Planned { release, changes, unchanged, baseline } => {
-            let baseline = baseline
-                .map_or("nothing: this is the first".to_owned(), |number| format!("release {number}"));
-            let mut all = plain(format!("release {release}; a rollback returns to {baseline}"));
+            let mut all = plain(match baseline {
+                Some(number) => format!("release {release}; a rollback returns to release {number}"),
+                None => format!("release {release}, the first; a rollback removes it"),
+            });
             for change in changes {
                 let sign = match change.verb {
                     Verb::Create => '+',
@@ -314,3 +315,6 @@ fn cluster_lines(at: &str, event: &Cluster) -> Vec<String> {
         Cluster::WatchTroubled { why } => vec![format!("{at}  the cluster cannot be watched yet: {why}")],
     }
 }
+
+#[cfg(test)]
+mod tests;

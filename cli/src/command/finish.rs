@@ -70,7 +70,7 @@ fn story(report: &Report, ending: &Ending) -> String {
         }
         Ending::RolledBack { service, cause, .. } => {
             error_line(&mut text, service.as_ref(), cause);
-            let _ = writeln!(text, "  hint: `release history` shows what ran when; the events are above");
+            let _ = writeln!(text, "  hint: `release history` shows what ran when; what was seen is above");
         }
         Ending::NotRolledBack { service, cause, why } => {
             error_line(&mut text, service.as_ref(), cause);
@@ -84,9 +84,14 @@ fn story(report: &Report, ending: &Ending) -> String {
         }
         Ending::Stopped => {
             let number = report.release.unwrap_or(0);
+            let again = match report.action {
+                // Without --to it would mean the last verified release, which may be another one.
+                Some(Action::Rollback { to }) => format!("`release rollback --to {to}`"),
+                Some(Action::Deploy) | None => "the same `release deploy`".to_owned(),
+            };
             let _ = writeln!(
                 text,
-                "stopped; release {number} is half-way and nothing is lost.\n  hint: the same `release deploy` takes it up again; `release rollback` returns to the last verified release"
+                "stopped; release {number} is half-way and nothing is lost.\n  hint: {again} takes it up again; `release rollback` returns to the last verified release"
             );
         }
     }
@@ -111,3 +116,6 @@ fn error_line(text: &mut String, service: Option<&release_core::ServiceName>, ca
         let _ = writeln!(text, "  caused by: {} {reason}{message}", evidence.object);
     }
 }
+
+#[cfg(test)]
+mod tests;

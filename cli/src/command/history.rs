@@ -66,6 +66,9 @@ impl<'a> From<&'a Header> for Published<'a> {
 }
 
 fn text(headers: &[Header], now: Timestamp) -> String {
+    if headers.is_empty() {
+        return "no release has been recorded yet\n".to_owned();
+    }
     let rows: Vec<Vec<String>> = headers
         .iter()
         .rev()
@@ -96,3 +99,6 @@ fn text(headers: &[Header], now: Timestamp) -> String {
         .collect();
     table(&["RELEASE", "STATE", "ACTION", "VERSION", "STARTED", "TOOK", "BY", "CAUSE"], &rows)
 }
+
+#[cfg(test)]
+mod tests;

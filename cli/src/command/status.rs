@@ -114,10 +114,17 @@ fn text(head: &str, rows: &[Row<'_>]) -> String {
                 format!("{}/{}", assessment.readiness.ready, assessment.readiness.desired),
                 word.to_owned(),
                 row.image.clone(),
-                assessment.cause.as_ref().map(|cause| cause.summary.clone()).unwrap_or_default(),
+                assessment
+                    .cause
+                    .as_ref()
+                    .map(|cause| format!("{}: {}", cause.kind, cause.summary))
+                    .unwrap_or_default(),
             ]
         })
         .collect();
     out.push_str(&table(&["SERVICE", "READY", "STATUS", "IMAGE", "CAUSE"], &rows));
     out
 }
+
+#[cfg(test)]
+mod tests;
