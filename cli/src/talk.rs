@@ -230,7 +230,7 @@ pub(crate) fn lines(envelope: &Envelope) -> Vec<String> {
         | Event::Prepared { .. }
         | Event::Failed { .. }
         | Event::Unknown { .. } => Vec::new(),
-        Event::ReleaseResumed { release } => {
+        Event::ReleaseResumed { release, .. } => {
             plain(format!("release {release} was interrupted; taking it up where it stood"))
         }
         Event::ReleaseSuperseded { release, by } => {

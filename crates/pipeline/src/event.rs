@@ -78,6 +78,9 @@ pub enum Event {
     ReleaseResumed {
         /// Its number.
         release: u64,
+        /// What was asked for when it began.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<Action>,
     },
     /// A release that another process left unfinished gives way to a new one.
     ReleaseSuperseded {

@@ -131,7 +131,10 @@ impl Report {
                     }
                 }
             }
-            Event::ReleaseResumed { release } => self.release = Some(*release),
+            Event::ReleaseResumed { release, action } => {
+                self.release = Some(*release);
+                self.action = *action;
+            }
             Event::NothingToDo { release, unwell } => {
                 self.release = Some(*release);
                 self.ending = Some(Ending::NothingToDo { unwell: unwell.clone() });

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use release_pipeline::{Envelope, Event, ImageEvent, ReadError, read};
 
 /// What a test says when a stored file is behind the code.
-const REFRESH: &str = "UPDATE_DOCS=1 cargo nextest run -p release-pipeline --test wire";
+const REFRESH: &str = "UPDATE_DOCS=1 cargo nextest run -E 'binary(wire)'";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -75,6 +75,17 @@ fn every_type_of_event_has_a_sample() {
     assert_eq!(in_code, known);
 }
 
+#[test]
+fn every_word_has_a_sample() {
+    let lines: String = samples::all().iter().map(line).collect();
+    for (list, word) in reference::words() {
+        assert!(lines.contains(&format!("\"{word}\"")), "no sample has the {list} `{word}`");
+    }
+    for kind in release_core::CauseKind::ALL {
+        assert!(lines.contains(&format!("\"kind\":\"{kind}\"")), "no sample has the cause `{kind}`");
+    }
+}
+
 const FRAME: &str = r#""run":"r","seq":0,"at":"2026-11-24T08:00:00Z","elapsed":0.5"#;
 
 fn one(rest: &str) -> Result<Event, String> {
@@ -99,7 +110,7 @@ fn a_reader_survives_what_it_does_not_know() {
     );
     assert_eq!(
         event(r#""type":"release-resumed","release":3,"x":null"#),
-        Ok(Event::ReleaseResumed { release: 3 })
+        Ok(Event::ReleaseResumed { release: 3, action: None })
     );
 }
 

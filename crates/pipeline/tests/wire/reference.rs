@@ -62,6 +62,16 @@ pub(crate) fn types() -> Vec<String> {
     types
 }
 
+/// Every word of the closed lists in events, with the list it is of.
+pub(crate) fn words() -> Vec<(&'static str, String)> {
+    let enums = PARTS.iter().filter(|(head, _, _)| head.starts_with("enum"));
+    enums
+        .flat_map(|(head, name, text)| {
+            item(text, head).variants.into_iter().map(move |variant| (*name, kebab(&variant.name)))
+        })
+        .collect()
+}
+
 /// The whole page.
 pub(crate) fn page() -> String {
     let mut out = String::from(

@@ -128,7 +128,9 @@ fn frame() -> Vec<Event> {
     for action in [Action::Deploy, Action::Rollback { to: 41 }] {
         events.push(Event::ReleaseBegan { release: 42, action, images: BTreeMap::from([(web(), image())]) });
     }
-    events.push(Event::ReleaseResumed { release: 42 });
+    for action in [None, Some(Action::Rollback { to: 41 })] {
+        events.push(Event::ReleaseResumed { release: 42, action });
+    }
     events.push(Event::ReleaseSuperseded { release: 42, by: 43 });
     events.push(Event::LockLost { release: 42 });
     events.push(Event::Stopped { release: 42, phases: BTreeMap::from([(web(), Phase::Soaking)]) });
@@ -217,7 +219,7 @@ fn cluster() -> Vec<Cluster> {
     events.push(Cluster::OutcomeUnknown { effect, service: web(), why: "connection reset".to_owned() });
     let readiness = Readiness { ready: 2, updated: 3, desired: 3 };
     events.push(Cluster::Progress { service: web(), object: deployment(), readiness });
-    for certainty in [Certainty::Transient, Certainty::Likely, Certainty::Terminal] {
+    for certainty in [Certainty::Early, Certainty::Transient, Certainty::Likely, Certainty::Terminal] {
         let cause = cause(CauseKind::NeverReady, certainty);
         events.push(Cluster::CauseSuspected { service: web(), cause });
     }

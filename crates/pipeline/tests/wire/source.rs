@@ -87,6 +87,7 @@ fn doc_before(lines: &[&str], index: usize) -> String {
         .map(str::trim)
         .collect();
     doc.reverse();
+    doc.retain(|line| !line.is_empty());
     doc.join(" ").trim().to_owned()
 }
 
