@@ -5,6 +5,8 @@ mod args;
 mod command;
 mod error;
 mod exit;
+#[cfg(test)]
+mod reference;
 mod signal;
 mod talk;
 mod words;
