@@ -326,7 +326,7 @@ impl Run<'_> {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), RunError> {
         let (job, entry) = self.reenter(&header, machine, hold.lock.fence()).await?;
-        tell(Event::ReleaseResumed { release: header.number });
+        tell(Event::ReleaseResumed { release: header.number, action: Some(header.action) });
         self.drive(header, job, entry, hold, tell).await
     }
 
