@@ -11,6 +11,7 @@ use release_core::{CauseKind, ServiceName, Verdict};
 use release_pipeline::{Envelope, Event, ImageEvent, Recorder, Report, Verb};
 use release_rollout::{Phase, Version};
 
+use crate::answer;
 use crate::args::{Args, Format};
 use crate::words;
 
@@ -97,7 +98,7 @@ impl Inner {
             }
             View::Lines => {
                 for line in lines(envelope) {
-                    eprintln!("{line}");
+                    answer::say(&line);
                 }
             }
             View::Terminal(bars) => bars.show(envelope),

@@ -10,6 +10,7 @@ use release_manifest::sources::SourcesError;
 use release_manifest::{Environment, Problem, Project, Service, Set, closest, sources};
 use release_pipeline::{Expect, ImageLock};
 
+use crate::answer;
 use crate::args::{self, Args};
 use crate::error::{Failure, color};
 
@@ -54,7 +55,7 @@ impl Workspace {
 /// Tells what is probably not meant.
 pub(crate) fn warn(warnings: &[Problem]) {
     for warning in warnings {
-        eprint!("{}", warning.render(color()));
+        answer::say(&warning.render(color()));
     }
 }
 

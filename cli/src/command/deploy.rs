@@ -39,11 +39,14 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
     let version = words.version.version.clone().or_else(|| git_revision(&workspace.root));
 
     // The cluster is looked at before anything is built: a wrong context should cost seconds.
-    let reaching =
-        open(Some(&environment), environment.project.clone(), environment.name.clone(), &words.environment);
-    let target = stop.or(reaching).await.unwrap_or(Err(Failure::Stopped { exit: stop.exit() }))?;
-    target.require_rights().await?;
-    check_needs(&target, &environment, &only).await?;
+    let reaching = async {
+        let (project, name) = (environment.project.clone(), environment.name.clone());
+        let target = open(Some(&environment), project, name, &words.environment).await?;
+        target.require_rights().await?;
+        check_needs(&target, &environment, &only).await?;
+        Ok(target)
+    };
+    let target = stop.or(reaching).await?;
 
     talk.tell(started("deploy", &target, version.clone()));
     let images = match lock {
@@ -85,7 +88,7 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
         talk.finish();
         if nothing {
             if args.output == Format::Text {
-                answer::emit("nothing to do: what runs is what the project says; nothing was written\n");
+                answer::emit("nothing to do: what runs is what the project says; nothing was written\n")?;
             }
             return Ok(Exit::Done);
         }

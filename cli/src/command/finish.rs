@@ -18,10 +18,17 @@ pub(crate) fn answer(args: &Args, report: &Report, stop: &Stop) -> Result<Exit, 
     let Some(ending) = &report.ending else {
         return Err(Failure::Internal(anyhow::anyhow!("the run ended without saying how")));
     };
-    eprint!("{}", story(report, ending));
+    let story = story(report, ending);
+    if !story.is_empty() {
+        answer::say(&story);
+    }
     // With JSON the events have been the answer.
     if args.output != Format::Json {
-        answer::print(args.output, report, || format!("{}\n", verdict(report, ending)))?;
+        let told = answer::print(args.output, report, || format!("{}\n", verdict(report, ending)));
+        // The release has ended as it has, whether or not its verdict can be written.
+        if let Err(failure) = told {
+            failure.print();
+        }
     }
     Ok(Exit::of(ending, stop.exit()))
 }

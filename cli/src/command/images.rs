@@ -14,8 +14,5 @@ pub(crate) async fn prepare(
     stop: &Stop,
 ) -> Result<Prepared, Failure> {
     let mut tell = |event| talk.tell(event);
-    let prepared = stop.or(preparation.run(until, &mut tell)).await;
-    prepared
-        .ok_or(Failure::Stopped { exit: stop.exit() })
-        .and_then(|prepared| prepared.map_err(Failure::from))
+    stop.or(async { Ok(preparation.run(until, &mut tell).await?) }).await
 }

@@ -32,12 +32,12 @@ pub(crate) async fn run(args: &Args, talk: &Talk) -> Result<Exit, Failure> {
         Command::Push(words) => build::run(args, words, Until::Pushed, talk, &stop).await,
         Command::Render(words) => render::run(args, words),
         Command::Deploy(words) => deploy::run(args, words, talk, &stop).await,
-        Command::Verify(words) => verify::run(args, words, &stop).await,
+        Command::Verify(words) => stop.or(verify::run(args, words)).await,
         Command::Rollback(words) => rollback::run(args, words, talk, &stop).await,
-        Command::Status(words) => status::run(args, words).await,
-        Command::History(words) => history::run(args, words).await,
+        Command::Status(words) => stop.or(status::run(args, words)).await,
+        Command::History(words) => stop.or(history::run(args, words)).await,
         Command::Schema => schema::run(args),
-        Command::Completions { shell } => Ok(completions::run(*shell)),
-        Command::Doctor(words) => doctor::run(args, words).await,
+        Command::Completions { shell } => completions::run(*shell),
+        Command::Doctor(words) => stop.or(doctor::run(args, words)).await,
     }
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod doctor;
+mod ended;
 mod folder;
 mod help;
 mod images;
