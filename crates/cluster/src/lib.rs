@@ -48,3 +48,6 @@ pub use record::{Action, CheckRecord, Header, Objects, RECORD_VERSION, ServiceRe
 pub use rights::{Missing, RIGHTS, Right, role};
 pub use store::{Store, StoreError};
 pub use survey::{Seen, SurveyError};
+
+#[cfg(test)]
+mod tests;

@@ -96,19 +96,9 @@ impl Api {
 fn found(answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        Err(error) if error.is_code(404) && error.is_reason("NotFound") && !names_the_namespace(&error) => {
-            Ok(None)
-        }
+        Err(error) if error.is_code(404) && error.is_reason("NotFound") => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// A write into a namespace that does not exist is answered with 404 too, about the namespace.
-fn names_the_namespace(error: &ApiError) -> bool {
-    error
-        .status()
-        .and_then(|status| status.details.as_ref())
-        .is_some_and(|details| details.kind == "namespaces")
 }
 
 fn url_encode(text: &str) -> String {
