@@ -4,4 +4,5 @@
 
 mod api;
 mod fake;
+mod lock;
 mod store_of_objects;
