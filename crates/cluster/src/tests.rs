@@ -4,5 +4,8 @@
 
 mod api;
 mod fake;
+mod journal;
 mod lock;
+mod record;
+mod store;
 mod store_of_objects;
