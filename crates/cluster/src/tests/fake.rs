@@ -77,7 +77,7 @@ struct Script {
 #[derive(Clone)]
 pub(super) struct Fake {
     script: Arc<Mutex<Script>>,
-    pub(super) objects: Arc<Mutex<Objects>>,
+    objects: Arc<Mutex<Objects>>,
     changed: Arc<Notify>,
     died: Arc<Notify>,
     began: Instant,
@@ -155,6 +155,11 @@ impl Fake {
     /// The object at `configmaps/x`.
     pub(super) fn object(&self, path: &str) -> Option<Value> {
         open(&self.objects).get(path)
+    }
+
+    /// Every state of every object, in the order in which they came to be.
+    pub(super) fn history(&self) -> Vec<(String, Value)> {
+        open(&self.objects).history()
     }
 
     pub(super) fn api(&self) -> Api {

@@ -13,8 +13,6 @@ pub(super) struct Objects {
     all: BTreeMap<String, Value>,
     version: u64,
     history: Vec<(u64, String, Value)>,
-    /// How often each object's content was changed by a request.
-    pub(super) written: BTreeMap<String, usize>,
 }
 
 fn key(object: &Value) -> String {
@@ -82,7 +80,6 @@ impl Objects {
             return (code, answer, None);
         }
         let written = if method == "POST" { key(body) } else { what.to_owned() };
-        *self.written.entry(written.clone()).or_default() += 1;
         let rolls_out = method == "PATCH" && written.starts_with("deployments/");
         (code, answer, rolls_out.then_some(written))
     }
@@ -153,6 +150,11 @@ impl Objects {
                 "readyReplicas": wanted, "availableReplicas": wanted})
         };
         self.put(live);
+    }
+
+    /// Every state of every object, oldest first.
+    pub(super) fn history(&self) -> Vec<(String, Value)> {
+        self.history.iter().map(|(_, key, event)| (key.clone(), event["object"].clone())).collect()
     }
 
     /// The next watch event after a version, for a watch with this path and query.
