@@ -133,6 +133,10 @@ pub(crate) fn same_content(live: &Value, applied: &Value) -> bool {
     content(live) == content(applied)
 }
 
+/// What the API server says when not itself but admission refuses. Its codes and reasons are the same for both.
+const ADMISSION: &[&str] =
+    &["admission webhook", "failed calling webhook", "ValidatingAdmissionPolicy", "violates PodSecurity"];
+
 /// A refusal of the API server as a cause: what was refused, and the server's words.
 pub(crate) fn refusal(object: &ObjectRef, error: &ApiError) -> Cause {
     let kind = match error {
@@ -140,7 +144,7 @@ pub(crate) fn refusal(object: &ObjectRef, error: &ApiError) -> Cause {
             let message = status.message.as_str();
             if message.contains("exceeded quota") {
                 CauseKind::Quota
-            } else if message.contains("admission webhook") || message.contains("failed calling webhook") {
+            } else if ADMISSION.iter().any(|words| message.contains(words)) {
                 CauseKind::Admission
             } else {
                 CauseKind::Refused

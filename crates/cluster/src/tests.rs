@@ -3,13 +3,17 @@
 //! Time is virtual: a paused runtime moves it whenever everybody waits.
 
 mod api;
+mod check;
+mod connect;
 mod drive;
 mod fake;
 mod journal;
 mod killed;
 mod lock;
+mod preview;
 mod process;
 mod record;
+mod rights;
 mod store;
 mod store_of_objects;
 mod watch;
