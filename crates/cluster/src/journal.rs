@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 use crate::api::{Api, ApiError};
 use crate::store::{StoreError, read};
 
+/// What the journal's name has that the lock's has not.
+pub(crate) const SUFFIX: &str = ".journal";
+
 /// How often a write is tried when its answer is lost or something else touches the object.
 const WRITES: u32 = 4;
 
@@ -63,6 +66,16 @@ pub struct Journal {
     /// The object as last written, with its `resourceVersion`.
     live: Value,
     entry: Entry,
+}
+
+/// The fence of the last entry under the lock of this name, 0 when there is none. A Lease that was deleted, by which people
+/// break locks, must not start to count from 1 again: every later release would be fenced out.
+pub(crate) async fn last_fence(api: &Api, lease: &ObjectRef) -> Result<u64, ApiError> {
+    let namespace = lease.namespace.as_deref().unwrap_or_default();
+    let journal = ObjectRef::new("v1", "ConfigMap", namespace, &format!("{}{SUFFIX}", lease.name));
+    let live = api.get(&journal).await?;
+    // A damaged journal is told by whoever opens it.
+    Ok(live.and_then(|live| read::<Entry>(&live, "entry").ok()).map_or(0, |entry| entry.fence))
 }
 
 impl Journal {

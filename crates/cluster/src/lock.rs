@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{Api, ApiError};
+use crate::journal::last_fence;
 use crate::watch::stream;
 use crate::{Clock, Cluster};
 
@@ -224,7 +225,11 @@ async fn take(
         json!({"apiVersion": lease.api_version, "kind": lease.kind, "metadata": {"name": lease.name,
             "namespace": lease.namespace, "labels": {"app.kubernetes.io/managed-by": "release"}}})
     });
-    let fence = body["spec"]["leaseTransitions"].as_u64().unwrap_or(0) + 1;
+    let last = match body["spec"]["leaseTransitions"].as_u64() {
+        Some(last) => last,
+        None => last_fence(api, lease).await?,
+    };
+    let fence = last + 1;
     body["spec"] = json!({"holderIdentity": holder, "leaseDurationSeconds": TTL.as_secs(), "acquireTime": now,
         "renewTime": now, "leaseTransitions": fence});
     let body = match live {

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::Cluster;
 use crate::api::ApiError;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, SUFFIX};
 use crate::record::{Header, Objects, RECORD_VERSION};
 
 /// Compressed bytes per chunk. A ConfigMap may hold 1 MiB; metadata and managed fields need their share.
@@ -196,8 +196,8 @@ impl Store {
     pub async fn journal(&self, fence: u64) -> Result<Journal, StoreError> {
         Journal::open(
             self.cluster.api.clone(),
-            self.object(".journal"),
-            self.body(&self.object(".journal"), "journal"),
+            self.object(SUFFIX),
+            self.body(&self.object(SUFFIX), "journal"),
             fence,
         )
         .await
@@ -208,7 +208,7 @@ impl Store {
     /// # Errors
     /// When it may not be read or is damaged.
     pub async fn peek(&self) -> Result<Option<Entry>, StoreError> {
-        match self.cluster.api.get(&self.object(".journal")).await? {
+        match self.cluster.api.get(&self.object(SUFFIX)).await? {
             Some(object) => read::<Entry>(&object, "entry").map(Some),
             None => Ok(None),
         }

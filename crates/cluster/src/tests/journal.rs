@@ -30,7 +30,7 @@ fn entry(fake: &Fake) -> Value {
     serde_json::from_str(object["data"]["entry"].as_str().expect("an entry")).expect("JSON")
 }
 
-fn ended<T>(result: Result<T, StoreError>) -> &'static str {
+fn ended<T>(result: &Result<T, StoreError>) -> &'static str {
     match result {
         Ok(_) => "written",
         Err(StoreError::Fenced { .. }) => "fenced",
@@ -80,7 +80,7 @@ async fn an_outage_of_some_seconds_is_outlasted_and_a_longer_one_is_told() {
     let fake = Fake::new();
     let mut journal = opened(&fake, 1).await;
     fake.on("PUT journal", usize::MAX, Act::status(503, "ServiceUnavailable", "no"));
-    assert_eq!(ended(journal.append(running(true)).await), "api");
+    assert_eq!(ended(&journal.append(running(true)).await), "api");
     assert!(fake.times(&format!("PUT {}", path())).len() < 10);
 }
 
@@ -103,10 +103,10 @@ async fn a_holder_whose_lock_was_taken_cannot_write_any_more() {
     old.append(running(false)).await.expect("written");
     let new = opened(&fake, 2).await;
     assert_eq!(new.running(), Some(&running(false)));
-    assert_eq!(ended(old.append(running(true)).await), "fenced");
-    assert_eq!(ended(old.close().await), "fenced");
+    assert_eq!(ended(&old.append(running(true)).await), "fenced");
+    assert_eq!(ended(&old.close().await), "fenced");
     assert_eq!(entry(&fake)["fence"], 2);
-    assert_eq!(ended(store(&fake).journal(1).await), "fenced");
+    assert_eq!(ended(&store(&fake).journal(1).await), "fenced");
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,7 +133,7 @@ async fn a_journal_that_was_deleted_under_us_is_not_made_anew() {
     let fake = Fake::new();
     let mut journal = opened(&fake, 1).await;
     fake.delete(&path());
-    assert_ne!(ended(journal.append(running(true)).await), "written");
+    assert_ne!(ended(&journal.append(running(true)).await), "written");
     assert!(fake.object(&path()).is_none());
 }
 
@@ -146,8 +146,8 @@ async fn an_entry_that_cannot_be_read_is_told_and_left_alone() {
         let mut object = fake.object(&path()).expect("the journal");
         object["data"] = json!({"entry": text});
         fake.put(object.clone());
-        assert_eq!(ended(store(&fake).journal(2).await), "damaged", "{text}");
-        assert_eq!(ended(store(&fake).peek().await), "damaged", "{text}");
+        assert_eq!(ended(&store(&fake).journal(2).await), "damaged", "{text}");
+        assert_eq!(ended(&store(&fake).peek().await), "damaged", "{text}");
         assert_eq!(fake.object(&path()).expect("the journal")["data"], object["data"]);
     }
 }
