@@ -1,0 +1,440 @@
+//! The registry as a state machine: heads, pieces of bodies and the time go in, answers come out.
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use release_core::MonoTime;
+
+use super::access::{Access, Action};
+use super::answer::{Answer, Code, Draft, Dropped, Refusal, Reply};
+use super::auth::Principal;
+use super::content::Content;
+use super::dice::Dice;
+use super::digest::{Digest, hex};
+use super::exchange::{About, Begun, Call, Exchange, Plan};
+use super::fault::{Fault, Rule};
+use super::profile::{Profile, Repositories};
+use super::route::{Reference, Route, Thing, is_name};
+use super::store::Store;
+use super::token::Tokens;
+use super::trace::{Event, Trace};
+use super::uploads::Uploads;
+
+/// What a registry keeps at most unless it is told otherwise: 1 GiB.
+const MAX_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// The largest form for the token service. Refresh tokens have some KiB.
+const MAX_FORM_BYTES: usize = 64 * 1024;
+
+/// What a [`Registry`] is like. The default is empty, open to all, and does what the specification says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// In which ways it differs from the specification.
+    pub profile: Profile,
+    /// Who may do what.
+    pub access: Access,
+    /// What goes wrong.
+    pub rules: Vec<Rule>,
+    /// Where upload ids, tokens and faults are drawn from.
+    pub seed: u64,
+    /// How many bytes it keeps, uploads included.
+    pub max_bytes: u64,
+    /// The storage host that downloads are redirected to by some profiles, as `http://HOST`. [`serve`](super::serve())
+    /// opens one if there is none.
+    pub storage: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            profile: Profile::PLAIN,
+            access: Access::Open,
+            rules: Vec::new(),
+            seed: 0,
+            max_bytes: MAX_BYTES,
+            storage: None,
+        }
+    }
+}
+
+/// An OCI registry in memory.
+#[derive(Debug)]
+pub struct Registry {
+    pub(super) profile: Profile,
+    pub(super) access: Access,
+    pub(super) store: Store,
+    pub(super) uploads: Uploads,
+    pub(super) tokens: Tokens,
+    pub(super) dice: Dice,
+    pub(super) rng: fastrand::Rng,
+    pub(super) storage: Option<String>,
+    /// What only the registry knows: it signs addresses.
+    pub(super) secret: u64,
+    /// When the present window of anonymous pulls began, and how many there were.
+    pub(super) pulls: Option<(MonoTime, u32)>,
+    /// Tags that somebody else will move: when, and which.
+    pub(super) moves: Vec<(MonoTime, String, String)>,
+    trace: Trace,
+}
+
+/// What the head of a request leads to, before it is written down.
+pub(super) enum Opened {
+    Reply(Response<Content>),
+    Body(Plan),
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new(config: Config) -> Self {
+        let mut rng = fastrand::Rng::with_seed(config.seed);
+        Self {
+            profile: config.profile,
+            access: config.access,
+            store: Store::new(config.max_bytes),
+            uploads: Uploads::default(),
+            tokens: Tokens::default(),
+            dice: Dice::new(config.rules, config.seed),
+            secret: rng.u64(..),
+            rng,
+            storage: config.storage,
+            pulls: None,
+            moves: Vec::new(),
+            trace: Trace::default(),
+        }
+    }
+
+    /// Answers a request whose body is here already.
+    ///
+    /// # Errors
+    /// When a fault closes the connection.
+    pub fn handle(&mut self, request: Request<Bytes>, now: MonoTime) -> Result<Answer, Dropped> {
+        let (mut head, body) = request.into_parts();
+        head.headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(body.len()));
+        match self.begin(&head, now) {
+            Begun::Answered(answer) => Ok(answer),
+            Begun::Dropped(dropped) => Err(dropped),
+            Begun::Wants(mut exchange) => {
+                self.piece(&mut exchange, &body, now)?;
+                Ok(self.finish(exchange, now))
+            }
+        }
+    }
+
+    /// Takes the head of a request.
+    pub fn begin(&mut self, head: &Parts, now: MonoTime) -> Begun {
+        self.catch_up(now);
+        let call = Call::new(head, now);
+        let route = Route::parse(call.path);
+        let about = about(&call, route.as_ref().and_then(|route| route.as_ref().ok()));
+        if self.strike(|fault| *fault == Fault::Partition, &about.repository, &about.reference, now).is_some()
+        {
+            return Begun::Dropped(self.dropped(&about, now));
+        }
+        let opened = match route {
+            None => {
+                Err(Refusal::new(Code::Unsupported).status(StatusCode::NOT_FOUND).says("nothing is here"))
+            }
+            Some(route) => route.and_then(|route| self.open(&call, &route, &about)),
+        };
+        match opened {
+            Ok(Opened::Reply(response)) => Begun::Answered(self.answered(&about, response, now)),
+            Err(refusal) => Begun::Answered(self.answered(&about, refusal.into_response(), now)),
+            Ok(Opened::Body(plan)) => {
+                let length = call.length().unwrap_or(0);
+                let resets = length > 0
+                    && self
+                        .strike(|f| *f == Fault::Reset, &about.repository, &about.reference, now)
+                        .is_some();
+                let breaks_at = resets.then(|| self.dice.below(length));
+                Begun::Wants(Exchange { about, plan, received: 0, breaks_at, decided: None })
+            }
+        }
+    }
+
+    /// Takes the next piece of a body.
+    ///
+    /// # Errors
+    /// When a fault breaks the connection. What came before is kept, as a registry does.
+    pub fn piece(&mut self, exchange: &mut Exchange, piece: &[u8], now: MonoTime) -> Result<(), Dropped> {
+        let room = exchange.breaks_at.map_or(u64::MAX, |at| at.saturating_sub(exchange.received));
+        let len = usize::try_from(room).unwrap_or(usize::MAX).min(piece.len());
+        exchange.received += len as u64;
+        if exchange.decided.is_none() {
+            exchange.decided = self.take(exchange, &piece[..len], now).err();
+        }
+        if len == piece.len() {
+            return Ok(());
+        }
+        self.release(&std::mem::replace(&mut exchange.plan, Plan::Nothing));
+        Err(self.dropped(&exchange.about, now))
+    }
+
+    /// The body has ended: does what the request asks for.
+    pub fn finish(&mut self, exchange: Exchange, now: MonoTime) -> Answer {
+        let Exchange { about, plan, received, decided, .. } = exchange;
+        self.release(&plan);
+        let response = match (decided, plan) {
+            (Some(response), _) => *response,
+            (None, plan) => {
+                self.conclude(plan, received, now).unwrap_or_else(super::answer::Refusal::into_response)
+            }
+        };
+        self.answered(&about, response, now)
+    }
+
+    /// The client has gone in the middle of a body. What came before is kept, as a registry does.
+    pub fn abandon(&mut self, exchange: Exchange, now: MonoTime) {
+        let Exchange { about, plan, .. } = exchange;
+        self.release(&plan);
+        self.dropped(&about, now);
+    }
+
+    /// Creates a repository, as profiles that do not create them on push need.
+    ///
+    /// # Errors
+    /// When there is no room, or no repository can have this name; returns the name.
+    pub fn create_repository(&mut self, name: &str) -> Result<(), String> {
+        let created = is_name(name) && self.store.create(name).is_ok();
+        if created { Ok(()) } else { Err(name.to_owned()) }
+    }
+
+    /// The digest a tag names now.
+    pub fn resolve(&self, repository: &str, tag: &str) -> Option<&Digest> {
+        self.store.repository(repository)?.tag(tag)
+    }
+
+    /// How many bytes are kept, uploads included.
+    pub fn used_bytes(&self) -> u64 {
+        self.store.used()
+    }
+
+    /// What happened.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Adds something that goes wrong from now on.
+    pub fn add_rule(&mut self, rule: Rule) {
+        self.dice.add(rule);
+    }
+
+    /// Nothing goes wrong from now on.
+    pub fn clear_rules(&mut self) {
+        self.dice.clear();
+    }
+
+    /// Says where the storage host is.
+    pub(super) fn set_storage(&mut self, base: String) {
+        self.storage.get_or_insert(base);
+    }
+
+    /// Does what has become due since the last request.
+    fn catch_up(&mut self, now: MonoTime) {
+        let Self { uploads, store, .. } = self;
+        uploads.expire(now, |bytes| store.give_back(bytes));
+        self.move_tags(now);
+    }
+
+    /// Draws a fault, and writes down that it struck.
+    pub(super) fn strike(
+        &mut self,
+        kind: impl Fn(&Fault) -> bool,
+        repository: &str,
+        reference: &str,
+        now: MonoTime,
+    ) -> Option<Fault> {
+        let fault = self.dice.draw(kind, (repository, reference), now)?;
+        let (repository, reference) = (repository.to_owned(), reference.to_owned());
+        self.note(Event::Struck { fault: fault.name(), repository, reference }, now);
+        Some(fault)
+    }
+
+    pub(super) fn note(&mut self, event: Event, now: MonoTime) {
+        self.trace.push(now, event);
+    }
+
+    /// A text that nobody can guess, of 32 digits.
+    pub(super) fn random_id(&mut self) -> String {
+        hex(&self.rng.u128(..).to_be_bytes())
+    }
+
+    fn open(&mut self, call: &Call<'_>, route: &Route, about: &About) -> Result<Opened, Refusal> {
+        if self.profile.max_request_bytes.is_some_and(|max| call.length().is_some_and(|length| length > max))
+        {
+            return Ok(Opened::Reply(edge_refuses()));
+        }
+        let (name, thing) = match route {
+            Route::Root => return self.root(call).map(Opened::Reply),
+            Route::Catalog => return self.catalog(call).map(Opened::Reply),
+            Route::Token => return self.open_token(call),
+            Route::Storage { repository, digest } => {
+                return self.stored(call, repository, digest).map(Opened::Reply);
+            }
+            Route::In(name, thing) => (name, thing),
+        };
+        if matches!(thing, Thing::Upload(_)) && matches!(*call.method, Method::PATCH | Method::PUT) {
+            self.maybe_expire_token(call, about);
+        }
+        let principal = self.admit(call, &[(name, actions(call.method, thing))])?;
+        let reads = matches!(*call.method, Method::GET | Method::HEAD);
+        if reads && matches!(thing, Thing::Blob(_) | Thing::Manifest(_)) {
+            let redirects = |fault: &Fault| matches!(fault, Fault::Redirect(_));
+            if let Some(Fault::Redirect(to)) = self.strike(redirects, name, &about.reference, call.now) {
+                return Ok(Opened::Reply(redirect(&to, call)));
+            }
+        }
+        self.dispatch(call, &principal, name, thing)
+    }
+
+    fn dispatch(
+        &mut self,
+        call: &Call<'_>,
+        principal: &Principal,
+        name: &str,
+        thing: &Thing,
+    ) -> Result<Opened, Refusal> {
+        let method = call.method.as_str();
+        let pushes = matches!(method, "POST" | "PUT" | "PATCH");
+        if pushes
+            && self.profile.repositories == Repositories::Before
+            && self.store.repository(name).is_none()
+        {
+            return Err(Refusal::new(Code::NameUnknown));
+        }
+        let reply = match (thing, method) {
+            (Thing::Blob(digest), "GET" | "HEAD") => self.get_blob(call, name, digest),
+            (Thing::Blob(digest), "DELETE") => self.delete_blob(name, digest, call.now),
+            (Thing::Uploads, "POST") => return self.open_upload(call, principal, name),
+            (Thing::Upload(id), "GET" | "HEAD") => self.upload_status(call, name, id),
+            (Thing::Upload(id), "PATCH") => return self.open_chunk(call, name, id),
+            (Thing::Upload(id), "PUT") => return self.open_close(call, name, id),
+            (Thing::Upload(id), "DELETE") => self.cancel_upload(name, id),
+            (Thing::Manifest(reference), "GET" | "HEAD") => {
+                self.get_manifest(call, principal, name, reference)
+            }
+            (Thing::Manifest(reference), "PUT") => return self.open_manifest(call, name, reference),
+            (Thing::Manifest(reference), "DELETE") => self.delete_manifest(name, reference),
+            (Thing::Tags, "GET") => self.list_tags(call, name),
+            (Thing::Referrers(digest), "GET") => self.list_referrers(call, name, digest),
+            _ => Err(Refusal::new(Code::Unsupported)),
+        };
+        reply.map(Opened::Reply)
+    }
+
+    /// Takes a piece; an error is the answer.
+    fn take(
+        &mut self,
+        exchange: &mut Exchange,
+        piece: &[u8],
+        now: MonoTime,
+    ) -> Result<(), Box<Response<Content>>> {
+        if self.profile.max_request_bytes.is_some_and(|max| exchange.received > max) {
+            return Err(Box::new(edge_refuses()));
+        }
+        let taken = match &mut exchange.plan {
+            Plan::Append(append) => self.append(append, piece, now),
+            Plan::Manifest(push) => self.grow_manifest(push, piece),
+            Plan::Token { body } if body.len() + piece.len() > MAX_FORM_BYTES => {
+                Err(Refusal::new(Code::SizeInvalid).status(StatusCode::PAYLOAD_TOO_LARGE))
+            }
+            Plan::Token { body } => {
+                body.extend_from_slice(piece);
+                Ok(())
+            }
+            Plan::Nothing => Ok(()),
+        };
+        taken.map_err(|refusal| Box::new(refusal.into_response()))
+    }
+
+    fn conclude(&mut self, plan: Plan, received: u64, now: MonoTime) -> Reply {
+        match plan {
+            Plan::Append(append) => self.finish_append(append, received, now),
+            Plan::Manifest(push) => self.put_manifest(push, now),
+            Plan::Token { body } => Ok(self.exchange_token(&body, now)),
+            Plan::Nothing => Err(Refusal::new(Code::BlobUploadInvalid)),
+        }
+    }
+
+    /// Lets others at the upload that a body belongs to.
+    fn release(&mut self, plan: &Plan) {
+        if let Plan::Append(append) = plan {
+            self.uploads.release(&append.id);
+        }
+    }
+
+    fn answered(&mut self, about: &About, mut response: Response<Content>, now: MonoTime) -> Answer {
+        if let Some(warning) = self.profile.warning {
+            let text = format!("299 - \"{warning}\"");
+            if let Ok(value) = HeaderValue::from_str(&text) {
+                response.headers_mut().insert(HeaderName::from_static("warning"), value);
+            }
+        }
+        let status = response.status();
+        if about.method == Method::HEAD {
+            response = response.map(|_| Content::default());
+        }
+        let downloads = about.method == Method::GET && status.is_success() && !response.body().is_empty();
+        let resets = downloads
+            && self.strike(|f| *f == Fault::Reset, &about.repository, &about.reference, now).is_some();
+        let breaks_after = resets.then(|| self.dice.below(response.body().len()));
+        let (method, path) = (about.method.to_string(), about.path.clone());
+        let credentials = about.credentials;
+        self.note(Event::Answered { method, path, status: status.as_u16(), credentials }, now);
+        Answer { response, breaks_after }
+    }
+
+    fn dropped(&mut self, about: &About, now: MonoTime) -> Dropped {
+        self.note(Event::Dropped { method: about.method.to_string(), path: about.path.clone() }, now);
+        Dropped
+    }
+}
+
+fn about(call: &Call<'_>, route: Option<&Route>) -> About {
+    let (repository, reference) = match route {
+        Some(Route::In(name, thing)) => {
+            let reference = match thing {
+                Thing::Blob(digest)
+                | Thing::Referrers(digest)
+                | Thing::Manifest(Reference::Digest(digest)) => digest.to_string(),
+                Thing::Manifest(Reference::Tag(tag)) => tag.clone(),
+                Thing::Upload(id) => id.clone(),
+                Thing::Uploads | Thing::Tags => String::new(),
+            };
+            (name.clone(), reference)
+        }
+        Some(Route::Storage { repository, digest }) => (repository.clone(), digest.to_string()),
+        _ => (String::new(), String::new()),
+    };
+    About {
+        method: call.method.clone(),
+        path: call.path.to_owned(),
+        credentials: call.headers.contains_key(AUTHORIZATION),
+        repository,
+        reference,
+    }
+}
+
+/// What a request needs to be allowed.
+fn actions(method: &Method, thing: &Thing) -> &'static [Action] {
+    match (thing, method.as_str()) {
+        (Thing::Uploads | Thing::Upload(_), _) | (_, "PUT" | "POST" | "PATCH") => {
+            &[Action::Pull, Action::Push]
+        }
+        (_, "DELETE") => &[Action::Delete],
+        _ => &[Action::Pull],
+    }
+}
+
+/// An edge in front of the registry speaks HTML.
+fn edge_refuses() -> Response<Content> {
+    let page = "<html><body><h1>413 Request Entity Too Large</h1></body></html>";
+    Draft::new(StatusCode::PAYLOAD_TOO_LARGE).body("text/html", page.as_bytes())
+}
+
+/// The same path elsewhere; reads have no queries.
+fn redirect(to: &str, call: &Call<'_>) -> Response<Content> {
+    Draft::new(StatusCode::TEMPORARY_REDIRECT)
+        .header(LOCATION, format!("{}{}", to.trim_end_matches('/'), call.path))
+        .empty()
+}
