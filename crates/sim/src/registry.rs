@@ -27,6 +27,7 @@ mod blobs;
 mod content;
 mod dice;
 mod digest;
+mod dispatch;
 mod exchange;
 mod fault;
 mod list;

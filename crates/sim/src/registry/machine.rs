@@ -1,21 +1,21 @@
 //! The registry as a state machine: heads, pieces of bodies and the time go in, answers come out.
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use release_core::MonoTime;
 
-use super::access::{Access, Action};
-use super::answer::{Answer, Code, Draft, Dropped, Refusal, Reply};
-use super::auth::Principal;
+use super::access::Access;
+use super::answer::{Answer, Code, Dropped, Refusal, Reply};
 use super::content::Content;
 use super::dice::Dice;
 use super::digest::{Digest, hex};
+use super::dispatch::{Opened, about, edge_refuses};
 use super::exchange::{About, Begun, Call, Exchange, Plan};
 use super::fault::{Fault, Rule};
-use super::profile::{Profile, Repositories};
-use super::route::{Reference, Route, Thing, is_name};
+use super::profile::Profile;
+use super::route::{Route, is_name};
 use super::store::Store;
 use super::token::Tokens;
 use super::trace::{Event, Trace};
@@ -76,12 +76,6 @@ pub struct Registry {
     /// Tags that somebody else will move: when, and which.
     pub(super) moves: Vec<(MonoTime, String, String)>,
     trace: Trace,
-}
-
-/// What the head of a request leads to, before it is written down.
-pub(super) enum Opened {
-    Reply(Response<Content>),
-    Body(Plan),
 }
 
 impl Registry {
@@ -166,14 +160,14 @@ impl Registry {
         if len == piece.len() {
             return Ok(());
         }
-        self.release(&std::mem::replace(&mut exchange.plan, Plan::Nothing));
+        self.release(&std::mem::replace(&mut exchange.plan, Plan::Nothing), now);
         Err(self.dropped(&exchange.about, now))
     }
 
     /// The body has ended: does what the request asks for.
     pub fn finish(&mut self, exchange: Exchange, now: MonoTime) -> Answer {
         let Exchange { about, plan, received, decided, .. } = exchange;
-        self.release(&plan);
+        self.release(&plan, now);
         let response = match (decided, plan) {
             (Some(response), _) => *response,
             (None, plan) => {
@@ -186,7 +180,7 @@ impl Registry {
     /// The client has gone in the middle of a body. What came before is kept, as a registry does.
     pub fn abandon(&mut self, exchange: Exchange, now: MonoTime) {
         let Exchange { about, plan, .. } = exchange;
-        self.release(&plan);
+        self.release(&plan, now);
         self.dropped(&about, now);
     }
 
@@ -259,69 +253,6 @@ impl Registry {
         hex(&self.rng.u128(..).to_be_bytes())
     }
 
-    fn open(&mut self, call: &Call<'_>, route: &Route, about: &About) -> Result<Opened, Refusal> {
-        if self.profile.max_request_bytes.is_some_and(|max| call.length().is_some_and(|length| length > max))
-        {
-            return Ok(Opened::Reply(edge_refuses()));
-        }
-        let (name, thing) = match route {
-            Route::Root => return self.root(call).map(Opened::Reply),
-            Route::Catalog => return self.catalog(call).map(Opened::Reply),
-            Route::Token => return self.open_token(call),
-            Route::Storage { repository, digest } => {
-                return self.stored(call, repository, digest).map(Opened::Reply);
-            }
-            Route::In(name, thing) => (name, thing),
-        };
-        if matches!(thing, Thing::Upload(_)) && matches!(*call.method, Method::PATCH | Method::PUT) {
-            self.maybe_expire_token(call, about);
-        }
-        let principal = self.admit(call, &[(name, actions(call.method, thing))])?;
-        let reads = matches!(*call.method, Method::GET | Method::HEAD);
-        if reads && matches!(thing, Thing::Blob(_) | Thing::Manifest(_)) {
-            let redirects = |fault: &Fault| matches!(fault, Fault::Redirect(_));
-            if let Some(Fault::Redirect(to)) = self.strike(redirects, name, &about.reference, call.now) {
-                return Ok(Opened::Reply(redirect(&to, call)));
-            }
-        }
-        self.dispatch(call, &principal, name, thing)
-    }
-
-    fn dispatch(
-        &mut self,
-        call: &Call<'_>,
-        principal: &Principal,
-        name: &str,
-        thing: &Thing,
-    ) -> Result<Opened, Refusal> {
-        let method = call.method.as_str();
-        let pushes = matches!(method, "POST" | "PUT" | "PATCH");
-        if pushes
-            && self.profile.repositories == Repositories::Before
-            && self.store.repository(name).is_none()
-        {
-            return Err(Refusal::new(Code::NameUnknown));
-        }
-        let reply = match (thing, method) {
-            (Thing::Blob(digest), "GET" | "HEAD") => self.get_blob(call, name, digest),
-            (Thing::Blob(digest), "DELETE") => self.delete_blob(name, digest, call.now),
-            (Thing::Uploads, "POST") => return self.open_upload(call, principal, name),
-            (Thing::Upload(id), "GET" | "HEAD") => self.upload_status(call, name, id),
-            (Thing::Upload(id), "PATCH") => return self.open_chunk(call, name, id),
-            (Thing::Upload(id), "PUT") => return self.open_close(call, name, id),
-            (Thing::Upload(id), "DELETE") => self.cancel_upload(name, id),
-            (Thing::Manifest(reference), "GET" | "HEAD") => {
-                self.get_manifest(call, principal, name, reference)
-            }
-            (Thing::Manifest(reference), "PUT") => return self.open_manifest(call, name, reference),
-            (Thing::Manifest(reference), "DELETE") => self.delete_manifest(name, reference),
-            (Thing::Tags, "GET") => self.list_tags(call, name),
-            (Thing::Referrers(digest), "GET") => self.list_referrers(call, name, digest),
-            _ => Err(Refusal::new(Code::Unsupported)),
-        };
-        reply.map(Opened::Reply)
-    }
-
     /// Takes a piece; an error is the answer.
     fn take(
         &mut self,
@@ -357,9 +288,9 @@ impl Registry {
     }
 
     /// Lets others at the upload that a body belongs to.
-    fn release(&mut self, plan: &Plan) {
+    fn release(&mut self, plan: &Plan, now: MonoTime) {
         if let Plan::Append(append) = plan {
-            self.uploads.release(&append.id);
+            self.uploads.release(&append.id, now);
         }
     }
 
@@ -388,53 +319,4 @@ impl Registry {
         self.note(Event::Dropped { method: about.method.to_string(), path: about.path.clone() }, now);
         Dropped
     }
-}
-
-fn about(call: &Call<'_>, route: Option<&Route>) -> About {
-    let (repository, reference) = match route {
-        Some(Route::In(name, thing)) => {
-            let reference = match thing {
-                Thing::Blob(digest)
-                | Thing::Referrers(digest)
-                | Thing::Manifest(Reference::Digest(digest)) => digest.to_string(),
-                Thing::Manifest(Reference::Tag(tag)) => tag.clone(),
-                Thing::Upload(id) => id.clone(),
-                Thing::Uploads | Thing::Tags => String::new(),
-            };
-            (name.clone(), reference)
-        }
-        Some(Route::Storage { repository, digest }) => (repository.clone(), digest.to_string()),
-        _ => (String::new(), String::new()),
-    };
-    About {
-        method: call.method.clone(),
-        path: call.path.to_owned(),
-        credentials: call.headers.contains_key(AUTHORIZATION),
-        repository,
-        reference,
-    }
-}
-
-/// What a request needs to be allowed.
-fn actions(method: &Method, thing: &Thing) -> &'static [Action] {
-    match (thing, method.as_str()) {
-        (Thing::Uploads | Thing::Upload(_), _) | (_, "PUT" | "POST" | "PATCH") => {
-            &[Action::Pull, Action::Push]
-        }
-        (_, "DELETE") => &[Action::Delete],
-        _ => &[Action::Pull],
-    }
-}
-
-/// An edge in front of the registry speaks HTML.
-fn edge_refuses() -> Response<Content> {
-    let page = "<html><body><h1>413 Request Entity Too Large</h1></body></html>";
-    Draft::new(StatusCode::PAYLOAD_TOO_LARGE).body("text/html", page.as_bytes())
-}
-
-/// The same path elsewhere; reads have no queries.
-fn redirect(to: &str, call: &Call<'_>) -> Response<Content> {
-    Draft::new(StatusCode::TEMPORARY_REDIRECT)
-        .header(LOCATION, format!("{}{}", to.trim_end_matches('/'), call.path))
-        .empty()
 }

@@ -12,9 +12,10 @@ use super::answer::{Code, DIGEST, Draft, Refusal, Reply, text};
 use super::auth::Principal;
 use super::content::{Content, Growing};
 use super::digest::{Digest, hex};
+use super::dispatch::Opened;
 use super::exchange::{Append, Call, Plan};
 use super::fault::Fault;
-use super::machine::{Opened, Registry};
+use super::machine::Registry;
 use super::profile::{Chunks, Locations};
 use super::range;
 use super::route::query;
@@ -61,9 +62,10 @@ impl Uploads {
     }
 
     /// Lets others at an upload.
-    pub(super) fn release(&mut self, id: &str) {
+    pub(super) fn release(&mut self, id: &str, now: MonoTime) {
         if let Some(upload) = self.0.get_mut(id) {
             upload.busy = false;
+            upload.touched = now;
         }
     }
 
