@@ -53,7 +53,7 @@ pub use content::Content;
 pub use digest::{Digest, DigestError};
 pub use exchange::{Begun, Exchange};
 pub use fault::{Fault, MountAnswer, Rule, Target};
-pub use machine::{Config, Registry};
+pub use machine::{Config, Registry, RepositoryError};
 pub use profile::{Chunks, Locations, Mount, Profile, PullLimit, Repositories, Scheme, Sourceless};
 pub use serve::{ServeError, Server, serve, serve_at};
 pub use trace::{Entry, Event, Trace};

@@ -110,6 +110,10 @@ impl Growing {
         self.hash.update(bytes);
         self.len += bytes.len() as u64;
         while !bytes.is_empty() {
+            if self.tail.is_empty() && !self.pieces.is_empty() {
+                // It is a large one: growing step by step would copy it over and over.
+                self.tail.reserve(PIECE_BYTES);
+            }
             let (now, later) = bytes.split_at(bytes.len().min(PIECE_BYTES - self.tail.len()));
             self.tail.extend_from_slice(now);
             if self.tail.len() == PIECE_BYTES {

@@ -1,6 +1,8 @@
 //! From the head of a request to the part of the registry that answers it.
 
-use http::header::{AUTHORIZATION, LOCATION};
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, LOCATION, RETRY_AFTER};
 use http::{Method, Response, StatusCode};
 
 use super::access::Action;
@@ -25,6 +27,12 @@ impl Registry {
         if self.profile.max_request_bytes.is_some_and(|max| call.length().is_some_and(|length| length > max))
         {
             return Ok(Opened::Reply(edge_refuses()));
+        }
+        let busy = |fault: &Fault| matches!(fault, Fault::Busy { .. });
+        if let Some(Fault::Busy { status, retry_after }) =
+            self.strike(busy, &about.repository, &about.reference, call.now)
+        {
+            return Err(refuses_for_now(status, retry_after));
         }
         let (name, thing) = match route {
             Route::Root => return self.root(call).map(Opened::Reply),
@@ -133,4 +141,14 @@ fn redirect(to: &str, call: &Call<'_>) -> Response<Content> {
     Draft::new(StatusCode::TEMPORARY_REDIRECT)
         .header(LOCATION, format!("{}{}", to.trim_end_matches('/'), call.path))
         .empty()
+}
+
+/// Come back later.
+fn refuses_for_now(status: u16, retry_after: Option<Duration>) -> Refusal {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let refusal = Refusal::new(Code::TooManyRequests).status(status).says("come back later");
+    match retry_after {
+        Some(after) => refusal.header(RETRY_AFTER, after.as_secs().to_string()),
+        None => refusal,
+    }
 }

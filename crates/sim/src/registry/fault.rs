@@ -25,6 +25,15 @@ pub enum Fault {
     TagMoves(Duration),
     /// A read is redirected to the same path at this base (`scheme://host`).
     Redirect(String),
+    /// A request is answered so, and nothing is done.
+    Busy {
+        /// The status: 429, or one of the 5xx.
+        status: u16,
+        /// When to come back, if that is said.
+        retry_after: Option<Duration>,
+    },
+    /// What was asked for is done, and the connection closes without an answer: the client cannot know.
+    AnswerLost,
     /// The connection closes and nothing is done: neither the request nor the answer gets through.
     Partition,
     /// The connection breaks somewhere in the body: of the request if it has one, else of the answer.
@@ -42,6 +51,8 @@ impl Fault {
             Self::Mount(_) => "mount",
             Self::TagMoves(_) => "tag-moves",
             Self::Redirect(_) => "redirect",
+            Self::Busy { .. } => "busy",
+            Self::AnswerLost => "answer-lost",
             Self::Partition => "partition",
             Self::Reset => "reset",
         }

@@ -78,6 +78,23 @@ pub struct Registry {
     trace: Trace,
 }
 
+/// Why a repository was not created.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RepositoryError {
+    /// No repository can have this name.
+    #[error("no repository can be called `{name}`")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The registry keeps as much as it may.
+    #[error("there is no room for repository `{name}`")]
+    Full {
+        /// The name.
+        name: String,
+    },
+}
+
 impl Registry {
     /// An empty registry.
     pub fn new(config: Config) -> Self {
@@ -110,7 +127,7 @@ impl Registry {
             Begun::Dropped(dropped) => Err(dropped),
             Begun::Wants(mut exchange) => {
                 self.piece(&mut exchange, &body, now)?;
-                Ok(self.finish(exchange, now))
+                self.finish(exchange, now)
             }
         }
     }
@@ -121,8 +138,7 @@ impl Registry {
         let call = Call::new(head, now);
         let route = Route::parse(call.path);
         let about = about(&call, route.as_ref().and_then(|route| route.as_ref().ok()));
-        if self.strike(|fault| *fault == Fault::Partition, &about.repository, &about.reference, now).is_some()
-        {
+        if self.strikes(&Fault::Partition, &about, now) {
             return Begun::Dropped(self.dropped(&about, now));
         }
         let opened = match route {
@@ -131,18 +147,19 @@ impl Registry {
             }
             Some(route) => route.and_then(|route| self.open(&call, &route, &about)),
         };
-        match opened {
-            Ok(Opened::Reply(response)) => Begun::Answered(self.answered(&about, response, now)),
-            Err(refusal) => Begun::Answered(self.answered(&about, refusal.into_response(), now)),
+        let response = match opened {
+            Ok(Opened::Reply(response)) => response,
+            Err(refusal) => refusal.into_response(),
             Ok(Opened::Body(plan)) => {
                 let length = call.length().unwrap_or(0);
-                let resets = length > 0
-                    && self
-                        .strike(|f| *f == Fault::Reset, &about.repository, &about.reference, now)
-                        .is_some();
+                let resets = length > 0 && self.strikes(&Fault::Reset, &about, now);
                 let breaks_at = resets.then(|| self.dice.below(length));
-                Begun::Wants(Exchange { about, plan, received: 0, breaks_at, decided: None })
+                return Begun::Wants(Exchange { about, plan, received: 0, breaks_at, decided: None });
             }
+        };
+        match self.answered(&about, response, now) {
+            Ok(answer) => Begun::Answered(answer),
+            Err(dropped) => Begun::Dropped(dropped),
         }
     }
 
@@ -165,14 +182,15 @@ impl Registry {
     }
 
     /// The body has ended: does what the request asks for.
-    pub fn finish(&mut self, exchange: Exchange, now: MonoTime) -> Answer {
+    ///
+    /// # Errors
+    /// When a fault loses the answer. What was asked for is done all the same.
+    pub fn finish(&mut self, exchange: Exchange, now: MonoTime) -> Result<Answer, Dropped> {
         let Exchange { about, plan, received, decided, .. } = exchange;
         self.release(&plan, now);
         let response = match (decided, plan) {
             (Some(response), _) => *response,
-            (None, plan) => {
-                self.conclude(plan, received, now).unwrap_or_else(super::answer::Refusal::into_response)
-            }
+            (None, plan) => self.conclude(plan, received, now).unwrap_or_else(Refusal::into_response),
         };
         self.answered(&about, response, now)
     }
@@ -187,10 +205,12 @@ impl Registry {
     /// Creates a repository, as profiles that do not create them on push need.
     ///
     /// # Errors
-    /// When there is no room, or no repository can have this name; returns the name.
-    pub fn create_repository(&mut self, name: &str) -> Result<(), String> {
-        let created = is_name(name) && self.store.create(name).is_ok();
-        if created { Ok(()) } else { Err(name.to_owned()) }
+    /// When there is no room, or no repository can have this name.
+    pub fn create_repository(&mut self, name: &str) -> Result<(), RepositoryError> {
+        if !is_name(name) {
+            return Err(RepositoryError::Name { name: name.to_owned() });
+        }
+        self.store.create(name).map_err(|_| RepositoryError::Full { name: name.to_owned() })
     }
 
     /// The digest a tag names now.
@@ -244,6 +264,11 @@ impl Registry {
         Some(fault)
     }
 
+    /// Draws this fault.
+    fn strikes(&mut self, fault: &Fault, about: &About, now: MonoTime) -> bool {
+        self.strike(|other| other == fault, &about.repository, &about.reference, now).is_some()
+    }
+
     pub(super) fn note(&mut self, event: Event, now: MonoTime) {
         self.trace.push(now, event);
     }
@@ -294,25 +319,31 @@ impl Registry {
         }
     }
 
-    fn answered(&mut self, about: &About, mut response: Response<Content>, now: MonoTime) -> Answer {
-        if let Some(warning) = self.profile.warning {
-            let text = format!("299 - \"{warning}\"");
-            if let Ok(value) = HeaderValue::from_str(&text) {
-                response.headers_mut().insert(HeaderName::from_static("warning"), value);
-            }
+    /// Sends an answer, unless it is lost.
+    fn answered(
+        &mut self,
+        about: &About,
+        mut response: Response<Content>,
+        now: MonoTime,
+    ) -> Result<Answer, Dropped> {
+        if self.strikes(&Fault::AnswerLost, about, now) {
+            return Err(self.dropped(about, now));
+        }
+        let warning = self.profile.warning.map(|warning| format!("299 - \"{warning}\""));
+        if let Some(Ok(value)) = warning.map(HeaderValue::try_from) {
+            response.headers_mut().insert(HeaderName::from_static("warning"), value);
         }
         let status = response.status();
         if about.method == Method::HEAD {
             response = response.map(|_| Content::default());
         }
         let downloads = about.method == Method::GET && status.is_success() && !response.body().is_empty();
-        let resets = downloads
-            && self.strike(|f| *f == Fault::Reset, &about.repository, &about.reference, now).is_some();
+        let resets = downloads && self.strikes(&Fault::Reset, about, now);
         let breaks_after = resets.then(|| self.dice.below(response.body().len()));
         let (method, path) = (about.method.to_string(), about.path.clone());
         let credentials = about.credentials;
         self.note(Event::Answered { method, path, status: status.as_u16(), credentials }, now);
-        Answer { response, breaks_after }
+        Ok(Answer { response, breaks_after })
     }
 
     fn dropped(&mut self, about: &About, now: MonoTime) -> Dropped {

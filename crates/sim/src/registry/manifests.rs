@@ -27,6 +27,9 @@ const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 /// The most tags that one push can set.
 const MAX_TAGS: usize = 32;
 
+/// The most tags that somebody else means to move.
+const MAX_MOVES: usize = 10_000;
+
 impl Registry {
     /// `GET` or `HEAD` of a manifest.
     pub(super) fn get_manifest(
@@ -198,6 +201,9 @@ impl Registry {
 
     /// Perhaps somebody else will move this tag.
     fn maybe_move_later(&mut self, name: &str, tag: &str, now: MonoTime) {
+        if self.moves.len() >= MAX_MOVES {
+            return;
+        }
         let moves = |fault: &Fault| matches!(fault, Fault::TagMoves(_));
         if let Some(Fault::TagMoves(after)) = self.strike(moves, name, tag, now) {
             self.moves.push((now + after, name.to_owned(), tag.to_owned()));

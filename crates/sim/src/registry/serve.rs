@@ -22,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use release_core::MonoTime;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::answer::{Answer, Dropped};
 use super::content::Content;
@@ -34,6 +34,9 @@ const MAX_UNWANTED_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How long requests may take to end once the server stops.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The most connections at once; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 1_024;
 
 /// The pause after a connection could not be accepted, so that a full table of files does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -188,7 +191,7 @@ impl Pending<'_> {
 
     fn finish(mut self) -> Result<Answer, Dropped> {
         let exchange = self.exchange.take().ok_or(Dropped)?;
-        Ok(self.shared.lock().finish(exchange, self.shared.now()))
+        self.shared.lock().finish(exchange, self.shared.now())
     }
 }
 
@@ -219,11 +222,17 @@ async fn discard(body: &mut Incoming) {
 /// Accepts connections until the other end of `stopped` is gone; then lets those that are there end.
 async fn accept(listener: TcpListener, shared: Shared, mut stopped: watch::Receiver<()>) {
     let graceful = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let accepted = tokio::select! {
+        let next = async {
+            // Nobody closes it.
+            let place = Arc::clone(&room).acquire_owned().await.ok();
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
             biased;
             _ = stopped.changed() => break,
-            accepted = listener.accept() => accepted,
+            next = next => next,
         };
         let Ok((stream, _)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -237,7 +246,10 @@ async fn accept(listener: TcpListener, shared: Shared, mut stopped: watch::Recei
             http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         // A connection that ends in an error is what a fault looks like from here.
-        tokio::spawn(async move { drop(connection.await) });
+        tokio::spawn(async move {
+            drop(connection.await);
+            drop(place);
+        });
     }
     drop(listener);
     let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;

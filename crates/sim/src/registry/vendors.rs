@@ -48,14 +48,13 @@ impl Profile {
         chunks: Chunks::Stuck,
         mount: Mount::Ignored,
         sourceless: Sourceless::Ignored,
-        single_post: false,
         redirects_blobs: true,
         locations: Locations::Absolute,
-        catalog: false,
         ..Self::PLAIN
     };
 
-    /// GitHub's: a chunk of more than 4 MiB is answered 416, there is no referrers API, blobs live on another host.
+    /// GitHub's: a chunk of more than 4 MiB is answered 416, there is no referrers API, blobs live on another host, things are
+    /// deleted through another API.
     pub const GHCR: Self = Self {
         name: "ghcr",
         scheme: Scheme::Bearer(Duration::from_secs(300)),
@@ -77,11 +76,11 @@ impl Profile {
         chunks: Chunks::Refused,
         locations: Locations::Stateful,
         redirects_blobs: true,
-        deletes_blobs: false,
         ..Self::PLAIN
     };
 
-    /// Docker's: everybody needs a token, which lives five minutes; 100 anonymous pulls in six hours.
+    /// Docker's: everybody needs a token, which lives five minutes; 100 anonymous pulls in six hours; things are deleted
+    /// through another API.
     pub const DOCKER_HUB: Self = Self {
         name: "docker-hub",
         scheme: Scheme::Bearer(Duration::from_secs(300)),

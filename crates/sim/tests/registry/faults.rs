@@ -150,6 +150,33 @@ fn a_partition_lets_nothing_through_while_it_lasts() {
 }
 
 #[test]
+fn a_busy_registry_does_nothing_and_says_when_to_come_back() {
+    for (status, retry_after, said) in [(429, Some(Duration::from_secs(7)), Some("7")), (503, None, None)] {
+        let mut b = Bench::plain();
+        let digest = b.blob("a", b"x");
+        b.registry.add_rule(Rule::once(Fault::Busy { status, retry_after }));
+        let seen = b.delete(&format!("/v2/a/blobs/{digest}")).is(status);
+        assert_eq!(seen.0.header("retry-after"), said);
+        b.get(&format!("/v2/a/blobs/{digest}")).is(200);
+        assert_eq!(b.struck("busy"), 1);
+    }
+}
+
+#[test]
+fn an_answer_is_lost_and_what_was_asked_for_is_done() {
+    let mut b = Bench::plain();
+    let digest = b.image("a", "v1", b"one");
+    b.registry.add_rule(Rule { times: Some(2), ..Rule::always(Fault::AnswerLost) });
+    let headers = [("content-type", IMAGE)];
+    let document = image(b"one").to_string();
+    assert!(b.attempt("PUT", "/v2/a/manifests/v2", &headers, document.as_bytes()).is_err());
+    assert!(b.attempt("DELETE", "/v2/a/manifests/v1", &[], b"").is_err());
+    b.head("/v2/a/manifests/v1").is(404);
+    b.head("/v2/a/manifests/v2").is(200).header("docker-content-digest", digest);
+    assert_eq!(b.struck("answer-lost"), 2);
+}
+
+#[test]
 fn an_upload_breaks_and_goes_on_at_the_exact_byte() {
     let target = Target { repository: Some("a".into()), ..Target::default() };
     let mut b = Bench::with_rule(Rule { target, ..Rule::once(Fault::Reset) });
@@ -207,6 +234,8 @@ fn story(seed: u64) -> String {
     let mut b = Bench::new(Config {
         rules: vec![
             sometimes(Fault::Partition),
+            sometimes(Fault::AnswerLost),
+            sometimes(Fault::Busy { status: 503, retry_after: None }),
             sometimes(Fault::Truncated),
             sometimes(Fault::BitFlipped),
             sometimes(Fault::Reset),
@@ -241,7 +270,17 @@ fn the_same_seed_tells_the_same_story() {
     }
     assert_ne!(story(1), story(2));
     let all: String = (0..100).map(story).collect();
-    for fault in ["partition", "truncated", "bit-flipped", "reset", "late", "tag-moves", "mount"] {
+    for fault in [
+        "partition",
+        "answer-lost",
+        "busy",
+        "truncated",
+        "bit-flipped",
+        "reset",
+        "late",
+        "tag-moves",
+        "mount",
+    ] {
         assert!(all.contains(&format!("fault {fault} ")), "{fault} never struck");
     }
 }
