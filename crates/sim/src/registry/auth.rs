@@ -52,7 +52,7 @@ impl Registry {
 
     /// Who is asking, whatever they may do.
     pub(super) fn identify(&self, call: &Call<'_>) -> Result<Principal, Refusal> {
-        let Access::Restricted { anonymous, .. } = &self.access else { return Ok(Principal::Anonymous) };
+        let Access::Restricted { users, .. } = &self.access else { return Ok(Principal::Anonymous) };
         let challenge = |error| self.challenge(call, &[], error);
         match (self.profile.scheme, call.authorization()) {
             (Scheme::Basic, Some((scheme, value))) if scheme == "basic" => self
@@ -64,7 +64,8 @@ impl Registry {
                 .get(value, call.now)
                 .map(|token| principal(token.user.as_ref()))
                 .ok_or_else(|| challenge(Some("invalid_token"))),
-            (_, None) if !self.needs_token() && !anonymous.is_empty() => Ok(Principal::Anonymous),
+            // Where there are users, one has to say who one is: that is how clients find out that they can.
+            (_, None) if !self.needs_token() && users.is_empty() => Ok(Principal::Anonymous),
             _ => Err(challenge(None)),
         }
     }
@@ -125,7 +126,8 @@ impl Registry {
         let value = match self.profile.scheme {
             Scheme::Basic => format!(r#"Basic realm="{SERVICE}""#),
             Scheme::Bearer(_) => {
-                let mut value = format!(r#"Bearer realm="{}/token",service="{SERVICE}""#, call.base);
+                let realm = self.realm.clone().unwrap_or_else(|| format!("{}/token", call.base));
+                let mut value = format!(r#"Bearer realm="{realm}",service="{SERVICE}""#);
                 let scopes: Vec<String> =
                     needs.iter().map(|(name, actions)| Scope::text(name, actions)).collect();
                 if !scopes.is_empty() {

@@ -1,7 +1,7 @@
 //! A request whose body is still coming, and what will be done with it.
 
 use bytes::BytesMut;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response};
 use release_core::MonoTime;
@@ -118,6 +118,11 @@ impl<'a> Call<'a> {
 
     pub(super) fn length(&self) -> Option<u64> {
         text(self.headers, &CONTENT_LENGTH)?.parse().ok()
+    }
+
+    /// Whether there is a body with anything in it, as far as the head tells.
+    pub(super) fn has_body(&self) -> bool {
+        self.length().map_or_else(|| self.headers.contains_key(TRANSFER_ENCODING), |length| length > 0)
     }
 
     /// The scheme (in small letters) and the rest of `Authorization`.

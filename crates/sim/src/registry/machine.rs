@@ -24,6 +24,9 @@ use super::uploads::Uploads;
 /// What a registry keeps at most unless it is told otherwise: 1 GiB.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
+/// Where a body of unannounced length breaks at the latest, if it is that long.
+const UNANNOUNCED_BYTES: u64 = 1024 * 1024;
+
 /// The largest form for the token service. Refresh tokens have some KiB.
 const MAX_FORM_BYTES: usize = 64 * 1024;
 
@@ -40,6 +43,9 @@ pub struct Config {
     pub seed: u64,
     /// How many bytes it keeps, uploads included.
     pub max_bytes: u64,
+    /// Where challenges send clients for a token; `None` for the registry's own token service. Anything else is how one finds
+    /// out to whom a client shows its password.
+    pub realm: Option<String>,
     /// The storage host that downloads are redirected to by some profiles, as `http://HOST`. [`serve`](super::serve())
     /// opens one if there is none.
     pub storage: Option<String>,
@@ -53,6 +59,7 @@ impl Default for Config {
             rules: Vec::new(),
             seed: 0,
             max_bytes: MAX_BYTES,
+            realm: None,
             storage: None,
         }
     }
@@ -68,6 +75,7 @@ pub struct Registry {
     pub(super) tokens: Tokens,
     pub(super) dice: Dice,
     pub(super) rng: fastrand::Rng,
+    pub(super) realm: Option<String>,
     pub(super) storage: Option<String>,
     /// What only the registry knows: it signs addresses.
     pub(super) secret: u64,
@@ -108,6 +116,7 @@ impl Registry {
             dice: Dice::new(config.rules, config.seed),
             secret: rng.u64(..),
             rng,
+            realm: config.realm,
             storage: config.storage,
             pulls: None,
             moves: Vec::new(),
@@ -151,9 +160,8 @@ impl Registry {
             Ok(Opened::Reply(response)) => response,
             Err(refusal) => refusal.into_response(),
             Ok(Opened::Body(plan)) => {
-                let length = call.length().unwrap_or(0);
-                let resets = length > 0 && self.strikes(&Fault::Reset, &about, now);
-                let breaks_at = resets.then(|| self.dice.below(length));
+                let resets = call.has_body() && self.strikes(&Fault::Reset, &about, now);
+                let breaks_at = resets.then(|| self.dice.below(call.length().unwrap_or(UNANNOUNCED_BYTES)));
                 return Begun::Wants(Exchange { about, plan, received: 0, breaks_at, decided: None });
             }
         };

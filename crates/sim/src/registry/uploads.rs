@@ -196,12 +196,11 @@ impl Registry {
         if upload.busy {
             return Err(self.not_satisfiable(call, name, id, "another request is sending bytes"));
         }
-        let has_bytes = call.length() != Some(0);
         let stateful = self.profile.locations == Locations::Stateful;
         if stateful && call.params.get(STATE) != Some(&self.state(id, upload.bytes.len())) {
             return Err(Refusal::new(Code::BlobUploadInvalid).says("this is not the latest address"));
         }
-        if has_bytes && upload.short {
+        if call.has_body() && upload.short {
             return Err(Refusal::new(Code::SizeInvalid).says("the chunk before was too short to be followed"));
         }
         // What will be forgotten need not fit.

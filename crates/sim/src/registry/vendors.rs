@@ -39,7 +39,7 @@ impl Profile {
         warning: None,
     };
 
-    /// Amazon's: a second chunk is answered 201 and lost, repositories are not created by a push, mounts do not work across
+    /// Amazon's: a second chunk is answered 201 and lost (that a last one with the `PUT` is lost, too, is a guess), repositories are not created by a push, mounts do not work across
     /// repositories.
     pub const ECR: Self = Self {
         name: "ecr",

@@ -210,3 +210,26 @@ fn secrets_are_in_neither_trace_nor_debug_output() {
     let credentials = |event: &Event| matches!(event, Event::Answered { credentials: true, .. });
     assert!(b.registry.trace().events().any(credentials));
 }
+
+#[test]
+fn the_root_asks_who_one_is_where_one_can_be_somebody() {
+    let nobody = Access::Restricted { users: vec![], anonymous: vec![Grant::new("*", &[Action::Pull])] };
+    for (access, profile, status) in [
+        (Access::Open, Profile::PLAIN, 200),
+        (nobody.clone(), Profile::PLAIN, 200),
+        (nobody, Profile::DOCKER_HUB, 401),
+        (access(), Profile::PLAIN, 401),
+        (access(), BASIC, 401),
+        (access(), Profile::OPEN_ROOT, 200),
+    ] {
+        Bench::new(Config { access, profile, ..Config::default() }).get("/v2/").is(status);
+    }
+}
+
+#[test]
+fn a_challenge_can_lead_elsewhere() {
+    let realm = Some("http://evil.test/token".to_owned());
+    let mut b = Bench::new(Config { access: access(), realm, ..Config::default() });
+    let seen = b.get("/v2/").is(401);
+    assert!(seen.get("www-authenticate").starts_with(r#"Bearer realm="http://evil.test/token","#));
+}

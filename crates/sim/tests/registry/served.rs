@@ -193,6 +193,28 @@ async fn an_upload_that_broke_goes_on_at_the_exact_byte() {
     assert_eq!(answer.status(), StatusCode::CREATED);
 }
 
+/// As `docker push` sends its layers.
+#[tokio::test]
+async fn a_body_of_unannounced_length_is_taken() {
+    let (server, base) = served(Config::default()).await;
+    let http = http();
+    let location = upload(&http, &base).await;
+    let path = location.strip_prefix(&base).unwrap();
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let head = format!(
+        "PATCH {path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for piece in ["5\r\nhello\r\n", "1\r\n!\r\n", "0\r\n\r\n"] {
+        stream.write_all(piece.as_bytes()).await.unwrap();
+    }
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    assert!(said.starts_with("HTTP/1.1 202") && said.contains("range: 0-5"), "{said}");
+    let answer = http.put(format!("{location}?digest={}", Digest::of(b"hello!"))).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::CREATED);
+}
+
 #[tokio::test]
 async fn what_a_client_sent_before_it_vanished_is_kept() {
     let (server, base) = served(Config::default()).await;
