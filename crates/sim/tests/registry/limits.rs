@@ -35,6 +35,19 @@ fn an_upload_that_is_left_alone_gives_its_room_back() {
 }
 
 #[test]
+fn what_is_refused_in_the_end_leaves_nothing_behind() {
+    let mut b = Bench::plain();
+    b.registry.create_repository("a").unwrap();
+    let empty = b.registry.used_bytes();
+    let location = b.upload("a");
+    b.close(&location, nowhere(), &[7; 1_000]).refuses(400, "DIGEST_INVALID");
+    let location = b.upload("a");
+    b.chunk(&location, 0, &[7; 1_000]).is(202);
+    b.delete(&location).is(204);
+    assert_eq!(b.registry.used_bytes(), empty);
+}
+
+#[test]
 fn two_requests_cannot_feed_one_upload_at_once() {
     let mut b = Bench::plain();
     let location = b.upload("a");

@@ -154,6 +154,17 @@ async fn progress(http: &reqwest::Client, location: &str) -> usize {
     range.strip_prefix("0-").unwrap().parse::<usize>().unwrap() + 1
 }
 
+/// Waits until something is so, a few seconds at most.
+async fn until(so: impl AsyncFn() -> bool) {
+    for _ in 0..2_000 {
+        if so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it has never come to be");
+}
+
 #[tokio::test]
 async fn a_large_blob_goes_through_in_pieces() {
     let (server, base) = served(Config::default()).await;
@@ -224,19 +235,14 @@ async fn what_a_client_sent_before_it_vanished_is_kept() {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let head = format!("PATCH {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n0123456789");
     stream.write_all(head.as_bytes()).await.unwrap();
-    while progress(&http, &location).await < 10 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(async || progress(&http, &location).await == 10).await;
     drop(stream);
     // The registry notices in its own time; until then nobody else may send.
-    loop {
+    let taken = async || {
         let answer = http.patch(&location).header("content-range", "10-11").body("ab").send().await.unwrap();
-        if answer.status() == StatusCode::ACCEPTED {
-            break;
-        }
-        assert_eq!(answer.status(), StatusCode::RANGE_NOT_SATISFIABLE);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+        answer.status() == StatusCode::ACCEPTED
+    };
+    until(taken).await;
     let answer = http.put(format!("{location}?digest={}", Digest::of(b"0123456789ab"))).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
 }
@@ -303,6 +309,32 @@ async fn a_refusal_is_seen_although_the_body_was_not_wanted() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_everything_before_it_listens_hears_the_answer() {
+    let (server, _) = served(Config::default()).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let body = noise(32 * MIB);
+    let head =
+        format!("PUT /v2/a/manifests/v1 HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    let mut said = [0; 12];
+    stream.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"HTTP/1.1 413");
+    // The same, found out only on the way.
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let head = "PUT /v2/a/manifests/v1 HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for piece in body.chunks(MIB) {
+        stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).await.unwrap();
+        stream.write_all(piece).await.unwrap();
+        stream.write_all(b"\r\n").await.unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    stream.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
 async fn a_client_that_asks_first_need_not_send() {
     let access = Access::Restricted { users: vec![], anonymous: vec![] };
     let (server, _) = served(Config { access, ..Config::default() }).await;
@@ -336,13 +368,9 @@ async fn a_server_stops_when_it_is_dropped_and_lets_requests_end() {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!("PATCH {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n01234");
     stream.write_all(head.as_bytes()).await.unwrap();
-    while progress(&http(), &location).await < 5 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(async || progress(&http(), &location).await == 5).await;
     drop(server);
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(async || TcpStream::connect(address).await.is_err()).await;
     stream.write_all(b"56789").await.unwrap();
     let mut said = String::new();
     stream.read_to_string(&mut said).await.unwrap();

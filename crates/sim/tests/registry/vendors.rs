@@ -191,15 +191,19 @@ fn gitlab_tokens_end_before_a_large_layer_does() {
         let request = Request::builder().method(method).uri(location).header("authorization", authorization);
         request.body(()).unwrap().into_parts().0
     };
-    // An hour of bytes through one request.
+    let expired = b.authorization.clone().unwrap();
+    // An hour of bytes through one request, while others come and go.
     let now = b.now;
     let begun = b.registry.begin(&head("PATCH", &location, &b), now);
     let Begun::Wants(mut exchange) = begun else { panic!("{begun:?}") };
     b.registry.piece(&mut exchange, b"01234567", now).unwrap();
     b.wait(Duration::from_secs(60 * 60));
+    b.authorization = None;
+    b.get("/v2/").is(401);
     let answer = b.registry.finish(exchange, b.now).unwrap();
     assert_eq!(answer.status(), 202);
     let location = answer.header("location").unwrap().to_owned();
+    b.authorization = Some(expired);
     b.close(&location, Digest::of(b"01234567"), b"").refuses(401, "UNAUTHORIZED");
     // A fresh token, and it goes on where it was.
     b.authorization = None;
