@@ -16,6 +16,23 @@
 //! * [`Rule`] says what goes wrong, how often, when and where. The same seed and requests give the same [`Trace`].
 //! * [`serve`](serve()) puts it on a loopback address, where any client finds it.
 //!
+//! A test of a client starts one and tells it what to do wrong:
+//!
+//! ```
+//! use release_sim::registry::{Config, Fault, Profile, Rule, serve};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), release_sim::registry::ServeError> {
+//! let rules = vec![Rule::once(Fault::TokenExpires), Rule::sometimes(Fault::Reset, 0.05)];
+//! let registry = serve(Config { profile: Profile::GHCR, rules, seed: 7, ..Config::default() }).await?;
+//! let image = format!("{}/team/web:v1", registry.address());
+//! // … push `image`, pull it, and then:
+//! registry.with(|registry| println!("{}", registry.trace()));
+//! # drop(image);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Not here: TLS, storage that outlives the process, garbage collection by the clock, and anything a client does.
 //!
 //! [specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md

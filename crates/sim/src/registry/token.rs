@@ -7,7 +7,7 @@ use release_core::MonoTime;
 use super::access::Action;
 
 /// The most tokens of a kind that are known at once; the ones that end first are forgotten.
-const MAX_TOKENS: usize = 10_000;
+const MAX_TOKENS: usize = 1_000;
 
 /// What a token is good for.
 #[derive(Debug, Clone)]
@@ -110,5 +110,20 @@ mod tests {
             assert_eq!(Scope::parse_all(text), expected, "{text}");
         }
         assert_eq!(Scope::text("a", &[Action::Pull, Action::Push]), "repository:a:pull,push");
+    }
+
+    #[test]
+    fn only_so_many_tokens_are_known() {
+        let at = |secs| MonoTime::from_origin(std::time::Duration::from_secs(secs));
+        let until = |expires| Token { user: None, scopes: Vec::new(), expires };
+        let mut tokens = Tokens::default();
+        tokens.add("early".into(), until(at(10)), at(0));
+        for i in 0..MAX_TOKENS {
+            tokens.add(i.to_string(), until(at(20)), at(0));
+        }
+        assert!(tokens.get("early", at(0)).is_none() && tokens.get("0", at(0)).is_some());
+        assert_eq!(tokens.access.len(), MAX_TOKENS);
+        tokens.add("late".into(), until(at(40)), at(30));
+        assert_eq!(tokens.access.len(), 1, "those that have expired are forgotten");
     }
 }

@@ -125,8 +125,9 @@ fn somebody_else_moves_a_tag() {
 fn a_read_is_redirected_to_another_host() {
     let to = Fault::Redirect("http://elsewhere.test/".into());
     let mut b = Bench::with_rule(Rule { times: Some(2), ..Rule::always(to) });
-    let digest = b.blob("a", b"x");
-    let path = format!("/v2/a/blobs/{digest}");
+    let digest = b.image("a", "v0", b"x");
+    assert_eq!(b.struck("redirect"), 0, "only reads are redirected");
+    let path = format!("/v2/a/manifests/{digest}");
     b.get(&path).is(307).header("location", format!("http://elsewhere.test{path}"));
     b.head("/v2/a/manifests/v1").is(307).header("location", "http://elsewhere.test/v2/a/manifests/v1");
     b.get(&path).is(200);
