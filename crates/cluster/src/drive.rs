@@ -224,8 +224,8 @@ impl Driver<'_> {
         }
     }
 
-    /// Writes the journal if what the machine is about to do has changed. A journal that takes longer than the lock lasts
-    /// does not count: nothing may follow from it.
+    /// Writes the journal if what the machine is about to do has changed. A write that takes longer than the lock lasts is not
+    /// waited for: nothing may follow from it.
     async fn write_ahead(&mut self, lock: &mut Lock, journal: &mut Journal) -> Result<(), DriveError> {
         let outstanding = self.release.outstanding().iter().map(|effect| effect.id).collect();
         let now = (self.release.phases(), outstanding);

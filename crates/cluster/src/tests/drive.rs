@@ -10,7 +10,7 @@ use super::fake::{Act, Fake};
 use super::process::{
     BAD, NEW, OLD, Ran, entry, image, journal_was_ahead, process, release, running_old, writes,
 };
-use crate::Event;
+use crate::{Event, TTL};
 
 fn phases(ran: &Ran) -> Vec<Phase> {
     ran.events
@@ -174,8 +174,10 @@ async fn without_the_lock_nothing_more_is_written() {
     fake.after("PUT leases", 0, usize::MAX, Act::Hang);
     fake.after("GET leases/release", 1, usize::MAX, Act::Hang);
     fake.after("PUT journal", 1, 1, Act::Slow(Duration::from_secs(18)));
+    let began = fake.api().clock.now();
     let ran = release(&fake, "ada", NEW).await;
     assert_eq!(ran.ended, "lock lost");
+    assert!(fake.api().clock.now().since(began) < TTL, "the journal was waited for");
     sleep(Duration::from_secs(120)).await;
     assert_eq!(count(&fake, "PATCH configmaps/web"), 1);
     assert_eq!(count(&fake, "PATCH deployments/web"), 0);

@@ -81,6 +81,7 @@ pub(super) struct Fake {
     changed: Arc<Notify>,
     died: Arc<Notify>,
     began: Instant,
+    clock: Clock,
 }
 
 fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,12 +91,14 @@ fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Fake {
     pub(super) fn new() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let began = Instant::now();
         Self {
             script: Arc::default(),
             objects: Arc::default(),
             changed: Arc::default(),
             died: Arc::default(),
-            began: Instant::now(),
+            began,
+            clock: Clock::with_wall(move || wall(began.elapsed())),
         }
     }
 
@@ -168,12 +171,7 @@ impl Fake {
             let fake = fake.clone();
             async move { fake.answer(request).await }
         });
-        Api { client: kube::Client::new(service, "radio"), clock: self.clock() }
-    }
-
-    fn clock(&self) -> Clock {
-        let began = self.began;
-        Clock::with_wall(move || wall(began.elapsed()))
+        Api { client: kube::Client::new(service, "radio"), clock: self.clock.clone() }
     }
 
     /// A connection to namespace `radio`.
