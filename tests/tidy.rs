@@ -29,7 +29,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "release-cluster",
         ],
     ),
-    ("release-sim", &[]),
+    ("release-sim", &["release-core"]),
 ];
 
 /// Dependencies with one owner, or with few. Development dependencies are not counted.
