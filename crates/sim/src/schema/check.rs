@@ -1,0 +1,1 @@
+//! Unknown and mistyped fields of objects.
