@@ -16,7 +16,9 @@
 
 mod actor;
 mod apps;
+mod faults;
 mod kind;
+mod node;
 mod object;
 pub mod resource;
 mod schema;
@@ -31,7 +33,9 @@ pub use apps::{
     Answer, Apps, CannotStart, Dice, End, Exit, Fate, LogLine, Memory, Pull, PullError, Ready, Route, Run,
     Script, ScriptError, Span, Stop,
 };
+pub use faults::{Chaos, Fault, FaultKind, Faults, Note, Target, read_faults};
 pub use kind::{Kind, Kinds, ScalePaths, Served};
+pub use node::{HttpAnswer, LogOptions, NoAnswer, NodeConfig, Nodes};
 pub use object::Object;
 pub use resource::Resource;
 pub use schema::Shape;

@@ -19,6 +19,8 @@ pub struct Fate {
     pub lacks_env: bool,
     /// Somebody decided that it crashes so long after its start.
     pub crash: Option<Duration>,
+    /// Somebody decided that it never ends by itself.
+    pub hangs: bool,
     /// Somebody decided that it is not ready half of the time, in turns of this length.
     pub flaps: Option<Duration>,
 }
@@ -82,7 +84,7 @@ impl Run<'_> {
 
     fn own_end(&self) -> Option<End> {
         let exit = self.script.exit.as_ref()?;
-        if exit.runs.is_some_and(|runs| self.restarts >= runs) {
+        if self.fate.hangs || exit.runs.is_some_and(|runs| self.restarts >= runs) {
             return None;
         }
         let at = self.started + exit.after.draw(self.dice.of("exit"), u64::from(self.restarts));

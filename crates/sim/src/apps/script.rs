@@ -97,6 +97,8 @@ pub struct Ready {
     pub down: Option<Span>,
     /// It never is.
     pub never: bool,
+    /// What a readiness probe is answered while it is not; 503 if absent.
+    pub refusal: Option<u16>,
 }
 
 /// The end of an application by itself.

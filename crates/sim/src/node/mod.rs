@@ -1,0 +1,208 @@
+//! Nodes whose kubelets run scripted applications: images are pulled, containers start, answer probes, crash, wait,
+//! and end, in the words and at the pace of a real kubelet with containerd.
+//!
+//! Nothing is looked at without a reason: changes of pods come from the store's history, and everything else from one
+//! queue of due times. What is left out: pods are not preempted or resized, and nodes never run out of disk.
+
+mod addresses;
+mod ask;
+mod backoff;
+mod conditions;
+mod config;
+mod container;
+mod desk;
+mod event;
+mod image;
+mod lost;
+mod machine;
+mod pod;
+mod probe;
+mod spec;
+mod start;
+mod status;
+mod volumes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use ask::{HttpAnswer, LogOptions, NoAnswer};
+pub use config::NodeConfig;
+
+use crate::actor::Actor;
+use crate::apps::Apps;
+use crate::faults::{Faults, Note};
+use crate::object::Object;
+use crate::resource::PODS;
+use crate::server::ApiServer;
+use crate::store::What;
+use addresses::Addresses;
+use machine::Machine;
+use pod::{Around, Pod};
+
+/// All nodes of a cluster.
+#[derive(Debug)]
+pub struct Nodes {
+    seed: u64,
+    apps: Apps,
+    config: NodeConfig,
+    faults: Faults,
+    machines: BTreeMap<Arc<str>, Machine>,
+    /// By uid.
+    pods: BTreeMap<Arc<str>, Pod>,
+    due: BTreeSet<(Timestamp, Arc<str>)>,
+    /// By node and reference.
+    images: BTreeSet<(Box<str>, Box<str>)>,
+    addresses: Addresses,
+    /// The last revision that was looked at.
+    seen: u64,
+    notes: Vec<Note>,
+}
+
+impl Nodes {
+    /// Registers the nodes.
+    pub fn new(
+        server: &mut ApiServer,
+        now: Timestamp,
+        apps: Apps,
+        config: NodeConfig,
+        faults: Faults,
+        seed: u64,
+    ) -> Self {
+        let machines = (1..=config.count).map(|n| {
+            let machine = Machine::register(server, now, &config, n);
+            (Arc::clone(&machine.name), machine)
+        });
+        let machines = machines.collect();
+        Self {
+            seed,
+            apps,
+            config,
+            faults,
+            machines,
+            pods: BTreeMap::new(),
+            due: BTreeSet::new(),
+            images: BTreeSet::new(),
+            addresses: Addresses::default(),
+            seen: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    /// The scripts, to add to; pods that are there already keep theirs.
+    pub fn apps_mut(&mut self) -> &mut Apps {
+        &mut self.apps
+    }
+
+    /// How many pods are on nodes.
+    pub fn pod_count(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// What faults did since the last time somebody asked.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Takes in what others wrote.
+    fn watch(&mut self, server: &mut ApiServer, now: Timestamp) {
+        let store = server.store();
+        if store.revision() == self.seen {
+            return;
+        }
+        let changes: Vec<(bool, Arc<Object>)> = if let Ok(changes) = store.changes(&PODS, self.seen) {
+            let of_nodes = changes.filter(|change| change.object["spec"]["nodeName"].is_string());
+            of_nodes.map(|change| (change.what == What::Deleted, Arc::clone(&change.object))).collect()
+        } else {
+            // Too late for history: what is there now counts.
+            let there: BTreeSet<_> = store.list(&PODS, None).map(|pod| Arc::clone(&pod.uid)).collect();
+            let gone = self.pods.iter().filter(|(uid, _)| !there.contains(*uid));
+            let gone: Vec<_> = gone.map(|(_, pod)| (true, Arc::clone(&pod.object))).collect();
+            gone.into_iter().chain(store.list(&PODS, None).map(|pod| (false, Arc::clone(pod)))).collect()
+        };
+        self.seen = store.revision();
+        for (gone, object) in changes {
+            self.see(server, now, gone, &object);
+        }
+    }
+
+    fn see(&mut self, server: &mut ApiServer, now: Timestamp, gone: bool, object: &Arc<Object>) {
+        if gone {
+            if let Some(pod) = self.pods.remove(&object.uid) {
+                if let Some(at) = pod.queued {
+                    self.due.remove(&(at, Arc::clone(&object.uid)));
+                }
+                if let Some(ip) = pod.ip {
+                    self.addresses.give_back(&ip);
+                }
+            }
+            return;
+        }
+        if let Some(pod) = self.pods.get_mut(&object.uid) {
+            if pod.object.revision() < object.revision() && pod.see(object) && !pod.is_gone() {
+                self.with_pod(server, now, &object.uid, Pod::stop);
+            }
+            return;
+        }
+        let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
+        let Some(machine) = self.machines.get(node) else { return };
+        let finished = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        // An older version of a pod that is gone again, or one that somebody else finished.
+        if finished
+            || server.store().get(&PODS, object.namespace(), object.name()).map(|pod| &*pod.uid)
+                != Some(&*object.uid)
+        {
+            return;
+        }
+        let home = (Arc::clone(&machine.name), Arc::clone(&machine.ip));
+        let fate = self.faults.pod(object, now, &mut self.notes);
+        let pod = Pod::new(Arc::clone(object), home, &self.apps, self.seed, fate, now);
+        self.pods.insert(Arc::clone(&object.uid), pod);
+        self.with_pod(server, now, &object.uid, Pod::admit);
+    }
+
+    /// Lets a pod act, and puts its next due time into the queue.
+    fn with_pod(
+        &mut self,
+        server: &mut ApiServer,
+        now: Timestamp,
+        uid: &Arc<str>,
+        act: impl FnOnce(&mut Pod, &mut Around<'_>),
+    ) {
+        let Some(pod) = self.pods.get_mut(uid) else { return };
+        let silent = self.machines.get(&pod.node).is_some_and(|m| m.silence != machine::Silence::None);
+        if !silent {
+            let (config, images, addresses) = (&self.config, &mut self.images, &mut self.addresses);
+            act(pod, &mut Around { server, now, config, images, addresses });
+        }
+        let wake = if silent { None } else { pod.wake() };
+        if pod.queued != wake {
+            if let Some(old) = pod.queued {
+                self.due.remove(&(old, Arc::clone(uid)));
+            }
+            pod.queued = wake;
+            if let Some(wake) = wake {
+                self.due.insert((wake, Arc::clone(uid)));
+            }
+        }
+    }
+}
+
+impl Actor for Nodes {
+    fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        self.watch(server, now);
+        self.mind_silence(server, now);
+        while let Some((_, uid)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
+            self.with_pod(server, now, &uid, Pod::step);
+        }
+        for machine in self.machines.values_mut() {
+            machine.renew(server, now);
+        }
+        // What was written here needs no second look.
+        self.watch(server, now);
+        let silent = self.machines.values().filter_map(Machine::due);
+        let silent = silent.chain(self.faults.next_of_nodes(now, self.machines.keys()));
+        self.due.first().map(|(at, _)| *at).into_iter().chain(silent).min()
+    }
+}
