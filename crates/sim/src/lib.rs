@@ -16,10 +16,13 @@
 
 mod kind;
 mod object;
+mod patch;
 pub mod resource;
 mod schema;
 mod selector;
 mod server;
+mod ssa;
+
 mod status;
 mod store;
 pub mod time;

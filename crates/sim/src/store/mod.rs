@@ -163,9 +163,9 @@ impl Store {
     }
 
     /// Counts the revision up without a change anybody can see, as writes of other people would.
-    pub fn skip(&mut self, now: Timestamp) {
+    pub fn skip(&mut self) {
         self.revision += 1;
-        self.history.push_nothing(self.revision, now);
+        self.history.push_nothing();
     }
 
     /// Forgets what is older than the retention allows, or everything up to now.
@@ -188,7 +188,7 @@ impl Store {
         let (revision, now) = (change.object.revision, change.at);
         self.shard(&change.object.kind.resource.clone()).note(revision);
         self.history.push(revision, change);
-        if self.history.is_due(now) {
+        if self.history.is_due() {
             self.compact(now, false);
         }
     }
