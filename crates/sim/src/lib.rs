@@ -14,9 +14,12 @@
 //!
 //! Controllers run in the same process and call [`ApiServer`] directly; they read through [`ApiServer::store`].
 
+mod defaults;
 mod kind;
 mod object;
 mod patch;
+mod profile;
+mod quantity;
 pub mod resource;
 mod schema;
 mod selector;
@@ -26,9 +29,12 @@ mod ssa;
 mod status;
 mod store;
 pub mod time;
+mod validate;
 
 pub use kind::{Kind, Kinds, ScalePaths, Served};
 pub use object::Object;
+pub use profile::ApiProfile;
+pub use quantity::Quantity;
 pub use resource::Resource;
 pub use schema::Shape;
 pub use selector::{FieldSelector, LabelSelector};

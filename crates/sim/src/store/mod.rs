@@ -75,6 +75,18 @@ impl Store {
         self.owners.uids()
     }
 
+    /// The objects whose deletion was asked for, by resource, namespace and name.
+    pub fn terminating(&self) -> impl Iterator<Item = &Arc<Object>> {
+        let references = self.owners.terminating();
+        references.filter_map(|(resource, namespace, name)| self.get(resource, namespace, name))
+    }
+
+    /// The object with that uid.
+    pub fn by_uid(&self, uid: &str) -> Option<&Arc<Object>> {
+        let (resource, namespace, name) = self.owners.find(uid)?;
+        self.get(resource, namespace, name)
+    }
+
     /// The resources that have objects, or had some.
     pub fn resources(&self) -> impl Iterator<Item = &Resource> {
         self.shards.keys()
