@@ -16,17 +16,23 @@
 
 mod actor;
 mod apps;
+mod defaults;
 mod faults;
 mod kind;
 mod node;
 mod object;
+mod patch;
+mod profile;
+mod quantity;
 pub mod resource;
 mod schema;
 mod selector;
 mod server;
+mod ssa;
 mod status;
 mod store;
 pub mod time;
+mod validate;
 
 pub use actor::Actor;
 pub use apps::{
@@ -37,6 +43,8 @@ pub use faults::{Chaos, Fault, FaultKind, Faults, Note, Target, read_faults};
 pub use kind::{Kind, Kinds, ScalePaths, Served};
 pub use node::{HttpAnswer, LogOptions, NoAnswer, NodeConfig, Nodes};
 pub use object::Object;
+pub use profile::ApiProfile;
+pub use quantity::Quantity;
 pub use resource::Resource;
 pub use schema::Shape;
 pub use selector::{FieldSelector, LabelSelector};
