@@ -1,6 +1,7 @@
 //! Somebody in the cluster who does what hurts: drains nodes, scales Deployments, leaves finalizers behind.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -14,10 +15,14 @@ use crate::server::{ApiServer, By, DeleteOptions};
 /// The finalizer of pods that get stuck.
 const FINALIZER: &str = "release-sim/stuck";
 
+/// How often the evictions of a drain are tried.
+const EVICT_EVERY: Duration = Duration::from_secs(5);
+
 /// One thing that is done once.
 #[derive(Debug, Clone)]
 enum Deed {
     Cordon,
+    Evict,
     Uncordon,
     Scale(u32),
     Unstick,
@@ -36,7 +41,7 @@ pub struct Chaos {
 impl Chaos {
     /// Somebody who follows a plan.
     pub fn new(faults: Faults) -> Self {
-        Self { faults, deeds: Vec::new(), seen: 0, notes: Vec::new() }
+        Self { faults, deeds: Vec::new(), seen: 1, notes: Vec::new() }
     }
 
     /// What was done since the last time somebody asked.
@@ -76,10 +81,15 @@ impl Chaos {
                 FaultKind::Drain { lasts } if *resource == NODES => {
                     let (begins, ends) = self.faults.window(at, subject, lasts.least);
                     put(begins, Deed::Cordon);
+                    let mut when = begins;
+                    while when < ends {
+                        put(when, Deed::Evict);
+                        when += EVICT_EVERY;
+                    }
                     put(ends, Deed::Uncordon);
                 }
                 FaultKind::Scale { to } if *resource == DEPLOYMENTS => {
-                    let (begins, _) = self.faults.window(at, subject, std::time::Duration::ZERO);
+                    let (begins, _) = self.faults.window(at, subject, Duration::ZERO);
                     put(begins.max(now), Deed::Scale(to));
                 }
                 FaultKind::StuckFinalizer { lasts }
@@ -109,12 +119,16 @@ impl Chaos {
             Deed::Cordon => {
                 let cordon = |node: &mut Value| node["spec"]["unschedulable"] = json!(true);
                 drop(server.edit(now, &NODES, "", name, &by, cordon));
+            }
+            Deed::Evict => {
                 let on_it = |pod: &&Arc<Object>| pod["spec"]["nodeName"] == name && !pod.is_terminating();
                 let pods: Vec<_> = server.store().list(&PODS, None).filter(on_it).cloned().collect();
                 for pod in pods {
                     let options = DeleteOptions::default();
-                    drop(server.delete(now, &PODS, pod.namespace(), pod.name(), &options, &by));
+                    // A budget may forbid it for now.
+                    drop(server.evict(now, pod.namespace(), pod.name(), &options, &by));
                 }
+                return;
             }
             Deed::Uncordon => {
                 let uncordon = |node: &mut Value| {

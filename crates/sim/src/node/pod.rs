@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::addresses::Addresses;
 use super::conditions::Conditions;
@@ -51,6 +51,9 @@ pub(super) struct Pod {
     /// The due time that stands in the queue.
     pub(super) queued: Option<Timestamp>,
     pub(super) fate: PodFate,
+    /// What its containers want together, as in its status.
+    pub(super) resources: Option<Value>,
+    pub(super) allocated: Option<Value>,
     stage: Stage,
     next: Option<Timestamp>,
     conditions: Conditions,
@@ -79,6 +82,16 @@ impl Pod {
         let dice = Dice::new(seed, object.uid(), "pod");
         let run = Fate { crash: fate.crash, flaps: fate.flaps, hangs: fate.hangs, ..Fate::default() };
         let containers = spec::containers(&object, apps);
+        let sum = |part: &str| {
+            let of_main = containers.iter().filter(|c| !c.init || c.sidecar);
+            spec::sum(of_main.map(|c| &c.resources[part]))
+        };
+        let (allocated, limits) = (sum("requests"), sum("limits"));
+        let resources: Map<_, _> = [("requests", &allocated), ("limits", &limits)]
+            .into_iter()
+            .filter_map(|(part, sum)| Some((part.to_owned(), sum.clone()?)))
+            .collect();
+        let resources = (!resources.is_empty()).then_some(Value::Object(resources));
         let containers = containers.into_iter().map(|c| {
             let fate = if c.init { Fate::default() } else { run };
             Container::new(c, dice, fate)
@@ -91,6 +104,8 @@ impl Pod {
             started: now,
             queued: None,
             fate,
+            resources,
+            allocated,
             stage: Stage::Preparing,
             next: Some(now),
             conditions: Conditions::default(),

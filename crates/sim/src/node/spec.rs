@@ -1,5 +1,6 @@
 //! What of a container's spec a kubelet acts on, read once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use super::probe::Probe;
 use crate::apps::{Apps, Script};
 use crate::object::Object;
+use crate::quantity::Quantity;
 
 /// Which containers are started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,21 +142,20 @@ fn pre_stop(hook: &Value) -> Duration {
 
 /// A quantity of memory in bytes.
 fn bytes(quantity: &str) -> Option<u64> {
-    const UNITS: &[(&str, u64)] = &[
-        ("Ki", 1 << 10),
-        ("Mi", 1 << 20),
-        ("Gi", 1 << 30),
-        ("Ti", 1 << 40),
-        ("k", 1_000),
-        ("M", 1_000_000),
-        ("G", 1_000_000_000),
-    ];
-    for (unit, factor) in UNITS {
-        if let Some(number) = quantity.strip_suffix(unit) {
-            return number.parse::<u64>().ok()?.checked_mul(*factor);
-        }
+    u64::try_from(Quantity::parse(quantity)?.units()).ok()
+}
+
+/// The sum of what containers want, by resource; None if none of them says anything.
+pub(super) fn sum<'a>(parts: impl Iterator<Item = &'a Value>) -> Option<Value> {
+    let mut sums: BTreeMap<&str, Quantity> = BTreeMap::new();
+    for (name, amount) in parts.filter_map(Value::as_object).flatten() {
+        let Some(amount) = amount.as_str().and_then(Quantity::parse) else { continue };
+        let sum = sums.get(name.as_str()).map_or(amount, |sum| sum.plus(amount));
+        sums.insert(name, sum);
     }
-    quantity.parse().ok()
+    let map: serde_json::Map<_, _> =
+        sums.into_iter().map(|(name, sum)| (name.to_owned(), json!(sum.to_string()))).collect();
+    (!map.is_empty()).then_some(Value::Object(map))
 }
 
 #[cfg(test)]

@@ -36,7 +36,13 @@ impl Pod {
             put("podIP", json!(&**ip));
             put("podIPs", json!([{"ip": &**ip}]));
         }
-        for key in ["resources", "allocatedResources", "nominatedNodeName", "resourceClaimStatuses"] {
+        if let Some(resources) = &self.resources {
+            put("resources", resources.clone());
+        }
+        if let Some(allocated) = &self.allocated {
+            put("allocatedResources", allocated.clone());
+        }
+        for key in ["nominatedNodeName", "resourceClaimStatuses"] {
             if !old[key].is_null() {
                 put(key, old[key].clone());
             }
