@@ -15,8 +15,10 @@ use crate::apps::PullError;
 const FIRST_ROUND: Duration = Duration::from_secs(1);
 /// And then at intervals between these.
 const ROUNDS: (Duration, Duration) = (Duration::from_secs(11), Duration::from_secs(15));
-/// After the end of a back-off a kubelet notices so late.
+/// After the end of a back-off a kubelet mostly notices so late.
 const LATE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(1500));
+/// And once in a while so late, because its queue of retries has intervals of its own.
+const VERY_LATE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(16));
 /// How long a registry that does not answer is waited for.
 const PULL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -184,13 +186,19 @@ impl Container {
         } else {
             until
         };
-        let late = self.dice.of("late").between(u64::from(self.starts), LATE.0, LATE.1);
+        let late = self.late();
         if self.cached.as_ref().is_some_and(|cached| cached.reason == "CrashLoopBackOff") {
             self.next = Some(until + late);
             return self.publish();
         }
         self.wait_for(desk, until, late);
         false
+    }
+
+    fn late(&self) -> Duration {
+        let (dice, n) = (self.dice.of("late"), u64::from(self.starts));
+        let (least, most) = if dice.of("very").below(n, 4) == 0 { VERY_LATE } else { LATE };
+        dice.between(n, least, most)
     }
 
     fn wait_for(&mut self, desk: &mut Desk<'_>, until: Timestamp, late: Duration) {
