@@ -217,7 +217,8 @@ fn difference(moment: &Value, shown: &Shown) -> Option<String> {
         }
     }
     let known = |key: &Key| recorded.iter().any(|(k, _)| k == key);
-    if let Some((key, _)) = early.iter().find(|(key, _)| !known(key)) {
+    let lost_to_noise = |key: &Key| moment["filtered"] == true && key.0 == "Warning";
+    if let Some((key, _)) = early.iter().find(|(key, _)| !known(key) && !lost_to_noise(key)) {
         return Some(format!("event at {at}s that was not recorded: {key:?}"));
     }
     let order = |events: &[(Key, u64)]| -> Vec<String> {
