@@ -14,7 +14,9 @@
 //!
 //! Controllers run in the same process and call [`ApiServer`] directly; they read through [`ApiServer::store`].
 
+mod api;
 mod defaults;
+mod face;
 mod kind;
 mod object;
 mod patch;
@@ -31,6 +33,8 @@ mod store;
 pub mod time;
 mod validate;
 
+pub use api::{Answer, LogQuery, MAX_BODY, Model, Proxied, ProxyTarget, Reply, Request, Watch, respond};
+pub use face::{BodyError, Clock, SimBody, SimService};
 pub use kind::{Kind, Kinds, ScalePaths, Served};
 pub use object::Object;
 pub use profile::ApiProfile;
