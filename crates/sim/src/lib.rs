@@ -11,13 +11,20 @@
 //! | [`ApiServer`] | the rules around the store: admission, defaults, validation, ownership of fields, deletion |
 //! | [`Status`] | why something was refused, in Kubernetes' own words |
 //! | [`Kind`], [`Resource`] | what is served, and under which name |
+//! | [`Actor`] | whoever works in the cluster: controllers, the scheduler, nodes |
+//! | [`Nodes`], [`Apps`] | kubelets, and what the programs in container images do, as scripts |
+//! | [`Traffic`] | clients that send requests and count what they lose |
+//! | [`Faults`] | what goes wrong, when and to whom, drawn from a seed |
+//! | [`Simulation`] | all of it in virtual time, with a trace |
 //!
 //! Controllers run in the same process and call [`ApiServer`] directly; they read through [`ApiServer::store`].
 
 mod actor;
-mod apps;
+mod api;
+pub mod apps;
 mod defaults;
-mod faults;
+mod face;
+pub mod faults;
 mod kind;
 mod node;
 mod object;
@@ -33,18 +40,17 @@ mod ssa;
 mod status;
 mod store;
 pub mod time;
-mod trace;
-mod traffic;
+pub mod trace;
+pub mod traffic;
 mod validate;
 
 pub use actor::Actor;
-pub use apps::{
-    Answer, Apps, CannotStart, Dice, End, Exit, Fate, LogLine, Memory, Pull, PullError, Ready, Route, Run,
-    Script, ScriptError, Span, Stop,
-};
-pub use faults::{Chaos, Fault, FaultKind, Faults, Note, Target, read_faults};
+pub use api::{Answer, LogQuery, MAX_BODY, Model, Proxied, ProxyTarget, Reply, Request, Watch, respond};
+pub use apps::Apps;
+pub use face::{BodyError, Clock, SimBody, SimService};
+pub use faults::{Chaos, Faults};
 pub use kind::{Kind, Kinds, ScalePaths, Served};
-pub use node::{HttpAnswer, LogOptions, NoAnswer, NodeConfig, Nodes};
+pub use node::{HttpAnswer, NoAnswer, NodeConfig, Nodes};
 pub use object::Object;
 pub use profile::ApiProfile;
 pub use quantity::Quantity;
@@ -55,5 +61,5 @@ pub use server::{ApiServer, By, DeleteOptions, Patch, Preconditions, Propagation
 pub use simulation::{Simulation, SimulationConfig};
 pub use status::{Cause, Status};
 pub use store::{Change, Compacted, Retention, Store, What};
-pub use trace::{Keep, Trace};
-pub use traffic::{Client, Counts, Traffic};
+pub use trace::Trace;
+pub use traffic::Traffic;

@@ -6,12 +6,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::actor::Actor;
+use crate::api::{LogQuery, Model, Proxied, ProxyTarget};
 use crate::apps::{Apps, Dice};
 use crate::faults::{Chaos, Fault, Faults};
-use crate::node::{HttpAnswer, LogOptions, NoAnswer, NodeConfig, Nodes};
+use crate::node::{HttpAnswer, NoAnswer, NodeConfig, Nodes};
 use crate::server::{ApiServer, Seed};
 use crate::status::Status;
 use crate::store::Retention;
@@ -68,6 +70,8 @@ pub struct Simulation {
     traffic: Traffic,
     actors: Vec<Box<dyn Actor + Send>>,
     wake: Option<Timestamp>,
+    /// The last revision everybody has acted on.
+    settled: u64,
     trace: Trace,
     seed: u64,
     asked: u64,
@@ -92,6 +96,7 @@ impl Simulation {
             traffic: Traffic::new(seed, faults),
             actors: Vec::new(),
             wake: Some(start),
+            settled: 0,
             trace: Trace::new(start, keep),
             now: start,
             seed,
@@ -118,7 +123,6 @@ impl Simulation {
 
     /// The API server, to write to. What follows from a write happens with the next step, even one of no length.
     pub fn server_mut(&mut self) -> &mut ApiServer {
-        self.wake = Some(self.now);
         &mut self.server
     }
 
@@ -150,7 +154,17 @@ impl Simulation {
 
     /// When something happens next without anybody's doing.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.wake
+        earlier(self.wake, self.unsettled())
+    }
+
+    /// When somebody wrote something nobody has acted on.
+    fn unsettled(&self) -> Option<Timestamp> {
+        let store = self.server.store();
+        if store.revision() == self.settled {
+            return None;
+        }
+        let last = store.all_changes(store.revision() - 1).ok().and_then(Iterator::last);
+        Some(last.map_or(self.now, |change| change.at.max(self.now)))
     }
 
     /// Lets time pass.
@@ -160,7 +174,7 @@ impl Simulation {
 
     /// Lets everything happen that is due until `now`, which is not before the last one.
     pub fn step_to(&mut self, now: Timestamp) {
-        while let Some(due) = self.wake.filter(|due| *due <= now) {
+        while let Some(due) = self.next_wake().filter(|due| *due <= now) {
             self.settle(due.max(self.now));
         }
         self.now = self.now.max(now);
@@ -186,19 +200,11 @@ impl Simulation {
             }
         }
         self.wake = wake.map(|wake| wake.max(at + TICK));
+        self.settled = self.server.store().revision();
         for note in self.chaos.take_notes().into_iter().chain(self.nodes.take_notes()) {
             self.trace.note(&note);
         }
         self.trace.follow(self.server.store());
-    }
-
-    /// The log of a container.
-    ///
-    /// # Errors
-    ///
-    /// As [`Nodes::logs`].
-    pub fn logs(&self, pod: (&str, &str), wanted: &LogOptions) -> Result<String, Status> {
-        self.nodes.logs(&self.server, self.now, pod, wanted)
     }
 
     /// The answer of a pod to a request through the API server's proxy.
@@ -227,6 +233,55 @@ impl Simulation {
         let chosen = Dice::new(self.seed, service, "proxy").below(self.asked, count);
         let backend = usize::try_from(chosen).ok().and_then(|at| all.get(at)).ok_or(NoAnswer::NoRoute)?;
         self.nodes.ask_address(self.now, &backend.ip, backend.port, path, self.asked)
+    }
+}
+
+/// What the HTTP face asks of a cluster.
+impl Model for Simulation {
+    fn server(&self) -> &ApiServer {
+        &self.server
+    }
+
+    fn server_mut(&mut self) -> &mut ApiServer {
+        &mut self.server
+    }
+
+    fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.step_to(now);
+        self.next_wake()
+    }
+
+    fn log(&mut self, now: Timestamp, query: &LogQuery) -> Result<Bytes, Status> {
+        self.step_to(now);
+        self.nodes.logs(&self.server, self.now, query).map(Bytes::from)
+    }
+
+    fn proxy(
+        &mut self,
+        now: Timestamp,
+        target: &ProxyTarget,
+        request: http::Request<Bytes>,
+    ) -> Result<Proxied, Status> {
+        self.step_to(now);
+        let unavailable = |why: String| Status::new(503, "ServiceUnavailable", why);
+        let place = (target.namespace.as_str(), target.name.as_str());
+        let path = request.uri().path();
+        let answer = if target.is_service {
+            let port = Some(target.port.as_str()).filter(|port| !port.is_empty());
+            if backends(&self.server, place.0, place.1, port).is_empty() {
+                return Err(unavailable(format!("no endpoints available for service \"{}\"", place.1)));
+            }
+            self.ask_service(place, port, path)
+        } else {
+            self.ask_pod(place, self.nodes.port_of(&self.server, place, &target.port), path)
+        };
+        let answer = answer.map_err(|why| unavailable(format!("error trying to reach service: {why}")))?;
+        Ok(Proxied {
+            status: http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::BAD_GATEWAY),
+            headers: http::HeaderMap::new(),
+            body: Bytes::from(answer.body),
+            after: answer.latency,
+        })
     }
 }
 

@@ -148,8 +148,10 @@ impl Run<'_> {
         };
         let round = (up + down).max(Duration::from_millis(1));
         let into = Duration::try_from(at.duration_since(first)).unwrap_or_default();
-        let into = Duration::from_nanos_u128(into.as_nanos() % round.as_nanos());
-        if into < up { (true, Some(at + (up - into))) } else { (false, Some(at + (round - into))) }
+        let rounds = u32::try_from(into.as_nanos() / round.as_nanos()).unwrap_or(u32::MAX);
+        let begun = first + round.saturating_mul(rounds);
+        let down_from = begun + up;
+        if at < down_from { (true, Some(down_from)) } else { (false, Some(begun + round)) }
     }
 
     /// The next moment after `at` when an answer may change, as far as that is known in advance.

@@ -75,7 +75,7 @@ impl Chaos {
                 continue;
             }
             let mut put = |when: Timestamp, deed: Deed| {
-                self.deeds.push((when, at, namespace.clone(), name.clone(), deed))
+                self.deeds.push((when, at, namespace.clone(), name.clone(), deed));
             };
             match fault.fault {
                 FaultKind::Drain { lasts } if *resource == NODES => {

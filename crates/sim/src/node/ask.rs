@@ -9,6 +9,7 @@ use super::Nodes;
 use super::container::{Container, Ended, State};
 use super::machine::Silence;
 use super::pod::Pod;
+use crate::api::LogQuery;
 use crate::apps::{Answer, Run};
 use crate::resource::PODS;
 use crate::server::ApiServer;
@@ -79,64 +80,67 @@ impl Nodes {
         self.ask_address(now, ip, port, path, 0)
     }
 
-    /// The log of a container, the last `tail` lines if that is given, each with its time if `timestamps`.
+    /// The number of a pod's port: given as a number or a name, or left out for its first.
+    pub fn port_of(&self, server: &ApiServer, (namespace, pod): (&str, &str), port: &str) -> u16 {
+        if let Ok(number) = port.parse() {
+            return number;
+        }
+        let Some(pod) = server.store().get(&PODS, namespace, pod) else { return 0 };
+        let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+        let mut ports = containers.flat_map(|c| c["ports"].as_array().into_iter().flatten());
+        let found = ports.find(|p| port.is_empty() || p["name"] == port);
+        let number = found.and_then(|p| p["containerPort"].as_u64());
+        // What a proxy takes when nothing says otherwise.
+        number.and_then(|number| u16::try_from(number).ok()).unwrap_or(80)
+    }
+
+    /// What a container wrote.
     ///
     /// # Errors
     ///
     /// In the words of the API server: no such pod or container, one that has not started, no previous one.
-    pub fn logs(
-        &self,
-        server: &ApiServer,
-        now: Timestamp,
-        (namespace, name): (&str, &str),
-        wanted: &LogOptions,
-    ) -> Result<String, Status> {
-        let object = server.get(&PODS, namespace, name)?;
-        let bad = |why: String| Status::bad_request(why);
-        let Some(pod) = self.pods.get(object.uid()) else {
-            return Err(bad(format!("pod {name} does not have a host assigned")));
-        };
-        let container = pod.container_for_logs(wanted.container.as_deref()).map_err(bad)?;
-        let lines = container.lines(now, wanted.previous).ok_or_else(|| {
-            let container = &container.spec.name;
-            if wanted.previous {
-                let uid = object.uid();
-                bad(format!(
-                    "previous terminated container \"{container}\" in pod \"{name}\" not found ({uid})"
-                ))
+    pub fn logs(&self, server: &ApiServer, now: Timestamp, query: &LogQuery) -> Result<String, Status> {
+        let name = &query.pod;
+        let object = server.get(&PODS, &query.namespace, name)?;
+        let pod = self
+            .pods
+            .get(object.uid())
+            .ok_or_else(|| Status::bad_request(format!("pod {name} does not have a host assigned")))?;
+        let container = pod.containers.iter().find(|c| c.spec.name == query.container).ok_or_else(|| {
+            Status::bad_request(format!("container {} is not valid for pod {name}", query.container))
+        })?;
+        let lines = container.lines(now, query.previous).ok_or_else(|| {
+            let container = &query.container;
+            Status::bad_request(if query.previous {
+                format!("previous terminated container \"{container}\" in pod \"{name}\" not found")
             } else {
                 let why = container_waits(pod, container);
-                bad(format!("container \"{container}\" in pod \"{name}\" is waiting to start: {why}"))
-            }
+                format!("container \"{container}\" in pod \"{name}\" is waiting to start: {why}")
+            })
         })?;
-        let skip = wanted.tail.map_or(0, |tail| lines.len().saturating_sub(tail));
-        let mut text = String::new();
-        for (at, line) in lines.into_iter().skip(skip).filter(|(at, _)| wanted.since.is_none_or(|s| *at >= s))
-        {
-            if wanted.timestamps {
-                // A text takes every write.
-                let _ = write!(text, "{} ", time::micros(at));
-            }
-            text.push_str(&line);
-            text.push('\n');
-        }
-        Ok(text)
+        Ok(cut(lines, now, query))
     }
 }
 
-/// Which part of a log is wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogOptions {
-    /// Of which container; may be left out when there is one.
-    pub container: Option<String>,
-    /// Of the run before this one.
-    pub previous: bool,
-    /// Only so many lines at the end.
-    pub tail: Option<usize>,
-    /// Only lines from then on.
-    pub since: Option<Timestamp>,
-    /// Each line with its time.
-    pub timestamps: bool,
+/// The part of a log that is wanted, as text.
+fn cut(lines: Vec<(Timestamp, String)>, now: Timestamp, query: &LogQuery) -> String {
+    let number = |n: Option<u64>| n.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let since = query.since_seconds.map(|seconds| now - Duration::from_secs(seconds));
+    let skip = number(query.tail_lines).map_or(0, |tail| lines.len().saturating_sub(tail));
+    let mut text = String::new();
+    for (at, line) in lines.into_iter().skip(skip).filter(|(at, _)| since.is_none_or(|since| *at >= since)) {
+        if query.timestamps {
+            // A text takes every write.
+            let _ = write!(text, "{} ", time::micros(at));
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    if let Some(limit) = number(query.limit_bytes) {
+        let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+    }
+    text
 }
 
 fn container_waits(pod: &Pod, name: &str) -> &'static str {
@@ -188,32 +192,6 @@ impl Pod {
             latency += bad.slower;
         }
         HttpAnswer { status, body, latency }
-    }
-
-    fn container_for_logs(&self, wanted: Option<&str>) -> Result<&Container, String> {
-        let name = self.object.name();
-        if let Some(wanted) = wanted {
-            let found = self.containers.iter().find(|c| c.spec.name == wanted);
-            return found.ok_or_else(|| format!("container {wanted} is not valid for pod {name}"));
-        }
-        let names = |init: bool| -> Vec<&str> {
-            self.containers.iter().filter(|c| c.spec.init == init).map(|c| c.spec.name.as_str()).collect()
-        };
-        let (main, init) = (names(false), names(true));
-        match self.containers.iter().filter(|c| !c.spec.init).collect::<Vec<_>>().as_slice() {
-            [one] if init.is_empty() => Ok(one),
-            _ => {
-                let (main, init) = (main.join(" "), init.join(" "));
-                let more = if init.is_empty() {
-                    String::new()
-                } else {
-                    format!(" or one of the init containers: [{init}]")
-                };
-                Err(format!(
-                    "a container name must be specified for pod {name}, choose one of: [{main}]{more}"
-                ))
-            }
-        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 const FIRST: Duration = Duration::from_secs(10);
-const LONGEST: Duration = Duration::from_mins(5);
+const LONGEST: Duration = Duration::from_secs(5 * 60);
 /// After so long without trouble the next wait is the first one again.
-const FORGOTTEN: Duration = Duration::from_mins(10);
+const FORGOTTEN: Duration = Duration::from_secs(10 * 60);
 
 /// The waiting time of one container or one image.
 #[derive(Debug, Clone, Copy, Default)]

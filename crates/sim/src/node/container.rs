@@ -262,7 +262,7 @@ impl Container {
         self.watches[at] = watch;
         if let Some(why) = found.failure {
             let message = format!("{} probe failed: {why}", which.name());
-            desk.say(Say { tone: Tone::Warning, reason: "Unhealthy", message, field: &self.spec.field });
+            desk.say(&Say { tone: Tone::Warning, reason: "Unhealthy", message, field: &self.spec.field });
         }
         match (which, found.decides) {
             (_, None) | (Which::Liveness, Some(true)) => false,
@@ -277,7 +277,7 @@ impl Container {
                 let name = &self.spec.name;
                 let probe = which.name().to_lowercase();
                 let message = format!("Container {name} failed {probe} probe, will be restarted");
-                desk.say(Say { tone: Tone::Normal, reason: "Killing", message, field: &self.spec.field });
+                desk.say(&Say { tone: Tone::Normal, reason: "Killing", message, field: &self.spec.field });
                 self.killed = true;
                 self.end_by(desk, since, desk.grace, false);
                 false
@@ -329,7 +329,7 @@ impl Container {
 
     /// What was made last is over; the next round decides whether there is another.
     pub(super) fn over(&mut self, desk: &Desk<'_>, ended: Ended) {
-        const NOTICED: Duration = Duration::from_millis(1000);
+        const NOTICED: Duration = Duration::from_secs(1);
         let again = match self.spec.restart {
             Restart::Always => true,
             Restart::OnFailure => ended.code != 0,

@@ -32,7 +32,7 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    pub(super) fn say(&mut self, say: Say<'_>) {
+    pub(super) fn say(&mut self, say: &Say<'_>) {
         if self.config.events {
             self.events.record(self.server, self.now, self.pod, self.node, say);
         }

@@ -13,7 +13,7 @@ use crate::time;
 /// So many events of one type about one pod are written at once.
 const BURST: u32 = 25;
 /// And one more in this time.
-const REFILL: Duration = Duration::from_mins(5);
+const REFILL: Duration = Duration::from_secs(5 * 60);
 
 /// Whether something is as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Recorder {
         now: Timestamp,
         pod: &Object,
         node: &str,
-        say: Say<'_>,
+        say: &Say<'_>,
     ) {
         let same = |e: &Entry| e.reason == say.reason && *e.message == *say.message && *e.field == *say.field;
         let known = self.entries.iter().position(same);
@@ -105,7 +105,7 @@ impl Recorder {
         }
         bucket.tokens -= 1.0;
         if self.entries[at].name.is_empty() {
-            self.create(server, now, pod, node, &say, at);
+            self.create(server, now, pod, node, say, at);
         } else {
             self.count_up(server, now, pod.namespace(), at);
         }

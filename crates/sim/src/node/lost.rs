@@ -73,7 +73,9 @@ impl Nodes {
             if let Silence::Since(since) = silence {
                 machine.silence = Silence::Noticed(since);
                 machine.is_unreachable(server, now);
-                pods.iter().for_each(|pod| mark_unready(server, now, pod));
+                for pod in &pods {
+                    mark_unready(server, now, pod);
+                }
             } else {
                 machine.silence = Silence::Evicted;
                 for pod in pods.iter().filter(|pod| !pod.is_terminating()) {

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use ask::{HttpAnswer, LogOptions, NoAnswer};
+pub use ask::{HttpAnswer, NoAnswer};
 pub use config::NodeConfig;
 
 use crate::actor::Actor;

@@ -161,7 +161,7 @@ impl Pod {
                 if self.containers[at].next.is_none_or(|next| next > around.now) {
                     break;
                 }
-                news |= self.with_desk(around, |container, desk| container.sync(desk), at);
+                news |= self.with_desk(around, Container::sync, at);
             }
         }
         if self.stage == Stage::Working {
@@ -225,7 +225,7 @@ impl Pod {
             self.next = Some(around.now + pause);
             let say = Say { tone: Tone::Warning, reason: "FailedMount", message: why, field: "" };
             if around.config.events {
-                self.events.record(around.server, around.now, &self.object, &self.node, say);
+                self.events.record(around.server, around.now, &self.object, &self.node, &say);
             }
             return false;
         }
@@ -252,7 +252,7 @@ impl Pod {
         if begun {
             for at in 0..ready_until {
                 if self.containers[at].next.is_some_and(|next| next <= around.now) {
-                    news |= self.with_desk(around, |container, desk| container.sync(desk), at);
+                    news |= self.with_desk(around, Container::sync, at);
                 }
             }
         }
@@ -302,7 +302,7 @@ impl Pod {
                 |container, desk| {
                     let message = format!("Stopping container {}", container.spec.name);
                     let field = container.spec.field.clone();
-                    desk.say(Say { tone: Tone::Normal, reason: "Killing", message, field: &field });
+                    desk.say(&Say { tone: Tone::Normal, reason: "Killing", message, field: &field });
                     container.end_by(desk, since, grace, slow);
                 },
                 at,

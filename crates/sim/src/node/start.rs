@@ -19,12 +19,14 @@ const ROUNDS: (Duration, Duration) = (Duration::from_secs(11), Duration::from_se
 const LATE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_millis(1500));
 /// And once in a while so late, because its queue of retries has intervals of its own.
 const VERY_LATE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(16));
+/// In a long back-off a kubelet looks at the pod once in between.
+const GLANCES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(90));
 /// How long a registry that does not answer is waited for.
 const PULL_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Container {
     fn say(&self, desk: &mut Desk<'_>, tone: Tone, reason: &'static str, message: String) {
-        desk.say(Say { tone, reason, message, field: &self.spec.field });
+        desk.say(&Say { tone, reason, message, field: &self.spec.field });
     }
 
     /// The round failed: what it found is shown by the next one.
@@ -214,7 +216,7 @@ impl Container {
         let glance = if dice.below(n, 4) == 0 {
             desk.now + Duration::from_millis(1500)
         } else {
-            desk.now + dice.between(n, Duration::from_mins(1), Duration::from_secs(90))
+            desk.now + dice.between(n, GLANCES.0, GLANCES.1)
         };
         self.next = Some(if glance < until { glance } else { until + late });
     }

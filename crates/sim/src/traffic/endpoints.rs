@@ -1,4 +1,4 @@
-//! Where requests to a Service go: its endpoints, as they stand in EndpointSlices.
+//! Where requests to a Service go: its endpoints, as they stand in its `EndpointSlice` objects.
 
 use std::sync::Arc;
 

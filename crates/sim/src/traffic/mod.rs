@@ -144,19 +144,16 @@ impl Traffic {
             return;
         }
         let mut moved: BTreeMap<(String, String), Timestamp> = BTreeMap::new();
-        match server.store().changes(&ENDPOINT_SLICES, self.seen) {
-            Ok(changes) => {
-                for change in changes {
-                    let slice = &change.object;
-                    if let Some(service) = slice.label(endpoints::SERVICE_NAME) {
-                        moved.insert((slice.namespace().to_owned(), service.to_owned()), change.at);
-                    }
+        if let Ok(changes) = server.store().changes(&ENDPOINT_SLICES, self.seen) {
+            for change in changes {
+                let slice = &change.object;
+                if let Some(service) = slice.label(endpoints::SERVICE_NAME) {
+                    moved.insert((slice.namespace().to_owned(), service.to_owned()), change.at);
                 }
             }
-            Err(_) => {
-                let all = self.streams.iter().map(|s| (s.client.namespace.clone(), s.client.service.clone()));
-                moved = all.map(|key| (key, now)).collect();
-            }
+        } else {
+            let all = self.streams.iter().map(|s| (s.client.namespace.clone(), s.client.service.clone()));
+            moved = all.map(|key| (key, now)).collect();
         }
         self.seen = server.store().revision();
         for ((namespace, service), at) in moved {
@@ -182,14 +179,15 @@ impl Stream {
         let pause = Duration::from_secs_f64(1.0 / self.client.per_second).max(Duration::from_micros(1));
         loop {
             let n = self.sent;
-            let passed = pause.as_nanos() * u128::from(n);
-            let at = self.begun + Duration::from_nanos_u128(passed);
+            let at = self.begun + pause.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX));
             if at >= now {
                 return;
             }
             self.sent += 1;
-            while let Some((_, known)) = self.coming.pop_front_if(|(from, _)| *from <= at) {
-                self.known = known;
+            while self.coming.front().is_some_and(|(from, _)| *from <= at) {
+                if let Some((_, known)) = self.coming.pop_front() {
+                    self.known = known;
+                }
             }
             self.request(nodes, at, n, dice);
         }
