@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use release_sim::trace::Keep;
-use release_sim::{Apps, By, DeleteOptions, NodeConfig, Simulation, SimulationConfig, resource};
+use release_sim::{Apps, By, Change, DeleteOptions, NodeConfig, Simulation, SimulationConfig, resource};
 use serde_json::{Value, json};
 
 fn simulation(script: &str, events: bool) -> Simulation {
@@ -43,12 +43,13 @@ fn phase(status: &Value) -> (Option<&str>, bool) {
 
 /// The changes of phase or readiness among the stored changes after a revision.
 fn transitions(simulation: &Simulation, after: u64) -> usize {
-    let changes = simulation.server().store().changes(&resource::PODS, after).expect("history reaches so far");
-    let moved = changes.filter(|change| {
+    let moved = |change: &&Change| {
         let before = change.before.as_ref().map(|before| phase(&before["status"]));
         before != Some(phase(&change.object["status"]))
-    });
-    moved.count()
+    };
+    let store = simulation.server().store();
+    let count = store.changes(&resource::PODS, after).map(|changes| changes.filter(moved).count());
+    count.expect("history reaches so far")
 }
 
 fn flapping(events: bool) {
