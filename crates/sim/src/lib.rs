@@ -59,7 +59,7 @@ pub use schema::Shape;
 pub use selector::{FieldSelector, LabelSelector};
 pub use server::{ApiServer, By, DeleteOptions, Patch, Preconditions, Propagation, Seed};
 pub use simulation::{Simulation, SimulationConfig};
-pub use status::{Cause, Status};
+pub use status::{Cause, Details, Status};
 pub use store::{Change, Compacted, Retention, Store, What};
 pub use trace::Trace;
 pub use traffic::Traffic;

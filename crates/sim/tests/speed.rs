@@ -89,7 +89,9 @@ fn starting_and_ending_pods() {
         for n in 0..1000 {
             let (name, options) = (format!("web-{n}"), DeleteOptions::default());
             let server = simulation.server_mut();
-            server.delete(now, &resource::PODS, "default", &name, &options, &By::nobody()).expect("it is there");
+            server
+                .delete(now, &resource::PODS, "default", &name, &options, &By::nobody())
+                .expect("it is there");
         }
         simulation.advance(Duration::from_secs(10));
         spent += begun.elapsed();

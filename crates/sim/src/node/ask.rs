@@ -55,7 +55,7 @@ impl Nodes {
         path: &str,
         nonce: u64,
     ) -> Result<HttpAnswer, NoAnswer> {
-        let pod = self.addresses.owner(ip).and_then(|uid| self.pods.get(uid)).ok_or(NoAnswer::NoRoute)?;
+        let pod = self.addresses.owner(ip).and_then(|uid| self.pods.of(uid)).ok_or(NoAnswer::NoRoute)?;
         if self.machines.get(&pod.node).is_none_or(|m| m.silence != Silence::None) {
             return Err(NoAnswer::NoRoute);
         }
@@ -104,7 +104,7 @@ impl Nodes {
         let object = server.get(&PODS, &query.namespace, name)?;
         let pod = self
             .pods
-            .get(object.uid())
+            .of(object.uid())
             .ok_or_else(|| Status::bad_request(format!("pod {name} does not have a host assigned")))?;
         let container = pod.containers.iter().find(|c| c.spec.name == query.container).ok_or_else(|| {
             Status::bad_request(format!("container {} is not valid for pod {name}", query.container))

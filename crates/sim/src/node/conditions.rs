@@ -12,13 +12,14 @@ struct Condition {
     status: bool,
     reason: &'static str,
     message: String,
-    changed: Option<Timestamp>,
+    /// When, as it is written.
+    changed: Option<String>,
 }
 
 impl Condition {
     fn set(&mut self, now: Timestamp, status: bool, reason: &'static str, message: String) {
         if self.changed.is_none() || self.status != status {
-            self.changed = Some(now);
+            self.changed = Some(time::seconds(now));
         }
         (self.status, self.reason, self.message) = (status, reason, message);
     }
@@ -29,7 +30,7 @@ impl Condition {
         map.insert("status".to_owned(), json!(if self.status { "True" } else { "False" }));
         map.insert("observedGeneration".to_owned(), json!(generation));
         map.insert("lastProbeTime".to_owned(), Value::Null);
-        map.insert("lastTransitionTime".to_owned(), json!(self.changed.map(time::seconds)));
+        map.insert("lastTransitionTime".to_owned(), self.changed.clone().map_or(Value::Null, Value::String));
         for (key, text) in [("reason", self.reason), ("message", self.message.as_str())] {
             if !text.is_empty() {
                 map.insert(key.to_owned(), json!(text));
@@ -81,8 +82,8 @@ impl Conditions {
         self.containers_ready.set(now, ready, reason, message);
     }
 
-    pub(super) fn to_value(&self, scheduled: Option<&Value>, started: Timestamp, generation: i64) -> Value {
-        let fallback = Condition { status: true, changed: Some(started), ..Condition::default() };
+    pub(super) fn to_value(&self, scheduled: Option<&Value>, started: &str, generation: i64) -> Value {
+        let fallback = Condition { status: true, changed: Some(started.to_owned()), ..Condition::default() };
         let mut last = fallback.to_value("PodScheduled", generation);
         if let Some(at) = scheduled.filter(|c| c["status"] == "True").map(|c| &c["lastTransitionTime"]) {
             last["lastTransitionTime"] = at.clone();

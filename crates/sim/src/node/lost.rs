@@ -20,6 +20,7 @@ impl Nodes {
             && machine.silence == Silence::None
         {
             machine.silence = Silence::Since(now);
+            self.machines_due = None;
             self.touch_pods_of(server, now, node, |_, _| ());
         }
     }
@@ -30,6 +31,7 @@ impl Nodes {
             return;
         };
         machine.is_back(server, now);
+        self.machines_due = None;
         self.touch_pods_of(server, now, node, |pod, around| {
             if pod.object.is_terminating() {
                 pod.stop(around);
@@ -52,10 +54,10 @@ impl Nodes {
         node: &str,
         act: impl Fn(&mut Pod, &mut super::pod::Around<'_>),
     ) {
-        let uids: Vec<_> =
-            self.pods.iter().filter(|(_, pod)| &*pod.node == node).map(|(uid, _)| Arc::clone(uid)).collect();
-        for uid in uids {
-            self.with_pod(server, now, &uid, &act);
+        let keys: Vec<_> =
+            self.pods.iter().filter(|(_, pod)| &*pod.node == node).map(|(key, _)| key).collect();
+        for key in keys {
+            self.with_pod(server, now, key, &act);
         }
     }
 
@@ -67,8 +69,8 @@ impl Nodes {
         let due = self.machines.values().filter(|m| m.due().is_some_and(|due| due <= now));
         let due: Vec<_> = due.map(|m| (Arc::clone(&m.name), m.silence)).collect();
         for (node, silence) in due {
-            let pods = self.pods.values().filter(|pod| pod.node == node && !pod.has_ended());
-            let pods: Vec<_> = pods.map(|pod| Arc::clone(&pod.object)).collect();
+            let pods = self.pods.iter().filter(|(_, pod)| pod.node == node && !pod.has_ended());
+            let pods: Vec<_> = pods.map(|(_, pod)| Arc::clone(&pod.object)).collect();
             let Some(machine) = self.machines.get_mut(&node) else { continue };
             if let Silence::Since(since) = silence {
                 machine.silence = Silence::Noticed(since);

@@ -13,7 +13,7 @@ use crate::server::{ApiServer, By};
 use crate::time;
 
 /// A Lease is renewed at most so often, and only when something else happens anyway.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(10);
 /// After so long without a heartbeat a node counts as unreachable.
 pub(super) const GRACE: Duration = Duration::from_secs(40);
 /// And so long after that its pods are deleted: the toleration every pod gets.
@@ -49,7 +49,6 @@ pub(super) struct Machine {
     pub(super) name: Arc<str>,
     pub(super) ip: Arc<str>,
     pub(super) silence: Silence,
-    renewed: Timestamp,
 }
 
 impl Machine {
@@ -57,7 +56,7 @@ impl Machine {
     pub(super) fn register(server: &mut ApiServer, now: Timestamp, config: &NodeConfig, n: u32) -> Self {
         let name: Arc<str> = format!("node{n}").into();
         let ip: Arc<str> = format!("192.0.{}.{}", 2 + n / 250, 1 + n % 250).into();
-        let machine = Self { name, ip, silence: Silence::None, renewed: now };
+        let machine = Self { name, ip, silence: Silence::None };
         let by = By::manager("kubelet");
         // A node that is there already keeps what others wrote into it.
         drop(server.create(now, &NODES, "", machine.object(config), &by));
@@ -117,12 +116,11 @@ impl Machine {
         })
     }
 
-    /// Says that it is alive, if it did not lately.
-    pub(super) fn renew(&mut self, server: &mut ApiServer, now: Timestamp) {
-        if self.silence != Silence::None || now < self.renewed + HEARTBEAT {
+    /// Says that it is alive.
+    pub(super) fn renew(&self, server: &mut ApiServer, now: Timestamp) {
+        if self.silence != Silence::None {
             return;
         }
-        self.renewed = now;
         let renew = |lease: &mut Value| lease["spec"]["renewTime"] = json!(time::micros(now));
         drop(server.edit(now, &LEASES, "kube-node-lease", &self.name, &By::nobody(), renew));
     }

@@ -16,6 +16,7 @@ mod image;
 mod lost;
 mod machine;
 mod pod;
+mod pods;
 mod probe;
 mod spec;
 mod start;
@@ -38,8 +39,9 @@ use crate::resource::PODS;
 use crate::server::ApiServer;
 use crate::store::What;
 use addresses::Addresses;
-use machine::Machine;
+use machine::{HEARTBEAT, Machine, Silence};
 use pod::{Around, Pod};
+use pods::Pods;
 
 /// All nodes of a cluster.
 #[derive(Debug)]
@@ -49,14 +51,18 @@ pub struct Nodes {
     config: NodeConfig,
     faults: Faults,
     machines: BTreeMap<Arc<str>, Machine>,
-    /// By uid.
-    pods: BTreeMap<Arc<str>, Pod>,
-    due: BTreeSet<(Timestamp, Arc<str>)>,
+    pods: Pods,
     /// By node and reference.
     images: BTreeSet<(Box<str>, Box<str>)>,
     addresses: Addresses,
     /// The last revision that was looked at.
     seen: u64,
+    /// The revisions after it that were written here.
+    written: Vec<u64>,
+    /// When something is due about the machines themselves; None: nobody has looked.
+    machines_due: Option<Timestamp>,
+    /// When their Leases were renewed.
+    renewed: Timestamp,
     notes: Vec<Note>,
 }
 
@@ -81,11 +87,13 @@ impl Nodes {
             config,
             faults,
             machines,
-            pods: BTreeMap::new(),
-            due: BTreeSet::new(),
+            pods: Pods::default(),
             images: BTreeSet::new(),
             addresses: Addresses::default(),
             seen: 0,
+            written: Vec::new(),
+            machines_due: None,
+            renewed: now,
             notes: Vec::new(),
         }
     }
@@ -111,13 +119,15 @@ impl Nodes {
         if store.revision() == self.seen {
             return;
         }
+        let mut own = std::mem::take(&mut self.written).into_iter().peekable();
         let changes: Vec<(bool, Arc<Object>)> = if let Ok(changes) = store.changes(&PODS, self.seen) {
-            let of_nodes = changes.filter(|change| change.object["spec"]["nodeName"].is_string());
+            let of_others = changes.filter(|change| own.next_if_eq(&change.revision()).is_none());
+            let of_nodes = of_others.filter(|change| change.object["spec"]["nodeName"].is_string());
             of_nodes.map(|change| (change.what == What::Deleted, Arc::clone(&change.object))).collect()
         } else {
             // Too late for history: what is there now counts.
             let there: BTreeSet<_> = store.list(&PODS, None).map(|pod| Arc::clone(&pod.uid)).collect();
-            let gone = self.pods.iter().filter(|(uid, _)| !there.contains(*uid));
+            let gone = self.pods.iter().filter(|(_, pod)| !there.contains(&pod.object.uid));
             let gone: Vec<_> = gone.map(|(_, pod)| (true, Arc::clone(&pod.object))).collect();
             gone.into_iter().chain(store.list(&PODS, None).map(|pod| (false, Arc::clone(pod)))).collect()
         };
@@ -129,37 +139,30 @@ impl Nodes {
 
     fn see(&mut self, server: &mut ApiServer, now: Timestamp, gone: bool, object: &Arc<Object>) {
         if gone {
-            if let Some(pod) = self.pods.remove(&object.uid) {
-                if let Some(at) = pod.queued {
-                    self.due.remove(&(at, Arc::clone(&object.uid)));
-                }
-                if let Some(ip) = pod.ip {
-                    self.addresses.give_back(&ip);
-                }
+            if let Some(ip) = self.pods.remove(&object.uid).and_then(|pod| pod.ip) {
+                self.addresses.give_back(&ip);
             }
             return;
         }
-        if let Some(pod) = self.pods.get_mut(&object.uid) {
+        if let Some(key) = self.pods.key(&object.uid) {
+            let Some(pod) = self.pods.get_mut(key) else { return };
             if pod.object.revision() < object.revision() && pod.see(object) && !pod.is_gone() {
-                self.with_pod(server, now, &object.uid, Pod::stop);
+                self.with_pod(server, now, key, Pod::stop);
             }
             return;
         }
         let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
         let Some(machine) = self.machines.get(node) else { return };
         let finished = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        let current = server.store().get(&PODS, object.namespace(), object.name());
         // An older version of a pod that is gone again, or one that somebody else finished.
-        if finished
-            || server.store().get(&PODS, object.namespace(), object.name()).map(|pod| &*pod.uid)
-                != Some(&*object.uid)
-        {
-            return;
-        }
+        let Some(object) = current.filter(|current| !finished && current.uid == object.uid) else { return };
+        let object = Arc::clone(object);
         let home = (Arc::clone(&machine.name), Arc::clone(&machine.ip));
-        let fate = self.faults.pod(object, now, &mut self.notes);
-        let pod = Pod::new(Arc::clone(object), home, &self.apps, self.seed, fate, now);
-        self.pods.insert(Arc::clone(&object.uid), pod);
-        self.with_pod(server, now, &object.uid, Pod::admit);
+        let fate = self.faults.pod(&object, now, &mut self.notes);
+        let pod = Pod::new(object, home, &self.apps, self.seed, fate, now);
+        let key = self.pods.insert(pod);
+        self.with_pod(server, now, key, Pod::admit);
     }
 
     /// Lets a pod act, and puts its next due time into the queue.
@@ -167,23 +170,35 @@ impl Nodes {
         &mut self,
         server: &mut ApiServer,
         now: Timestamp,
-        uid: &Arc<str>,
+        key: u64,
         act: impl FnOnce(&mut Pod, &mut Around<'_>),
     ) {
-        let Some(pod) = self.pods.get_mut(uid) else { return };
-        let silent = self.machines.get(&pod.node).is_some_and(|m| m.silence != machine::Silence::None);
-        if !silent {
+        let Some(pod) = self.pods.get_mut(key) else { return };
+        let silent = self.machines.get(&pod.node).is_some_and(|m| m.silence != Silence::None);
+        let wake = if silent {
+            None
+        } else {
             let (config, images, addresses) = (&self.config, &mut self.images, &mut self.addresses);
-            act(pod, &mut Around { server, now, config, images, addresses });
+            let written = &mut self.written;
+            act(pod, &mut Around { server, now, config, images, addresses, written });
+            pod.wake()
+        };
+        self.pods.queue(key, wake);
+    }
+
+    /// What nodes do that nobody's pod asks for; says when there is more of it.
+    fn mind_machines(&mut self, server: &mut ApiServer, now: Timestamp) {
+        if self.machines_due.is_none_or(|due| due <= now) {
+            self.mind_silence(server, now);
+            let due = self.machines.values().filter_map(Machine::due);
+            let faults = self.faults.next_of_nodes(now, self.machines.keys());
+            // Nobody is called at the end of time.
+            self.machines_due = Some(due.chain(faults).min().unwrap_or(Timestamp::MAX));
         }
-        let wake = if silent { None } else { pod.wake() };
-        if pod.queued != wake {
-            if let Some(old) = pod.queued {
-                self.due.remove(&(old, Arc::clone(uid)));
-            }
-            pod.queued = wake;
-            if let Some(wake) = wake {
-                self.due.insert((wake, Arc::clone(uid)));
+        if self.renewed + HEARTBEAT <= now {
+            self.renewed = now;
+            for machine in self.machines.values() {
+                machine.renew(server, now);
             }
         }
     }
@@ -192,17 +207,13 @@ impl Nodes {
 impl Actor for Nodes {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
         self.watch(server, now);
-        self.mind_silence(server, now);
-        while let Some((_, uid)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
-            self.with_pod(server, now, &uid, Pod::step);
+        while let Some(key) = self.pods.next_due(now) {
+            self.with_pod(server, now, key, Pod::step);
         }
-        for machine in self.machines.values_mut() {
-            machine.renew(server, now);
-        }
+        self.mind_machines(server, now);
         // What was written here needs no second look.
         self.watch(server, now);
-        let silent = self.machines.values().filter_map(Machine::due);
-        let silent = silent.chain(self.faults.next_of_nodes(now, self.machines.keys()));
-        self.due.first().map(|(at, _)| *at).into_iter().chain(silent).min()
+        let machines = self.machines_due.filter(|due| *due < Timestamp::MAX);
+        self.pods.first_due().into_iter().chain(machines).min()
     }
 }

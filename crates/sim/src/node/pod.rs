@@ -19,6 +19,7 @@ use crate::faults::PodFate;
 use crate::object::Object;
 use crate::resource::PODS;
 use crate::server::{ApiServer, By, DeleteOptions, Preconditions};
+use crate::time;
 
 /// How soon a network of a finished pod is taken down.
 const SANDBOX_ENDS: Duration = Duration::from_secs(1);
@@ -47,9 +48,11 @@ pub(super) struct Pod {
     pub(super) host_ip: Arc<str>,
     pub(super) ip: Option<Arc<str>>,
     pub(super) containers: Vec<Container>,
-    pub(super) started: Timestamp,
+    /// When it was taken in, as it is written.
+    pub(super) started: String,
     /// The due time that stands in the queue.
     pub(super) queued: Option<Timestamp>,
+
     pub(super) fate: PodFate,
     /// What its containers want together, as in its status.
     pub(super) resources: Option<Value>,
@@ -68,6 +71,8 @@ pub(super) struct Around<'a> {
     pub(super) config: &'a NodeConfig,
     pub(super) images: &'a mut BTreeSet<(Box<str>, Box<str>)>,
     pub(super) addresses: &'a mut Addresses,
+    /// The revisions of what kubelets wrote, which they need not look at.
+    pub(super) written: &'a mut Vec<u64>,
 }
 
 impl Pod {
@@ -101,7 +106,7 @@ impl Pod {
             host_ip,
             ip: None,
             containers: containers.collect(),
-            started: now,
+            started: time::seconds(now),
             queued: None,
             fate,
             resources,
@@ -341,6 +346,9 @@ impl Pod {
         let (namespace, name) = (self.object.namespace().to_owned(), self.object.name().to_owned());
         let by = By::nobody();
         if let Ok(object) = around.server.update_status(around.now, &PODS, &namespace, &name, status, &by) {
+            if object.revision() != self.object.revision() {
+                around.written.push(object.revision());
+            }
             self.object = object;
         }
     }

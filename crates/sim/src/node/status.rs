@@ -16,7 +16,7 @@ impl Pod {
         let mut map = Map::new();
         let mut put = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
         put("phase", json!(self.phase()));
-        put("conditions", conditions.to_value(self.scheduled(), self.started, generation));
+        put("conditions", conditions.to_value(self.scheduled(), &self.started, generation));
         let has_init = self.containers.iter().any(|c| c.spec.init);
         let waiting = if has_init { "PodInitializing" } else { "ContainerCreating" };
         for (key, init) in [("initContainerStatuses", true), ("containerStatuses", false)] {
@@ -29,7 +29,7 @@ impl Pod {
         put("hostIP", json!(&*self.host_ip));
         put("hostIPs", json!([{"ip": &*self.host_ip}]));
         put("observedGeneration", json!(generation));
-        put("startTime", json!(time::seconds(self.started)));
+        put("startTime", json!(self.started));
         let qos = old["qosClass"].as_str();
         put("qosClass", json!(qos.unwrap_or_else(|| self.qos())));
         if let Some(ip) = &self.ip {
