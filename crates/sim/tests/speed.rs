@@ -42,14 +42,14 @@ fn phase(status: &Value) -> (Option<&str>, bool) {
 }
 
 /// The changes of phase or readiness among the stored changes after a revision.
-fn transitions(simulation: &Simulation, after: u64) -> usize {
+fn transitions(simulation: &Simulation, after: u64) -> u32 {
     let moved = |change: &&Change| {
         let before = change.before.as_ref().map(|before| phase(&before["status"]));
         before != Some(phase(&change.object["status"]))
     };
     let store = simulation.server().store();
     let count = store.changes(&resource::PODS, after).map(|changes| changes.filter(moved).count());
-    count.expect("history reaches so far")
+    u32::try_from(count.expect("history reaches so far")).expect("they are not that many")
 }
 
 fn flapping(events: bool) {
@@ -64,7 +64,7 @@ fn flapping(events: bool) {
         spent += begun.elapsed();
         count += transitions(&simulation, seen);
     }
-    let rate = count as f64 / spent.as_secs_f64();
+    let rate = f64::from(count) / spent.as_secs_f64();
     println!("flapping, events {events}: {count} transitions in {spent:?}: {rate:.0}/s");
     assert!(count > 50_000, "{count}");
     assert!(rate > 1000.0, "{rate}");
@@ -97,7 +97,7 @@ fn starting_and_ending_pods() {
         spent += begun.elapsed();
         count += transitions(&simulation, seen);
     }
-    let rate = count as f64 / spent.as_secs_f64();
+    let rate = f64::from(count) / spent.as_secs_f64();
     println!("starting and ending: {count} transitions in {spent:?}: {rate:.0}/s");
     assert!(rate > 300.0, "{rate}");
 }
