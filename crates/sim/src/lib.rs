@@ -14,6 +14,8 @@
 //!
 //! Controllers run in the same process and call [`ApiServer`] directly; they read through [`ApiServer::store`].
 
+mod actor;
+pub mod controllers;
 mod kind;
 mod object;
 pub mod resource;
@@ -24,6 +26,7 @@ mod status;
 mod store;
 pub mod time;
 
+pub use actor::Actor;
 pub use kind::{Kind, Kinds, ScalePaths, Served};
 pub use object::Object;
 pub use resource::Resource;

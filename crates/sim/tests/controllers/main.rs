@@ -1,0 +1,4 @@
+//! Controllers with a tiny kubelet, in virtual time.
+
+mod cluster;
+mod rollouts;
