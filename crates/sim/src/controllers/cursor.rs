@@ -73,4 +73,22 @@ impl Cursor {
         }
         self.seen = Some(store.revision());
     }
+
+    /// As [`Cursor::look`], for all resources.
+    pub(crate) fn look_at_all(&mut self, store: &Store, mut see: impl FnMut(News<'_>)) {
+        if self.is_current(store) {
+            return;
+        }
+        if let Some(Ok(changes)) = self.seen.map(|seen| store.all_changes(seen)) {
+            for change in changes {
+                let (what, object, before) = (change.what, &change.object, change.before.as_ref());
+                see(News { what, object, before });
+            }
+        } else {
+            for object in store.resources().flat_map(|resource| store.list(resource, None)) {
+                see(News { what: What::Added, object, before: None });
+            }
+        }
+        self.seen = Some(store.revision());
+    }
 }

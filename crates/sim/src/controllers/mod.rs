@@ -7,20 +7,31 @@
 
 mod conditions;
 mod cursor;
+mod daemon_set;
 mod deployment;
+mod event_age;
 mod events;
+mod garbage;
 mod key;
+mod namespaces;
 mod pods;
 mod quantity;
 mod queue;
 mod read;
 mod replica_set;
+mod revisions;
 mod scheduler;
+mod stateful_set;
 mod write;
 
+pub use daemon_set::DaemonSets;
 pub use deployment::Deployments;
+pub use event_age::EventAge;
+pub use garbage::GarbageCollector;
+pub use namespaces::{Namespaces, ServiceAccounts};
 pub use replica_set::ReplicaSets;
 pub use scheduler::Scheduler;
+pub use stateful_set::StatefulSets;
 
 use jiff::Timestamp;
 
@@ -30,21 +41,38 @@ use crate::server::ApiServer;
 /// So often everybody acts at one moment at most; more is two controllers undoing one another's work.
 const MAX_ROUNDS: usize = 10_000;
 
-/// All of them, in the order they act.
-#[derive(Debug, Clone, Default)]
-pub struct Controllers {
-    /// Deployments.
-    pub deployments: Deployments,
-    /// ReplicaSets.
-    pub replica_sets: ReplicaSets,
-    /// The scheduler.
-    pub scheduler: Scheduler,
+macro_rules! controllers {
+    ($($field:ident: $type:ident, $about:literal;)*) => {
+        /// All of them, in the order they act.
+        #[derive(Debug, Clone, Default)]
+        pub struct Controllers {
+            $(#[doc = $about] pub $field: $type,)*
+        }
+
+        impl Controllers {
+            fn each(&mut self) -> impl Iterator<Item = &mut dyn Actor> {
+                let each: Vec<&mut dyn Actor> = vec![$(&mut self.$field,)*];
+                each.into_iter()
+            }
+        }
+
+        /// All of them as separate actors, in the order they act.
+        pub fn all() -> Vec<Box<dyn Actor>> {
+            vec![$(Box::new($type::default()),)*]
+        }
+    };
 }
 
-impl Controllers {
-    fn each(&mut self) -> [&mut dyn Actor; 3] {
-        [&mut self.deployments, &mut self.replica_sets, &mut self.scheduler]
-    }
+controllers! {
+    namespaces: Namespaces, "Takes namespaces apart.";
+    service_accounts: ServiceAccounts, "Equips new namespaces.";
+    deployments: Deployments, "Deployments.";
+    stateful_sets: StatefulSets, "StatefulSets.";
+    daemon_sets: DaemonSets, "DaemonSets.";
+    replica_sets: ReplicaSets, "ReplicaSets.";
+    scheduler: Scheduler, "The scheduler.";
+    garbage: GarbageCollector, "The garbage collector.";
+    event_age: EventAge, "Takes old events away.";
 }
 
 impl Actor for Controllers {
@@ -62,10 +90,4 @@ impl Actor for Controllers {
         }
         Some(now)
     }
-}
-
-/// All of them as separate actors, in the order they act.
-pub fn all() -> Vec<Box<dyn Actor>> {
-    let Controllers { deployments, replica_sets, scheduler } = Controllers::default();
-    vec![Box::new(deployments), Box::new(replica_sets), Box::new(scheduler)]
 }

@@ -11,7 +11,7 @@ use crate::selector::LabelSelector;
 
 /// A node with what is taken of it.
 #[derive(Debug, Clone)]
-pub(super) struct Room {
+pub(crate) struct Room {
     pub(super) labels: Value,
     pub(super) name: String,
     taints: Vec<Value>,
@@ -29,7 +29,7 @@ pub(super) struct Refusal {
 }
 
 impl Room {
-    pub(super) fn new(node: &Object) -> Self {
+    pub(crate) fn new(node: &Object) -> Self {
         let mut taints: Vec<Value> = items(&node["spec"]["taints"])
             .filter(|t| matches!(text(&t["effect"]), "NoSchedule" | "NoExecute"))
             .cloned()
@@ -78,6 +78,11 @@ impl Room {
             }
         }
         refusals
+    }
+
+    /// Whether the node suits a pod spec, whatever room is left.
+    pub(crate) fn suits(&self, spec: &Value) -> bool {
+        self.is_chosen_by(spec) && self.taints.iter().all(|taint| is_tolerated(spec, taint))
     }
 
     fn is_chosen_by(&self, spec: &Value) -> bool {

@@ -21,7 +21,7 @@ use crate::resource::{NODES, PERSISTENT_VOLUME_CLAIMS, PODS};
 use crate::server::ApiServer;
 use crate::store::{Store, What};
 use crate::time;
-use fit::Room;
+pub(crate) use fit::Room;
 use needs::Amounts;
 
 const NAME: &str = "default-scheduler";
