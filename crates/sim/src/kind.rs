@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
+use crate::profile::ApiProfile;
 use crate::resource::Resource;
 use crate::schema::{Shape, builtin};
 
@@ -94,6 +95,29 @@ impl Kinds {
         KINDS.clone()
     }
 
+    /// The built-in kinds of one version of Kubernetes.
+    pub(crate) fn of(profile: &ApiProfile) -> Self {
+        let mut kinds = Self::builtin();
+        if !profile.missing.is_empty() {
+            kinds.kinds.retain(|resource, _| !profile.missing.contains(&&*resource.plural));
+        }
+        for (group, plural, versions) in profile.served {
+            let resource = Resource::fixed(group, plural);
+            let Some(kind) = kinds.kinds.get_mut(&resource).map(Arc::make_mut) else { continue };
+            let shape = |version: &str| {
+                let found = kind.served.iter().find(|s| s.version == version);
+                found.map_or_else(|| kind.shape.clone(), |s| s.shape.clone())
+            };
+            let served = versions.iter().map(|&version| Served {
+                version: version.to_owned(),
+                shape: shape(version),
+                columns: Vec::new(),
+            });
+            kind.served = served.collect();
+        }
+        kinds
+    }
+
     /// The kind of a resource.
     pub fn get(&self, resource: &Resource) -> Option<&Arc<Kind>> {
         self.kinds.get(resource)
@@ -116,14 +140,6 @@ impl Kinds {
 
     pub(crate) fn remove(&mut self, resource: &Resource) {
         self.kinds.remove(resource);
-    }
-
-    pub(crate) fn retain(&mut self, keep: impl Fn(&Kind) -> bool) {
-        self.kinds.retain(|_, kind| keep(kind));
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Kind> {
-        self.kinds.values_mut().map(Arc::make_mut)
     }
 }
 

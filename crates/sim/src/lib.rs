@@ -16,19 +16,27 @@
 
 mod actor;
 pub mod controllers;
+mod defaults;
 mod kind;
 mod object;
+mod patch;
+mod profile;
+mod quantity;
 pub mod resource;
 mod schema;
 mod selector;
 mod server;
+mod ssa;
 mod status;
 mod store;
 pub mod time;
+mod validate;
 
 pub use actor::Actor;
 pub use kind::{Kind, Kinds, ScalePaths, Served};
 pub use object::Object;
+pub use profile::ApiProfile;
+pub use quantity::Quantity;
 pub use resource::Resource;
 pub use schema::Shape;
 pub use selector::{FieldSelector, LabelSelector};

@@ -190,9 +190,13 @@ impl Object {
 
     /// Whether both say the same, whatever their revisions.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        self.managed == other.managed && self.sections_equal(other)
+    }
+
+    /// Whether both say the same, whatever their revisions and owners of fields.
+    pub(crate) fn sections_equal(&self, other: &Self) -> bool {
         let same = |a: &Arc<Value>, b: &Arc<Value>| Arc::ptr_eq(a, b) || a == b;
         self.sections.len() == other.sections.len()
-            && self.managed == other.managed
             && self.sections.iter().zip(&other.sections).all(|(a, b)| a.0 == b.0 && same(&a.1, &b.1))
     }
 

@@ -43,7 +43,7 @@ pub(crate) fn remove(conditions: &mut Vec<Value>, kind: &str) {
 }
 
 /// A condition with `lastUpdateTime`, as Deployments have. The same status and reason: nothing changes.
-pub(crate) fn set_updated(conditions: &mut Vec<Value>, now: Timestamp, claim: Claim) {
+pub(crate) fn set_updated(conditions: &mut Vec<Value>, now: Timestamp, claim: &Claim) {
     let old = find(conditions, claim.kind);
     if old.is_some_and(|c| c["status"] == claim.status && c["reason"] == claim.reason.as_str()) {
         return;
@@ -52,7 +52,7 @@ pub(crate) fn set_updated(conditions: &mut Vec<Value>, now: Timestamp, claim: Cl
 }
 
 /// As [`set_updated`], but `lastUpdateTime` becomes now in any case.
-pub(crate) fn refresh(conditions: &mut Vec<Value>, now: Timestamp, claim: Claim) {
+pub(crate) fn refresh(conditions: &mut Vec<Value>, now: Timestamp, claim: &Claim) {
     let at = json!(time::seconds(now));
     let since = find(conditions, claim.kind)
         .filter(|c| c["status"] == claim.status)

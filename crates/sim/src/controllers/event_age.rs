@@ -13,7 +13,7 @@ use crate::server::ApiServer;
 use crate::store::What;
 
 /// As long as a real API server keeps them.
-const LIFETIME: Duration = Duration::from_hours(1);
+const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Takes old events away.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +37,7 @@ impl Actor for EventAge {
         while let Some((at, ..)) = written.front() {
             if *at + LIFETIME > now {
                 // A little later than due, so that many go at once.
-                return Some(*at + LIFETIME + Duration::from_mins(1));
+                return Some(*at + LIFETIME + Duration::from_secs(1 * 60));
             }
             let Some((_, revision, key)) = written.pop_front() else { break };
             let event = server.store().get(&EVENTS, &key.namespace, &key.name).cloned();

@@ -17,13 +17,13 @@ use crate::time;
 const SIMILAR: usize = 10;
 
 /// Messages further apart than this are not combined.
-const SIMILAR_WITHIN: Duration = Duration::from_mins(10);
+const SIMILAR_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// An object may have so many events at once, …
 const BURST: u32 = 25;
 
 /// … and then one in this time.
-const REFILL: Duration = Duration::from_mins(5);
+const REFILL: Duration = Duration::from_secs(5 * 60);
 
 /// How many messages are remembered for counting, as in client-go.
 const REMEMBERED: usize = 4096;

@@ -15,7 +15,7 @@ use crate::actor::Actor;
 use crate::object::Object;
 use crate::resource::Resource;
 use crate::server::{ApiServer, By, DeleteOptions, Preconditions, Propagation};
-use crate::store::{Store, What};
+use crate::store::What;
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
@@ -160,11 +160,9 @@ fn item(object: &Object) -> (Resource, Key) {
     (object.resource().clone(), Key::of(object))
 }
 
-/// The object an owner reference means: same name, same uid, in the same namespace or in none.
+/// The object an owner reference means: same uid, in the same namespace or in none.
 fn find<'a>(server: &'a ApiServer, object: &Object, reference: &Value) -> Option<&'a Arc<Object>> {
-    let kind = server.kinds().find(text(&reference["apiVersion"]), text(&reference["kind"]))?;
-    let namespace = if kind.namespaced { object.namespace() } else { "" };
-    let store: &Store = server.store();
-    let found = store.get(&kind.resource, namespace, text(&reference["name"]))?;
-    (reference["uid"] == found.uid()).then_some(found)
+    let found = server.store().by_uid(text(&reference["uid"]))?;
+    let is_near = found.namespace().is_empty() || found.namespace() == object.namespace();
+    (is_near && reference["name"] == found.name()).then_some(found)
 }

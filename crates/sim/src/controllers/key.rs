@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::object::Object;
 
 /// Which object of a resource.
@@ -29,11 +27,5 @@ impl Key {
             namespace: Arc::clone(&object.namespace),
             name: Arc::from(owner["name"].as_str().unwrap_or_default()),
         })
-    }
-
-    /// The object that a reference inside the same namespace names.
-    pub(crate) fn beside(object: &Object, name: &Value) -> Option<Self> {
-        let name = name.as_str()?;
-        Some(Self { namespace: Arc::clone(&object.namespace), name: Arc::from(name) })
     }
 }

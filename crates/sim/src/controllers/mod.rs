@@ -6,16 +6,17 @@
 //! their own, with tables as tests.
 
 mod conditions;
+mod cron;
 mod cursor;
 mod daemon_set;
 mod deployment;
 mod event_age;
 mod events;
 mod garbage;
+mod job;
 mod key;
 mod namespaces;
 mod pods;
-mod quantity;
 mod queue;
 mod read;
 mod replica_set;
@@ -24,10 +25,12 @@ mod scheduler;
 mod stateful_set;
 mod write;
 
+pub use cron::CronJobs;
 pub use daemon_set::DaemonSets;
 pub use deployment::Deployments;
 pub use event_age::EventAge;
 pub use garbage::GarbageCollector;
+pub use job::Jobs;
 pub use namespaces::{Namespaces, ServiceAccounts};
 pub use replica_set::ReplicaSets;
 pub use scheduler::Scheduler;
@@ -66,6 +69,8 @@ macro_rules! controllers {
 controllers! {
     namespaces: Namespaces, "Takes namespaces apart.";
     service_accounts: ServiceAccounts, "Equips new namespaces.";
+    cron_jobs: CronJobs, "CronJobs.";
+    jobs: Jobs, "Jobs.";
     deployments: Deployments, "Deployments.";
     stateful_sets: StatefulSets, "StatefulSets.";
     daemon_sets: DaemonSets, "DaemonSets.";

@@ -60,7 +60,8 @@ impl Namespaces {
 /// Deletes what is left, and lets the namespace go when nothing is.
 fn empty(server: &mut ApiServer, now: Timestamp, namespace: &Arc<Object>) {
     let name = namespace.name();
-    let resources: Vec<Resource> = server.store().resources().filter(|r| **r != NAMESPACES).cloned().collect();
+    let resources: Vec<Resource> =
+        server.store().resources().filter(|r| **r != NAMESPACES).cloned().collect();
     let mut left: BTreeMap<String, usize> = BTreeMap::new();
     let mut held: BTreeMap<String, usize> = BTreeMap::new();
     for resource in resources {
@@ -83,24 +84,10 @@ fn empty(server: &mut ApiServer, now: Timestamp, namespace: &Arc<Object>) {
         }
     }
     if left.is_empty() {
-        finish(server, now, namespace);
+        let _ = server.finalize_namespace(now, name);
         return;
     }
     report(server, now, namespace, &left, &held);
-}
-
-fn finish(server: &mut ApiServer, now: Timestamp, namespace: &Arc<Object>) {
-    let Some(current) = server.store().get(&NAMESPACES, "", namespace.name()).cloned() else { return };
-    let mut spec = current["spec"].clone();
-    if let Some(map) = spec.as_object_mut() {
-        map.remove("finalizers");
-    }
-    let last = current.with("spec", spec);
-    if current["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
-        server.store_mut().remove(now, last);
-    } else {
-        server.store_mut().put(now, last);
-    }
 }
 
 /// Says in the status what is still there.
@@ -112,7 +99,8 @@ fn report(
     held: &BTreeMap<String, usize>,
 ) {
     let list = |map: &BTreeMap<String, usize>, what: &str| {
-        let parts: Vec<_> = map.iter().map(|(name, n)| format!("{name} {what} {n} resource instances")).collect();
+        let parts: Vec<_> =
+            map.iter().map(|(name, n)| format!("{name} {what} {n} resource instances")).collect();
         parts.join(", ")
     };
     let mut all = conditions::of(&namespace["status"]);

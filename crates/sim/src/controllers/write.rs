@@ -11,6 +11,22 @@ use crate::resource::{PODS, Resource};
 use crate::server::{ApiServer, By, DeleteOptions};
 use crate::status::Status;
 
+/// The API refused a write; it is tried again later.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused;
+
+impl From<Status> for Refused {
+    fn from(_: Status) -> Self {
+        Self
+    }
+}
+
+impl From<Box<Status>> for Refused {
+    fn from(_: Box<Status>) -> Self {
+        Self
+    }
+}
+
 /// Writes the status if it is another one. Fields that are Null are left out.
 pub(crate) fn status(server: &mut ApiServer, now: Timestamp, object: &Object, mut status: Value) -> bool {
     if let Some(map) = status.as_object_mut() {
@@ -111,8 +127,8 @@ pub(crate) fn create_pod(
     now: Timestamp,
     owner: &Object,
     pod: Value,
-) -> Result<Arc<Object>, Status> {
-    server.create(now, &PODS, owner.namespace(), pod, &By::nobody())
+) -> Result<Arc<Object>, Box<Status>> {
+    server.create(now, &PODS, owner.namespace(), pod, &By::nobody()).map_err(Box::new)
 }
 
 /// Deletes an object as a controller does, in the background.
@@ -121,6 +137,8 @@ pub(crate) fn delete(
     now: Timestamp,
     resource: &Resource,
     key: &Key,
-) -> Result<Arc<Object>, Status> {
-    server.delete(now, resource, &key.namespace, &key.name, &DeleteOptions::default(), &By::nobody())
+) -> Result<Arc<Object>, Box<Status>> {
+    server
+        .delete(now, resource, &key.namespace, &key.name, &DeleteOptions::default(), &By::nobody())
+        .map_err(Box::new)
 }

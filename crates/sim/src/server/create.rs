@@ -9,14 +9,16 @@ use super::{ApiServer, By, map_mut};
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::resource::{NAMESPACES, Resource};
+use crate::schema::check;
+use crate::ssa::Managed;
 use crate::status::{Cause, Status};
-use crate::time;
+use crate::{defaults, time, validate};
 
 /// How long the part of a generated name before the suffix may be.
 const MAX_GENERATED_BASE: usize = 58;
 
 impl ApiServer {
-    /// Makes an object of the stored version: names it, admits it, gives it its defaults, checks it, stores it.
+    /// Makes an object of the stored version: names it, gives it its defaults, admits it, checks it, stores it.
     ///
     /// # Errors
     ///
@@ -26,18 +28,48 @@ impl ApiServer {
         now: Timestamp,
         resource: &Resource,
         namespace: &str,
+        body: Value,
+        by: &By,
+    ) -> Result<Arc<Object>, Status> {
+        self.make(now, resource, namespace, body, None, by)
+    }
+
+    /// As [`ApiServer::create`]; `applied` are the owners when an apply makes the object.
+    pub(super) fn make(
+        &mut self,
+        now: Timestamp,
+        resource: &Resource,
+        namespace: &str,
         mut body: Value,
+        applied: Option<Managed>,
         by: &By,
     ) -> Result<Arc<Object>, Status> {
         let kind = self.kind(resource)?;
+        if kind.namespaced && namespace.is_empty() {
+            return Err(Status::bad_request("an empty namespace may not be set during creation"));
+        }
         if body["metadata"]["resourceVersion"].as_str().is_some_and(|rv| !rv.is_empty()) {
             return Err(Status::internal("resourceVersion should not be set on objects to be created"));
         }
         self.prepare_create(now, &kind, namespace, &mut body);
-        self.check_namespace(&kind, namespace, &name_of(&body))?;
+        defaults::fill(&kind, &self.profile, &mut body);
+        let managed = match applied {
+            Some(managed) => Some(managed),
+            None => self.track_create(now, &kind, &body, by),
+        };
         let name = name_of(&body);
+        self.check_namespace(&kind, namespace, &name)?;
+        self.admit_create(now, &kind, &mut body)?;
+        validate::create(&kind, &self.profile, &body)?;
+        self.check_quota(now, &kind, &body, by)?;
         if self.store.get(resource, namespace, &name).is_some() {
             return Err(Status::already_exists(resource, &name));
+        }
+        if let Some(managed) = managed {
+            body["metadata"]["managedFields"] = managed.encode();
+        }
+        if !by.dry_run {
+            self.after_create(&kind, &mut body, now)?;
         }
         let object = Object::new(kind, body);
         Ok(self.commit(now, object, by))
@@ -53,8 +85,17 @@ impl ApiServer {
             map.remove("status");
         }
         let uid = self.ids.uid();
+        let has_generation =
+            kind.has_generation && (self.profile.pod_generation || kind.resource.plural != "pods");
         let metadata = map_mut(body, "metadata");
-        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
+        for field in [
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "selfLink",
+            "generation",
+            "managedFields",
+            "resourceVersion",
+        ] {
             metadata.remove(field);
         }
         if kind.namespaced {
@@ -62,7 +103,7 @@ impl ApiServer {
         } else {
             metadata.remove("namespace");
         }
-        if kind.has_generation {
+        if has_generation {
             metadata.insert("generation".to_owned(), json!(1));
         }
         metadata.insert("uid".to_owned(), json!(uid));
@@ -103,6 +144,15 @@ impl ApiServer {
             )));
         }
         Ok(())
+    }
+
+    /// Who owns the fields of a new object.
+    fn track_create(&self, now: Timestamp, kind: &Kind, body: &Value, by: &By) -> Option<Managed> {
+        let manager = by.manager.as_deref()?;
+        let mut managed = Managed::default();
+        let least = check::least(&kind.shape);
+        self.track(now, kind, "", manager, &least, body, &mut managed);
+        Some(managed)
     }
 }
 

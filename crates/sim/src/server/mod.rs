@@ -3,11 +3,19 @@
 //! Every write takes `now` and says who writes ([`By`]). The methods here are what HTTP requests end in, and what
 //! controllers in the same process call. Refusals are [`Status`] values in the words of a real API server.
 
+mod admission;
 mod create;
+mod definition;
 mod delete;
+mod evict;
+mod garbage;
 mod ids;
+mod limits;
+mod managed;
 mod options;
 mod patch;
+mod quota;
+mod services;
 mod update;
 
 use std::sync::Arc;
@@ -16,13 +24,16 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use options::{By, DeleteOptions, Patch, Preconditions, Propagation, Seed};
+pub(crate) use update::Part;
 
 use crate::kind::{Kind, Kinds};
 use crate::object::Object;
-use crate::resource::{NAMESPACES, Resource, SERVICE_ACCOUNTS};
+use crate::profile::ApiProfile;
+use crate::resource::{NAMESPACES, Resource, SERVICE_ACCOUNTS, SERVICES};
 use crate::status::Status;
 use crate::store::Store;
 use ids::Ids;
+use services::Addresses;
 
 /// A Kubernetes API server as a value.
 ///
@@ -43,13 +54,20 @@ pub struct ApiServer {
     store: Store,
     kinds: Kinds,
     ids: Ids,
+    profile: ApiProfile,
+    addresses: Addresses,
 }
 
 impl ApiServer {
     /// A cluster as it is right after its start: the four namespaces with their default service accounts.
     pub fn new(now: Timestamp, seed: &Seed) -> Self {
-        let mut server =
-            Self { store: Store::new(seed.retention), kinds: Kinds::builtin(), ids: Ids::new(seed.seed) };
+        let mut server = Self {
+            store: Store::new(seed.retention),
+            kinds: Kinds::of(&seed.profile),
+            ids: Ids::new(seed.seed),
+            profile: seed.profile,
+            addresses: Addresses::default(),
+        };
         for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             let by = By::manager("kube-apiserver");
             let namespace = json!({"metadata": {"name": name}});
@@ -59,7 +77,17 @@ impl ApiServer {
             let made = server.create(now, &SERVICE_ACCOUNTS, name, account, &By::nobody());
             debug_assert!(made.is_ok(), "{made:?}");
         }
+        let ports = json!([{"name": "https", "port": 443, "targetPort": 6443, "protocol": "TCP"}]);
+        let service = json!({"metadata": {"name": "kubernetes", "labels": {"component": "apiserver",
+            "provider": "kubernetes"}}, "spec": {"clusterIP": "10.96.0.1", "ports": ports}});
+        let made = server.create(now, &SERVICES, "default", service, &By::manager("kube-apiserver"));
+        debug_assert!(made.is_ok(), "{made:?}");
         server
+    }
+
+    /// The version of Kubernetes that is played.
+    pub fn profile(&self) -> &ApiProfile {
+        &self.profile
     }
 
     /// What is stored, for reading.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::profile::ApiProfile;
 use crate::store::Retention;
 
 /// How a cluster starts.
@@ -11,6 +12,8 @@ pub struct Seed {
     pub seed: u64,
     /// How much history is kept.
     pub retention: Retention,
+    /// Which version of Kubernetes is played.
+    pub profile: ApiProfile,
 }
 
 /// Who writes, and how.

@@ -103,11 +103,11 @@ impl History {
         self.changes.push_back(Some(change));
     }
 
-    pub(super) fn push_nothing(&mut self, _revision: u64, _now: Timestamp) {
+    pub(super) fn push_nothing(&mut self) {
         self.changes.push_back(None);
     }
 
-    pub(super) fn is_due(&self, _now: Timestamp) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         self.changes.len() > self.retention.changes
             || (self.compacted + self.changes.len() as u64).is_multiple_of(COMPACT_EVERY)
     }

@@ -75,6 +75,18 @@ impl Store {
         self.owners.uids()
     }
 
+    /// The objects whose deletion was asked for, by resource, namespace and name.
+    pub fn terminating(&self) -> impl Iterator<Item = &Arc<Object>> {
+        let references = self.owners.terminating();
+        references.filter_map(|(resource, namespace, name)| self.get(resource, namespace, name))
+    }
+
+    /// The object with that uid.
+    pub fn by_uid(&self, uid: &str) -> Option<&Arc<Object>> {
+        let (resource, namespace, name) = self.owners.find(uid)?;
+        self.get(resource, namespace, name)
+    }
+
     /// The resources that have objects, or had some.
     pub fn resources(&self) -> impl Iterator<Item = &Resource> {
         self.shards.keys()
@@ -163,9 +175,9 @@ impl Store {
     }
 
     /// Counts the revision up without a change anybody can see, as writes of other people would.
-    pub fn skip(&mut self, now: Timestamp) {
+    pub fn skip(&mut self) {
         self.revision += 1;
-        self.history.push_nothing(self.revision, now);
+        self.history.push_nothing();
     }
 
     /// Forgets what is older than the retention allows, or everything up to now.
@@ -188,7 +200,7 @@ impl Store {
         let (revision, now) = (change.object.revision, change.at);
         self.shard(&change.object.kind.resource.clone()).note(revision);
         self.history.push(revision, change);
-        if self.history.is_due(now) {
+        if self.history.is_due() {
             self.compact(now, false);
         }
     }

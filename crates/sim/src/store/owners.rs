@@ -1,4 +1,4 @@
-//! Who names whom as an owner.
+//! Who names whom as an owner, and who has which uid.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,6 +13,8 @@ type Reference = (Resource, Arc<str>, Arc<str>);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
     owned: BTreeMap<String, BTreeSet<Reference>>,
+    uids: BTreeMap<Arc<str>, Reference>,
+    terminating: BTreeSet<Reference>,
 }
 
 impl Owners {
@@ -24,7 +26,31 @@ impl Owners {
         self.owned.keys().map(String::as_str)
     }
 
+    pub(super) fn terminating(&self) -> impl Iterator<Item = &Reference> {
+        self.terminating.iter()
+    }
+
+    pub(super) fn find(&self, uid: &str) -> Option<&Reference> {
+        self.uids.get(uid)
+    }
+
     pub(super) fn update(&mut self, before: Option<&Object>, after: Option<&Object>) {
+        match (before, after) {
+            (Some(before), _) if before.is_terminating() && after.is_none() => {
+                self.terminating.remove(&reference(before));
+            }
+            (before, Some(after))
+                if after.is_terminating() && !before.is_some_and(Object::is_terminating) =>
+            {
+                self.terminating.insert(reference(after));
+            }
+            _ => {}
+        }
+        match (before, after) {
+            (Some(before), None) => drop(self.uids.remove(&before.uid)),
+            (None, Some(after)) => drop(self.uids.insert(Arc::clone(&after.uid), reference(after))),
+            _ => {}
+        }
         let metadata = |o: Option<&Object>| o.and_then(|o| o.section("metadata")).cloned();
         let (old, new) = (metadata(before), metadata(after));
         if let (Some(old), Some(new)) = (&old, &new)

@@ -7,7 +7,7 @@ use crate::cluster::{Cluster, deployment};
 
 fn image_of(cluster: &mut Cluster, image: &str) {
     cluster.edit(&DEPLOYMENTS, "web", |d| {
-        d["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image)
+        d["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
     });
 }
 

@@ -13,11 +13,10 @@ use crate::controllers::queue::Outcome;
 use crate::controllers::read::{count, items, share, size, text};
 use crate::controllers::revisions::{self, OF_POD};
 use crate::controllers::scheduler::Room;
-use crate::controllers::write::{self, unless_zero};
+use crate::controllers::write::{self, Refused, unless_zero};
 use crate::object::Object;
 use crate::resource::{NODES, PODS};
 use crate::server::ApiServer;
-use crate::status::Status;
 
 /// What the pods of a DaemonSet put up with, whatever their template says.
 const TOLERATED: &[(&str, &str)] = &[
@@ -71,7 +70,8 @@ impl<'a> Pass<'a> {
             "tolerations": spec["tolerations"],
         });
         tolerate(&mut spec);
-        let nodes = self.server.store().list(&NODES, None);
+        let of = NODES;
+        let nodes = self.server.store().list(&of, None);
         nodes.filter(|node| Room::new(node).suits(&spec)).map(|node| node.name().to_owned()).collect()
     }
 
@@ -100,7 +100,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A pod where there is none, none where there should not be one.
-    fn manage(&mut self, suiting: &[String]) -> Result<(), Status> {
+    fn manage(&mut self, suiting: &[String]) -> Result<(), Refused> {
         let mut there = self.pods();
         for node in suiting {
             let mut alive = 0;
@@ -133,7 +133,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Deletes pods of older templates, as many as may be unavailable.
-    fn replace(&mut self, suiting: &[String]) -> Result<(), Status> {
+    fn replace(&mut self, suiting: &[String]) -> Result<(), Refused> {
         let strategy = &self.set["spec"]["updateStrategy"];
         if strategy["type"] == "OnDelete" {
             return Ok(());
@@ -167,7 +167,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn create(&mut self, node: &str) -> Result<(), Status> {
+    fn create(&mut self, node: &str) -> Result<(), Refused> {
         let set = Arc::clone(&self.set);
         let mut pod = write::pod_from_template(&set, &set["spec"]["template"]);
         pod["metadata"]["labels"][OF_POD] = json!(self.hash);
@@ -183,12 +183,12 @@ impl<'a> Pass<'a> {
             }
             Err(why) => {
                 self.tell(Tone::Warning, "FailedCreate", &format!("Error creating: {why}"));
-                Err(why)
+                Err(why.into())
             }
         }
     }
 
-    fn delete(&mut self, pod: &Object) -> Result<(), Status> {
+    fn delete(&mut self, pod: &Object) -> Result<(), Refused> {
         write::delete(self.server, self.now, &PODS, &Key::of(pod))?;
         self.tell(Tone::Normal, "SuccessfulDelete", &format!("Deleted pod: {}", pod.name()));
         Ok(())

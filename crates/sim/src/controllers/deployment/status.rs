@@ -80,7 +80,7 @@ impl Facts<'_> {
             let message = "Deployment does not have minimum availability.";
             Claim::new(AVAILABLE, "False", "MinimumReplicasUnavailable", message.to_owned())
         };
-        conditions::set_updated(conditions, self.now, claim);
+        conditions::set_updated(conditions, self.now, &claim);
     }
 
     /// Whether the rollout progresses. `known` is the condition as it is stored.
@@ -107,13 +107,13 @@ impl Facts<'_> {
             |status, reason, what: &str| Claim::new(PROGRESSING, status, reason, format!("{who} {what}"));
         if counts.is_complete(self.desired) {
             let claim = say("True", DONE, "has successfully progressed.");
-            conditions::set_updated(conditions, self.now, claim);
+            conditions::set_updated(conditions, self.now, &claim);
         } else if counts.is_progress_since(before) {
             let claim = say("True", "ReplicaSetUpdated", "is progressing.");
-            conditions::refresh(conditions, self.now, claim);
+            conditions::refresh(conditions, self.now, &claim);
         } else if is_timed_out(conditions, deadline, self.now) {
             let claim = say("False", TIMED_OUT, "has timed out progressing.");
-            conditions::set_updated(conditions, self.now, claim);
+            conditions::set_updated(conditions, self.now, &claim);
         }
     }
 

@@ -12,9 +12,10 @@ use super::{of_template, same_template};
 use crate::controllers::conditions::{self, Claim};
 use crate::controllers::events::{Recorder, Tone};
 use crate::controllers::key::Key;
+use crate::controllers::pods;
 use crate::controllers::queue::Outcome;
 use crate::controllers::read::{count, int, size, text};
-use crate::controllers::{pods, write};
+use crate::controllers::write::{self, Refused};
 use crate::object::Object;
 use crate::resource::REPLICA_SETS;
 use crate::server::{ApiServer, By};
@@ -122,10 +123,10 @@ impl<'a> Sync<'a> {
             _ => return,
         };
         let claim = Claim::new(PROGRESSING, "Unknown", claim.0, claim.1.to_owned());
-        conditions::set_updated(&mut self.conditions, self.now, claim);
+        conditions::set_updated(&mut self.conditions, self.now, &claim);
     }
 
-    fn roll(&mut self) -> Result<Judged, Status> {
+    fn roll(&mut self) -> Result<Judged, Refused> {
         self.require_new()?;
         if self.resize_new()? {
             return Ok(Judged::Yes);
@@ -142,7 +143,7 @@ impl<'a> Sync<'a> {
         Ok(Judged::Yes)
     }
 
-    fn resize_new(&mut self) -> Result<bool, Status> {
+    fn resize_new(&mut self) -> Result<bool, Refused> {
         let Some(new) = &self.new else { return Ok(false) };
         let total = self.old.iter().map(|s| s.spec).sum::<i64>() + new.spec;
         let at_once = new.spec >= self.desired || self.is_recreated();
@@ -154,7 +155,7 @@ impl<'a> Sync<'a> {
         self.scale_new(size)
     }
 
-    fn recreate(&mut self) -> Result<Judged, Status> {
+    fn recreate(&mut self) -> Result<Judged, Refused> {
         self.update_new()?;
         let mut scaled = false;
         for at in 0..self.old.len() {
@@ -179,7 +180,7 @@ impl<'a> Sync<'a> {
                 .any(|pod| !pods::is_finished(pod))
     }
 
-    fn sync_scale(&mut self) -> Result<Judged, Status> {
+    fn sync_scale(&mut self) -> Result<Judged, Refused> {
         self.update_new()?;
         self.scale_all()?;
         if self.is_paused() {
@@ -188,7 +189,7 @@ impl<'a> Sync<'a> {
         Ok(Judged::No)
     }
 
-    fn scale_all(&mut self) -> Result<(), Status> {
+    fn scale_all(&mut self) -> Result<(), Refused> {
         let active: Vec<usize> = (0..self.old.len()).filter(|at| self.old[*at].spec > 0).collect();
         let new_is_active = self.new.as_ref().is_some_and(|s| s.spec > 0);
         match (new_is_active, active.as_slice()) {
@@ -216,14 +217,14 @@ impl<'a> Sync<'a> {
         self.scale_in_proportion(active, new_is_active)
     }
 
-    fn scale_in_proportion(&mut self, active: Vec<usize>, with_new: bool) -> Result<(), Status> {
+    fn scale_in_proportion(&mut self, active: Vec<usize>, with_new: bool) -> Result<(), Refused> {
         let mut places: Vec<Option<usize>> = active.into_iter().map(Some).collect();
         places.extend(with_new.then_some(None));
         let set = |at: &Option<usize>| match at {
             Some(at) => Some(&self.old[*at]),
             None => self.new.as_ref(),
         };
-        let total: i64 = places.iter().filter_map(|at| set(at)).map(|s| s.spec).sum();
+        let total: i64 = places.iter().filter_map(set).map(|s| s.spec).sum();
         let grows = self.desired > 0 && self.desired + self.room.surge > total;
         places.sort_by(|a, b| {
             let key = |at| set(at).map(|s| (s.spec, s.created().to_owned()));
@@ -245,20 +246,20 @@ impl<'a> Sync<'a> {
         Ok(())
     }
 
-    fn scale_old(&mut self, at: usize, size: i64) -> Result<bool, Status> {
+    fn scale_old(&mut self, at: usize, size: i64) -> Result<bool, Refused> {
         let (set, scaled) = self.scale(self.old[at].clone(), size)?;
         self.old[at] = set;
         Ok(scaled)
     }
 
-    fn scale_new(&mut self, size: i64) -> Result<bool, Status> {
+    fn scale_new(&mut self, size: i64) -> Result<bool, Refused> {
         let Some(set) = self.new.clone() else { return Ok(false) };
         let (set, scaled) = self.scale(set, size)?;
         self.new = Some(set);
         Ok(scaled)
     }
 
-    fn scale(&mut self, set: Set, to: i64) -> Result<(Set, bool), Status> {
+    fn scale(&mut self, set: Set, to: i64) -> Result<(Set, bool), Refused> {
         let max = self.desired + self.room.surge;
         let mut annotations = annotations(&set.object);
         let annotated = set::annotate_size(&mut annotations, self.desired, max);
@@ -363,7 +364,7 @@ fn annotations(object: &Object) -> Map<String, Value> {
 /// The ReplicaSet of the current template.
 impl Sync<'_> {
     /// Makes it if it is not there.
-    fn require_new(&mut self) -> Result<(), Status> {
+    fn require_new(&mut self) -> Result<(), Refused> {
         if self.new.is_some() { self.update_new() } else { self.create_new() }
     }
 
@@ -372,7 +373,7 @@ impl Sync<'_> {
     }
 
     /// Brings its annotations and `minReadySeconds` up to date.
-    fn update_new(&mut self) -> Result<(), Status> {
+    fn update_new(&mut self) -> Result<(), Refused> {
         let revision = self.next_revision();
         let Some(set) = &self.new else { return Ok(()) };
         let mut annotations = annotations(&set.object);
@@ -395,13 +396,13 @@ impl Sync<'_> {
         if unknown && self.deadline_seconds().is_some() {
             let message = format!("Found new replica set \"{name}\"");
             let claim = Claim::new(PROGRESSING, "True", "FoundNewReplicaSet", message);
-            conditions::set_updated(&mut self.conditions, self.now, claim);
+            conditions::set_updated(&mut self.conditions, self.now, &claim);
         }
         self.write_revision();
         Ok(())
     }
 
-    fn create_new(&mut self) -> Result<(), Status> {
+    fn create_new(&mut self) -> Result<(), Refused> {
         let deployment = Arc::clone(&self.deployment);
         let hash = of_template(&deployment["spec"]["template"], self.collisions);
         let size = if self.is_recreated() {
@@ -415,7 +416,10 @@ impl Sync<'_> {
         let made = self.server.create(self.now, &REPLICA_SETS, namespace, body, &By::nobody());
         let object = match made {
             Ok(object) => object,
-            Err(why) => return Err(self.could_not_create(&hash, why)),
+            Err(why) => {
+                self.could_not_create(&hash, &why);
+                return Err(Refused);
+            }
         };
         let name = object.name().to_owned();
         if size > 0 {
@@ -426,7 +430,7 @@ impl Sync<'_> {
         if self.deadline_seconds().is_some() {
             let message = format!("Created new replica set \"{name}\"");
             let claim = Claim::new(PROGRESSING, "True", "NewReplicaSetCreated", message);
-            conditions::set_updated(&mut self.conditions, self.now, claim);
+            conditions::set_updated(&mut self.conditions, self.now, &claim);
         }
         self.write_revision();
         Ok(())
@@ -457,11 +461,11 @@ impl Sync<'_> {
         body
     }
 
-    fn could_not_create(&mut self, hash: &str, why: Status) -> Status {
+    fn could_not_create(&mut self, hash: &str, why: &Status) {
         if why.reason == "AlreadyExists" {
             // Somebody else's ReplicaSet has this name: the next hash is another one.
             self.collisions = Some(self.collisions.unwrap_or(0) + 1);
-            return why;
+            return;
         }
         let is_going = why.causes.iter().any(|c| c.reason == "NamespaceTerminating");
         if !is_going {
@@ -469,11 +473,10 @@ impl Sync<'_> {
             let message = format!("Failed to create new replica set \"{name}\": {}", why.message);
             if self.deadline_seconds().is_some() {
                 let claim = Claim::new(PROGRESSING, "False", "ReplicaSetCreateError", message.clone());
-                conditions::set_updated(&mut self.conditions, self.now, claim);
+                conditions::set_updated(&mut self.conditions, self.now, &claim);
             }
             self.tell(Tone::Warning, "ReplicaSetCreateError", &message);
         }
-        why
     }
 
     /// The Deployment takes over the revision of its newest ReplicaSet; its generation does not change by that.

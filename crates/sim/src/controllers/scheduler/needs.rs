@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::controllers::quantity::millis;
 use crate::controllers::read::items;
 use crate::object::Object;
+use crate::quantity::Quantity;
 
 /// Amounts of resources in thousandths, by name.
 pub(crate) type Amounts = BTreeMap<String, i128>;
@@ -41,4 +41,13 @@ pub(crate) fn of_spec(spec: &Value, which: &str) -> Amounts {
 pub(crate) fn amounts(map: &Value) -> impl Iterator<Item = (String, i128)> + '_ {
     let entries = map.as_object().into_iter().flatten();
     entries.filter_map(|(name, amount)| Some((name.clone(), millis(amount)?)))
+}
+
+/// Thousandths of the unit; nothing if it cannot be read.
+pub(crate) fn millis(amount: &Value) -> Option<i128> {
+    let quantity = match amount {
+        Value::String(text) => Quantity::parse(text),
+        other => other.as_i64().map(Quantity::whole),
+    };
+    quantity.map(|q| i128::from(q.millis()))
 }

@@ -12,11 +12,10 @@ use crate::controllers::pods::{self, Availability};
 use crate::controllers::queue::Outcome;
 use crate::controllers::read::{count, int, items, text};
 use crate::controllers::revisions::{self, OF_POD};
-use crate::controllers::write::{self, unless_zero};
+use crate::controllers::write::{self, Refused, unless_zero};
 use crate::object::Object;
 use crate::resource::{PERSISTENT_VOLUME_CLAIMS, PODS};
 use crate::server::{ApiServer, By};
-use crate::status::Status;
 
 pub(super) struct Pass<'a> {
     server: &'a mut ApiServer,
@@ -94,7 +93,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn act(&mut self) -> Result<(), Status> {
+    fn act(&mut self) -> Result<(), Refused> {
         let there = self.pods();
         let range = self.first()..self.first() + self.wanted();
         for ordinal in range.clone() {
@@ -123,7 +122,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Makes the pod of an ordinal, or waits for it.
-    fn provide(&mut self, ordinal: i64, pod: Option<&Arc<Object>>) -> Result<Next, Status> {
+    fn provide(&mut self, ordinal: i64, pod: Option<&Arc<Object>>) -> Result<Next, Refused> {
         let wait = if self.ordered { Next::Wait } else { Next::GoOn };
         let Some(pod) = pod else {
             self.create(ordinal)?;
@@ -145,7 +144,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Deletes one pod of an older revision, the highest ordinal first.
-    fn replace(&mut self, there: &BTreeMap<i64, Arc<Object>>) -> Result<(), Status> {
+    fn replace(&mut self, there: &BTreeMap<i64, Arc<Object>>) -> Result<(), Refused> {
         let strategy = &self.set["spec"]["updateStrategy"];
         if strategy["type"] == "OnDelete" {
             return Ok(());
@@ -176,7 +175,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn create(&mut self, ordinal: i64) -> Result<(), Status> {
+    fn create(&mut self, ordinal: i64) -> Result<(), Refused> {
         let set = Arc::clone(&self.set);
         let name = format!("{}-{ordinal}", set.name());
         let rolling = &set["spec"]["updateStrategy"]["rollingUpdate"];
@@ -201,7 +200,7 @@ impl<'a> Pass<'a> {
             Err(why) => {
                 let message = format!("Create Pod {name} in StatefulSet {} failed error: {why}", set.name());
                 self.events.record(self.server, self.now, &set, Tone::Warning, "FailedCreate", &message);
-                Err(why)
+                Err(why.into())
             }
         }
     }
@@ -221,12 +220,10 @@ impl<'a> Pass<'a> {
             let labels = set["spec"]["selector"]["matchLabels"].clone();
             let body = json!({"metadata": {"name": name, "labels": labels}, "spec": template["spec"]});
             let by = By::nobody();
-            let made =
-                self.server.create(self.now, &PERSISTENT_VOLUME_CLAIMS, set.namespace(), body, &by);
+            let made = self.server.create(self.now, &PERSISTENT_VOLUME_CLAIMS, set.namespace(), body, &by);
             if made.is_ok() {
                 let set_name = set.name();
-                let message =
-                    format!("Create Claim {name} Pod {pod_name} in StatefulSet {set_name} success");
+                let message = format!("Create Claim {name} Pod {pod_name} in StatefulSet {set_name} success");
                 self.events.record(self.server, self.now, &set, Tone::Normal, "SuccessfulCreate", &message);
             }
         }
@@ -235,7 +232,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn delete(&mut self, pod: &Object) -> Result<(), Status> {
+    fn delete(&mut self, pod: &Object) -> Result<(), Refused> {
         write::delete(self.server, self.now, &PODS, &Key::of(pod))?;
         let set = Arc::clone(&self.set);
         let message = format!("Delete Pod {} in StatefulSet {} successful", pod.name(), set.name());
