@@ -48,6 +48,11 @@ impl Cursor {
         self.seen == Some(store.revision())
     }
 
+    /// Passes over what happened.
+    pub(crate) fn skip(&mut self, store: &Store) {
+        self.seen = Some(store.revision());
+    }
+
     /// Shows what happened to these resources since the last look; everything there is at the first one.
     pub(crate) fn look(&mut self, store: &Store, resources: &[Resource], mut see: impl FnMut(News<'_>)) {
         if self.is_current(store) {

@@ -37,7 +37,7 @@ impl Actor for EventAge {
         while let Some((at, ..)) = written.front() {
             if *at + LIFETIME > now {
                 // A little later than due, so that many go at once.
-                return Some(*at + LIFETIME + Duration::from_secs(1 * 60));
+                return Some(*at + LIFETIME + Duration::from_secs(60));
             }
             let Some((_, revision, key)) = written.pop_front() else { break };
             let event = server.store().get(&EVENTS, &key.namespace, &key.name).cloned();

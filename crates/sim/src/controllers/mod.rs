@@ -5,11 +5,14 @@
 //! be called again. Nobody waits and nobody asks for the time. The decisions that are numbers only have modules of
 //! their own, with tables as tests.
 
+mod autoscaler;
+mod budgets;
 mod conditions;
 mod cron;
 mod cursor;
 mod daemon_set;
 mod deployment;
+mod endpoints;
 mod event_age;
 mod events;
 mod garbage;
@@ -18,23 +21,31 @@ mod key;
 mod namespaces;
 mod pods;
 mod queue;
+mod quotas;
 mod read;
 mod replica_set;
 mod revisions;
 mod scheduler;
+mod selected;
 mod stateful_set;
+mod volumes;
 mod write;
 
+pub use autoscaler::{Autoscalers, Metrics, Usage};
+pub use budgets::DisruptionBudgets;
 pub use cron::CronJobs;
 pub use daemon_set::DaemonSets;
 pub use deployment::Deployments;
+pub use endpoints::{Endpoint, Proxy, ServiceEndpoints};
 pub use event_age::EventAge;
 pub use garbage::GarbageCollector;
 pub use job::Jobs;
 pub use namespaces::{Namespaces, ServiceAccounts};
+pub use quotas::Quotas;
 pub use replica_set::ReplicaSets;
 pub use scheduler::Scheduler;
 pub use stateful_set::StatefulSets;
+pub use volumes::Volumes;
 
 use jiff::Timestamp;
 
@@ -71,11 +82,17 @@ controllers! {
     service_accounts: ServiceAccounts, "Equips new namespaces.";
     cron_jobs: CronJobs, "CronJobs.";
     jobs: Jobs, "Jobs.";
+    autoscalers: Autoscalers, "HorizontalPodAutoscalers.";
     deployments: Deployments, "Deployments.";
     stateful_sets: StatefulSets, "StatefulSets.";
     daemon_sets: DaemonSets, "DaemonSets.";
     replica_sets: ReplicaSets, "ReplicaSets.";
     scheduler: Scheduler, "The scheduler.";
+    volumes: Volumes, "Makes volumes for claims.";
+    endpoints: ServiceEndpoints, "The pods behind Services.";
+    proxy: Proxy, "What traffic sees of them.";
+    budgets: DisruptionBudgets, "PodDisruptionBudgets.";
+    quotas: Quotas, "ResourceQuotas.";
     garbage: GarbageCollector, "The garbage collector.";
     event_age: EventAge, "Takes old events away.";
 }
