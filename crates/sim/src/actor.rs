@@ -1,11 +1,11 @@
-//! What acts on the cluster by itself.
+//! Whoever works in the cluster without being asked: controllers, the scheduler, nodes.
 
 use jiff::Timestamp;
 
 use crate::server::ApiServer;
 
-/// Something that watches the store and writes through the server: a controller, the scheduler, a node.
+/// A worker that looks at what changed and acts.
 pub trait Actor {
-    /// Does what is due at `now`, and says when it wants to be called again at the latest.
+    /// Does everything that is due at `now`, and says when it wants to be called again even if nothing changes.
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp>;
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::key::Key;
 use crate::object::Object;
 use crate::resource::{PODS, Resource};
-use crate::server::{ApiServer, By, DeleteOptions};
+use crate::server::{ApiServer, By, DeleteOptions, Propagation};
 use crate::status::Status;
 
 /// The API refused a write; it is tried again later.
@@ -131,14 +131,13 @@ pub(crate) fn create_pod(
     server.create(now, &PODS, owner.namespace(), pod, &By::nobody()).map_err(Box::new)
 }
 
-/// Deletes an object as a controller does, in the background.
+/// Deletes an object and, after it, what it owns.
 pub(crate) fn delete(
     server: &mut ApiServer,
     now: Timestamp,
     resource: &Resource,
     key: &Key,
 ) -> Result<Arc<Object>, Box<Status>> {
-    server
-        .delete(now, resource, &key.namespace, &key.name, &DeleteOptions::default(), &By::nobody())
-        .map_err(Box::new)
+    let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
+    server.delete(now, resource, &key.namespace, &key.name, &options, &By::nobody()).map_err(Box::new)
 }
