@@ -15,8 +15,10 @@
 //! Controllers run in the same process and call [`ApiServer`] directly; they read through [`ApiServer::store`].
 
 mod actor;
+mod api;
 pub mod controllers;
 mod defaults;
+mod face;
 mod kind;
 mod object;
 mod patch;
@@ -33,6 +35,8 @@ pub mod time;
 mod validate;
 
 pub use actor::Actor;
+pub use api::{Answer, LogQuery, MAX_BODY, Model, Proxied, ProxyTarget, Reply, Request, Watch, respond};
+pub use face::{BodyError, Clock, SimBody, SimService};
 pub use kind::{Kind, Kinds, ScalePaths, Served};
 pub use object::Object;
 pub use profile::ApiProfile;
