@@ -22,6 +22,7 @@
 mod actor;
 mod api;
 pub mod apps;
+pub mod controllers;
 mod defaults;
 mod face;
 pub mod faults;

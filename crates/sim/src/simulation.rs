@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::actor::Actor;
 use crate::api::{LogQuery, Model, Proxied, ProxyTarget};
 use crate::apps::{Apps, Dice};
+use crate::controllers::Controllers;
 use crate::faults::{Chaos, Fault, Faults};
 use crate::node::{HttpAnswer, NoAnswer, NodeConfig, Nodes};
 use crate::server::{ApiServer, Seed};
@@ -103,6 +104,13 @@ impl Simulation {
             asked: 0,
             server,
         }
+    }
+
+    /// A whole cluster: nodes and all controllers.
+    pub fn whole(config: SimulationConfig) -> Self {
+        let mut simulation = Self::new(config);
+        simulation.add(Controllers::default());
+        simulation
     }
 
     /// Adds somebody who works in the cluster; those added first act first.
