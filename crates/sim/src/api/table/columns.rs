@@ -1,0 +1,601 @@
+//! The columns of each kind.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::api::path::Place;
+use crate::object::Object;
+
+type Cell = fn(&Object, Timestamp) -> Value;
+
+/// One column.
+pub(super) struct Column {
+    name: String,
+    kind: String,
+    format: &'static str,
+    priority: i64,
+    cell: Source,
+}
+
+enum Source {
+    Code(Cell),
+    /// A path in a custom object, as in `.spec.size`.
+    Path(String),
+}
+
+impl Column {
+    pub(super) fn describe(&self) -> Value {
+        json!({"name": self.name, "type": self.kind, "format": self.format, "description": "",
+            "priority": self.priority})
+    }
+
+    pub(super) fn cell(&self, now: Timestamp, object: &Object) -> Value {
+        match &self.cell {
+            Source::Code(cell) => cell(object, now),
+            Source::Path(path) => {
+                let found = at_path(object, path);
+                match (self.kind.as_str(), found) {
+                    ("date", Value::String(at)) => json!(age_of(&at, now)),
+                    (_, found) => found,
+                }
+            }
+        }
+    }
+}
+
+fn at_path(object: &Object, path: &str) -> Value {
+    let whole = object.to_value();
+    let mut place = &whole;
+    for part in path.trim_start_matches('.').replace(['[', ']'], ".").split('.').filter(|p| !p.is_empty()) {
+        place = match part.parse::<usize>() {
+            Ok(index) => &place[index],
+            Err(_) => &place[part.trim_matches(['\'', '"'])],
+        };
+    }
+    place.clone()
+}
+
+/// The columns of the kind at a place.
+pub(super) fn of(place: &Place) -> Vec<Column> {
+    let name = |object: &Object, _: Timestamp| json!(object.name());
+    let code = |name: &str, kind: &str, priority: i64, cell: Cell| Column {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        format: if name == "Name" { "name" } else { "" },
+        priority,
+        cell: Source::Code(cell),
+    };
+    let mut columns = vec![code("Name", "string", 0, name)];
+    let custom = place.served().map_or(&[][..], |s| &s.columns);
+    if !custom.is_empty() {
+        columns.extend(custom.iter().map(|column| Column {
+            name: column["name"].as_str().unwrap_or_default().to_owned(),
+            kind: column["type"].as_str().unwrap_or("string").to_owned(),
+            format: "",
+            priority: column["priority"].as_i64().unwrap_or(0),
+            cell: Source::Path(column["jsonPath"].as_str().unwrap_or_default().to_owned()),
+        }));
+        return columns;
+    }
+    if place.is_events() || place.resource.plural == "events" {
+        columns.clear();
+    }
+    let special: &[(&str, &str, i64, Cell)] = match &*place.resource.plural {
+        "pods" => PODS,
+        "deployments" => DEPLOYMENTS,
+        "replicasets" | "replicationcontrollers" => REPLICA_SETS,
+        "statefulsets" => STATEFUL_SETS,
+        "daemonsets" => DAEMON_SETS,
+        "jobs" => JOBS,
+        "cronjobs" => CRON_JOBS,
+        "services" => SERVICES,
+        "endpoints" => ENDPOINTS,
+        "configmaps" => CONFIG_MAPS,
+        "secrets" => SECRETS,
+        "namespaces" => NAMESPACES,
+        "nodes" => NODES,
+        "events" => EVENTS,
+        "ingresses" => INGRESSES,
+        "horizontalpodautoscalers" => AUTOSCALERS,
+        "poddisruptionbudgets" => BUDGETS,
+        "persistentvolumeclaims" => CLAIMS,
+        "serviceaccounts" => ACCOUNTS,
+        "leases" => LEASES,
+        "customresourcedefinitions" => DEFINITIONS,
+        _ => &[],
+    };
+    if special.is_empty() {
+        let label = if place.kind.custom { "Age" } else { "Created At" };
+        let cell: Cell =
+            if place.kind.custom { age } else { |o, _| o["metadata"]["creationTimestamp"].clone() };
+        columns.push(code(label, "date", 0, cell));
+    }
+    columns.extend(special.iter().map(|(name, kind, priority, cell)| code(name, kind, *priority, *cell)));
+    columns
+}
+
+type Columns = &'static [(&'static str, &'static str, i64, Cell)];
+
+const PODS: Columns = &[
+    ("Ready", "string", 0, |o, _| {
+        let statuses = list(&o["status"]["containerStatuses"]);
+        let ready = statuses.filter(|s| s["ready"] == true).count();
+        json!(format!("{ready}/{}", list(&o["spec"]["containers"]).count()))
+    }),
+    ("Status", "string", 0, |o, _| json!(pod_status(o))),
+    ("Restarts", "string", 0, |o, now| json!(restarts(o, now))),
+    ("Age", "string", 0, age),
+    ("IP", "string", 1, |o, _| or_none(&o["status"]["podIP"])),
+    ("Node", "string", 1, |o, _| or_none(&o["spec"]["nodeName"])),
+    ("Nominated Node", "string", 1, |o, _| or_none(&o["status"]["nominatedNodeName"])),
+    ("Readiness Gates", "string", 1, |_, _| json!("<none>")),
+];
+
+const DEPLOYMENTS: Columns = &[
+    ("Ready", "string", 0, |o, _| {
+        json!(format!("{}/{}", number(&o["status"]["readyReplicas"]), number(&o["spec"]["replicas"])))
+    }),
+    ("Up-to-date", "string", 0, |o, _| json!(number(&o["status"]["updatedReplicas"]))),
+    ("Available", "string", 0, |o, _| json!(number(&o["status"]["availableReplicas"]))),
+    ("Age", "string", 0, age),
+    ("Containers", "string", 1, containers),
+    ("Images", "string", 1, images),
+    ("Selector", "string", 1, selector),
+];
+
+const REPLICA_SETS: Columns = &[
+    ("Desired", "integer", 0, |o, _| json!(number(&o["spec"]["replicas"]))),
+    ("Current", "integer", 0, |o, _| json!(number(&o["status"]["replicas"]))),
+    ("Ready", "integer", 0, |o, _| json!(number(&o["status"]["readyReplicas"]))),
+    ("Age", "string", 0, age),
+    ("Containers", "string", 1, containers),
+    ("Images", "string", 1, images),
+    ("Selector", "string", 1, selector),
+];
+
+const STATEFUL_SETS: Columns = &[
+    ("Ready", "string", 0, |o, _| {
+        json!(format!("{}/{}", number(&o["status"]["readyReplicas"]), number(&o["spec"]["replicas"])))
+    }),
+    ("Age", "string", 0, age),
+    ("Containers", "string", 1, containers),
+    ("Images", "string", 1, images),
+];
+
+const DAEMON_SETS: Columns = &[
+    ("Desired", "integer", 0, |o, _| json!(number(&o["status"]["desiredNumberScheduled"]))),
+    ("Current", "integer", 0, |o, _| json!(number(&o["status"]["currentNumberScheduled"]))),
+    ("Ready", "integer", 0, |o, _| json!(number(&o["status"]["numberReady"]))),
+    ("Up-to-date", "integer", 0, |o, _| json!(number(&o["status"]["updatedNumberScheduled"]))),
+    ("Available", "integer", 0, |o, _| json!(number(&o["status"]["numberAvailable"]))),
+    ("Node Selector", "string", 0, |o, _| json!(labels_text(&o["spec"]["template"]["spec"]["nodeSelector"]))),
+    ("Age", "string", 0, age),
+    ("Containers", "string", 1, containers),
+    ("Images", "string", 1, images),
+    ("Selector", "string", 1, selector),
+];
+
+const JOBS: Columns = &[
+    ("Status", "string", 0, |o, _| {
+        let is =
+            |kind: &str| list(&o["status"]["conditions"]).any(|c| c["type"] == kind && c["status"] == "True");
+        let status =
+            ["Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet"].iter().find(|k| is(k));
+        json!(match status {
+            _ if o.is_terminating() => "Terminating",
+            Some(status) => status,
+            None => "Running",
+        })
+    }),
+    ("Completions", "string", 0, |o, _| {
+        let done = number(&o["status"]["succeeded"]);
+        match o["spec"]["completions"].as_i64() {
+            Some(wanted) => json!(format!("{done}/{wanted}")),
+            None => json!(format!("{done}/1")),
+        }
+    }),
+    ("Duration", "string", 0, |o, now| {
+        let at = |value: &Value| value.as_str().and_then(crate::time::parse);
+        match at(&o["status"]["startTime"]) {
+            Some(start) => {
+                let end = at(&o["status"]["completionTime"]).unwrap_or(now);
+                json!(human(end.duration_since(start).unsigned_abs()))
+            }
+            None => json!(""),
+        }
+    }),
+    ("Age", "string", 0, age),
+    ("Containers", "string", 1, containers),
+    ("Images", "string", 1, images),
+    ("Selector", "string", 1, selector),
+];
+
+const CRON_JOBS: Columns = &[
+    ("Schedule", "string", 0, |o, _| o["spec"]["schedule"].clone()),
+    ("Timezone", "string", 0, |o, _| or_none(&o["spec"]["timeZone"])),
+    ("Suspend", "string", 0, |o, _| json!(if o["spec"]["suspend"] == true { "True" } else { "False" })),
+    ("Active", "integer", 0, |o, _| json!(list(&o["status"]["active"]).count())),
+    ("Last Schedule", "string", 0, |o, now| match o["status"]["lastScheduleTime"].as_str() {
+        Some(at) => json!(age_of(at, now)),
+        None => json!("<none>"),
+    }),
+    ("Age", "string", 0, age),
+];
+
+const SERVICES: Columns = &[
+    ("Type", "string", 0, |o, _| o["spec"]["type"].clone()),
+    ("Cluster-IP", "string", 0, |o, _| or_none(&o["spec"]["clusterIP"])),
+    ("External-IP", "string", 0, |o, _| {
+        json!(match o["spec"]["type"].as_str() {
+            Some("ExternalName") => o["spec"]["externalName"].as_str().unwrap_or_default(),
+            Some("LoadBalancer") => {
+                o["status"]["loadBalancer"]["ingress"][0]["ip"].as_str().unwrap_or("<pending>")
+            }
+            _ => "<none>",
+        })
+    }),
+    ("Port(s)", "string", 0, |o, _| {
+        let ports: Vec<String> = list(&o["spec"]["ports"])
+            .map(|p| match p["nodePort"].as_i64() {
+                Some(node) => format!("{}:{node}/{}", p["port"], p["protocol"].as_str().unwrap_or_default()),
+                None => format!("{}/{}", p["port"], p["protocol"].as_str().unwrap_or_default()),
+            })
+            .collect();
+        json!(if ports.is_empty() { "<none>".to_owned() } else { ports.join(",") })
+    }),
+    ("Age", "string", 0, age),
+    ("Selector", "string", 1, |o, _| json!(labels_text(&o["spec"]["selector"]))),
+];
+
+const ENDPOINTS: Columns = &[
+    ("Endpoints", "string", 0, |o, _| {
+        let mut all = Vec::new();
+        for subset in list(&o["subsets"]) {
+            for port in list(&subset["ports"]) {
+                let ips = list(&subset["addresses"]).filter_map(|a| a["ip"].as_str());
+                all.extend(ips.map(|ip| format!("{ip}:{}", port["port"])));
+            }
+        }
+        let more = all.len().saturating_sub(3);
+        all.truncate(3);
+        json!(match (all.is_empty(), more) {
+            (true, _) => "<none>".to_owned(),
+            (_, 0) => all.join(","),
+            (_, more) => format!("{} + {more} more...", all.join(",")),
+        })
+    }),
+    ("Age", "string", 0, age),
+];
+
+const CONFIG_MAPS: Columns = &[
+    ("Data", "string", 0, |o, _| json!(keys(&o["data"]) + keys(&o["binaryData"]))),
+    ("Age", "string", 0, age),
+];
+
+const SECRETS: Columns = &[
+    ("Type", "string", 0, |o, _| o["type"].clone()),
+    ("Data", "string", 0, |o, _| json!(keys(&o["data"]))),
+    ("Age", "string", 0, age),
+];
+
+const NAMESPACES: Columns =
+    &[("Status", "string", 0, |o, _| o["status"]["phase"].clone()), ("Age", "string", 0, age)];
+
+const NODES: Columns = &[
+    ("Status", "string", 0, |o, _| {
+        let ready = list(&o["status"]["conditions"]).find(|c| c["type"] == "Ready");
+        let mut text = match ready.and_then(|c| c["status"].as_str()) {
+            Some("True") => "Ready".to_owned(),
+            Some(_) => "NotReady".to_owned(),
+            None => "Unknown".to_owned(),
+        };
+        if o["spec"]["unschedulable"] == true {
+            text.push_str(",SchedulingDisabled");
+        }
+        json!(text)
+    }),
+    ("Roles", "string", 0, |o, _| {
+        let labels = o["metadata"]["labels"].as_object();
+        let keys = labels.into_iter().flat_map(|m| m.keys());
+        let roles: Vec<&str> = keys.filter_map(|k| k.strip_prefix("node-role.kubernetes.io/")).collect();
+        json!(if roles.is_empty() { "<none>".to_owned() } else { roles.join(",") })
+    }),
+    ("Age", "string", 0, age),
+    ("Version", "string", 0, |o, _| o["status"]["nodeInfo"]["kubeletVersion"].clone()),
+    ("Internal-IP", "string", 1, |o, _| {
+        let address = list(&o["status"]["addresses"]).find(|a| a["type"] == "InternalIP");
+        address.map_or(json!("<none>"), |a| a["address"].clone())
+    }),
+    ("External-IP", "string", 1, |_, _| json!("<none>")),
+    ("OS-Image", "string", 1, |o, _| or_unknown(&o["status"]["nodeInfo"]["osImage"])),
+    ("Kernel-Version", "string", 1, |o, _| or_unknown(&o["status"]["nodeInfo"]["kernelVersion"])),
+    ("Container-Runtime", "string", 1, |o, _| {
+        or_unknown(&o["status"]["nodeInfo"]["containerRuntimeVersion"])
+    }),
+];
+
+const EVENTS: Columns = &[
+    ("Last Seen", "string", 0, |o, now| {
+        let times = ["lastTimestamp", "firstTimestamp", "eventTime"];
+        let at = times.iter().find_map(|field| o[*field].as_str());
+        json!(at.map_or("<unknown>".to_owned(), |at| age_of(at, now)))
+    }),
+    ("Type", "string", 0, |o, _| o["type"].clone()),
+    ("Reason", "string", 0, |o, _| o["reason"].clone()),
+    ("Object", "string", 0, |o, _| {
+        let of = &o["involvedObject"];
+        let kind = of["kind"].as_str().unwrap_or_default().to_lowercase();
+        json!(format!("{kind}/{}", of["name"].as_str().unwrap_or_default()))
+    }),
+    ("Subobject", "string", 1, |o, _| text_or_empty(&o["involvedObject"]["fieldPath"])),
+    ("Source", "string", 1, |o, _| {
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        let (component, host) = (text(&o["source"]["component"]), text(&o["source"]["host"]));
+        json!(if host.is_empty() { component } else { format!("{component}, {host}") })
+    }),
+    ("Message", "string", 0, |o, _| json!(o["message"].as_str().unwrap_or_default().trim())),
+    ("First Seen", "string", 1, |o, now| {
+        let at = o["firstTimestamp"].as_str().or(o["eventTime"].as_str());
+        json!(at.map_or("<unknown>".to_owned(), |at| age_of(at, now)))
+    }),
+    ("Count", "string", 1, |o, _| json!(o["count"].as_i64().unwrap_or(1))),
+    ("Name", "string", 1, |o, _| json!(o.name())),
+];
+
+const INGRESSES: Columns = &[
+    ("Class", "string", 0, |o, _| or_none(&o["spec"]["ingressClassName"])),
+    ("Hosts", "string", 0, |o, _| {
+        let hosts: Vec<&str> = list(&o["spec"]["rules"]).filter_map(|r| r["host"].as_str()).collect();
+        json!(if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") })
+    }),
+    ("Address", "string", 0, |o, _| {
+        let at = list(&o["status"]["loadBalancer"]["ingress"]);
+        let names = at.filter_map(|i| i["ip"].as_str().or(i["hostname"].as_str()));
+        json!(names.collect::<Vec<_>>().join(","))
+    }),
+    ("Ports", "string", 0, |o, _| json!(if o["spec"]["tls"].is_array() { "80, 443" } else { "80" })),
+    ("Age", "string", 0, age),
+];
+
+const AUTOSCALERS: Columns = &[
+    ("Reference", "string", 0, |o, _| {
+        let of = &o["spec"]["scaleTargetRef"];
+        let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+        json!(format!("{}/{}", text(&of["kind"]), text(&of["name"])))
+    }),
+    ("Targets", "string", 0, |o, _| {
+        let metric = &o["spec"]["metrics"][0]["resource"];
+        let target = metric["target"]["averageUtilization"].as_i64();
+        let current = o["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"].as_i64();
+        let name = metric["name"].as_str().unwrap_or("cpu");
+        let shown = current.map_or("<unknown>".to_owned(), |n| format!("{n}%"));
+        json!(target.map_or("<unknown>".to_owned(), |t| format!("{name}: {shown}/{t}%")))
+    }),
+    ("MinPods", "string", 0, |o, _| json!(o["spec"]["minReplicas"].to_string())),
+    ("MaxPods", "string", 0, |o, _| json!(o["spec"]["maxReplicas"].to_string())),
+    ("Replicas", "string", 0, |o, _| json!(number(&o["status"]["currentReplicas"]).to_string())),
+    ("Age", "string", 0, age),
+];
+
+const BUDGETS: Columns = &[
+    ("Min Available", "string", 0, |o, _| or_na(&o["spec"]["minAvailable"])),
+    ("Max Unavailable", "string", 0, |o, _| or_na(&o["spec"]["maxUnavailable"])),
+    ("Allowed Disruptions", "integer", 0, |o, _| json!(number(&o["status"]["disruptionsAllowed"]))),
+    ("Age", "string", 0, age),
+];
+
+const CLAIMS: Columns = &[
+    ("Status", "string", 0, |o, _| {
+        if o.is_terminating() { json!("Terminating") } else { o["status"]["phase"].clone() }
+    }),
+    ("Volume", "string", 0, |o, _| text_or_empty(&o["spec"]["volumeName"])),
+    ("Capacity", "string", 0, |o, _| text_or_empty(&o["status"]["capacity"]["storage"])),
+    ("Access Modes", "string", 0, |o, _| {
+        let short = |mode: &Value| match mode.as_str().unwrap_or_default() {
+            "ReadWriteOnce" => "RWO",
+            "ReadOnlyMany" => "ROX",
+            "ReadWriteMany" => "RWX",
+            _ => "RWOP",
+        };
+        json!(list(&o["status"]["accessModes"]).map(short).collect::<Vec<_>>().join(","))
+    }),
+    ("StorageClass", "string", 0, |o, _| text_or_empty(&o["spec"]["storageClassName"])),
+    ("VolumeAttributesClass", "string", 0, |_, _| json!("<unset>")),
+    ("Age", "string", 0, age),
+    ("VolumeMode", "string", 1, |o, _| o["spec"]["volumeMode"].clone()),
+];
+
+const ACCOUNTS: Columns = &[
+    ("Secrets", "string", 0, |o, _| json!(list(&o["secrets"]).count().to_string())),
+    ("Age", "string", 0, age),
+];
+
+const LEASES: Columns =
+    &[("Holder", "string", 0, |o, _| text_or_empty(&o["spec"]["holderIdentity"])), ("Age", "string", 0, age)];
+
+const DEFINITIONS: Columns = &[("Created At", "date", 0, |o, _| o["metadata"]["creationTimestamp"].clone())];
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn number(value: &Value) -> i64 {
+    value.as_i64().unwrap_or(0)
+}
+
+fn keys(value: &Value) -> usize {
+    value.as_object().map_or(0, serde_json::Map::len)
+}
+
+fn text_or_empty(value: &Value) -> Value {
+    json!(value.as_str().unwrap_or_default())
+}
+
+fn or_none(value: &Value) -> Value {
+    json!(value.as_str().filter(|t| !t.is_empty()).unwrap_or("<none>"))
+}
+
+fn or_unknown(value: &Value) -> Value {
+    json!(value.as_str().filter(|t| !t.is_empty()).unwrap_or("<unknown>"))
+}
+
+fn or_na(value: &Value) -> Value {
+    match value {
+        Value::Null => json!("N/A"),
+        Value::String(text) => json!(text),
+        other => json!(other.to_string()),
+    }
+}
+
+fn labels_text(labels: &Value) -> String {
+    let pairs: Vec<String> = labels
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()))
+        .collect();
+    if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
+}
+
+fn selector(o: &Object, _: Timestamp) -> Value {
+    let selector = &o["spec"]["selector"];
+    json!(labels_text(selector.get("matchLabels").unwrap_or(selector)))
+}
+
+fn of_containers(o: &Object, field: &str) -> Value {
+    let containers = list(&o["spec"]["template"]["spec"]["containers"]);
+    json!(containers.filter_map(|c| c[field].as_str()).collect::<Vec<_>>().join(","))
+}
+
+fn containers(o: &Object, _: Timestamp) -> Value {
+    of_containers(o, "name")
+}
+
+fn images(o: &Object, _: Timestamp) -> Value {
+    of_containers(o, "image")
+}
+
+fn age(o: &Object, now: Timestamp) -> Value {
+    match o["metadata"]["creationTimestamp"].as_str() {
+        Some(at) => json!(age_of(at, now)),
+        None => json!("<unknown>"),
+    }
+}
+
+fn age_of(at: &str, now: Timestamp) -> String {
+    match crate::time::parse(at) {
+        Some(at) if at <= now => human(now.duration_since(at).unsigned_abs()),
+        Some(_) => "0s".to_owned(),
+        None => "<unknown>".to_owned(),
+    }
+}
+
+/// A duration in one or two units, coarser as it gets longer.
+fn human(duration: Duration) -> String {
+    let s = duration.as_secs();
+    let (m, h, d) = (s / 60, s / 3600, s / 86400);
+    let two = |big: u64, unit: &str, small: u64, small_unit: &str| {
+        if small == 0 { format!("{big}{unit}") } else { format!("{big}{unit}{small}{small_unit}") }
+    };
+    match s {
+        0..120 => format!("{s}s"),
+        120..600 => two(m, "m", s % 60, "s"),
+        600..10_800 => format!("{m}m"),
+        10_800..28_800 => two(h, "h", m % 60, "m"),
+        28_800..172_800 => format!("{h}h"),
+        172_800..691_200 => two(d, "d", h % 24, "h"),
+        691_200..63_072_000 => format!("{d}d"),
+        63_072_000..252_288_000 => two(d / 365, "y", d % 365, "d"),
+        _ => format!("{}y", d / 365),
+    }
+}
+
+fn restarts(o: &Object, now: Timestamp) -> String {
+    let statuses =
+        || list(&o["status"]["containerStatuses"]).chain(list(&o["status"]["initContainerStatuses"]));
+    let count: i64 = list(&o["status"]["containerStatuses"]).map(|s| number(&s["restartCount"])).sum();
+    let last = statuses()
+        .filter_map(|s| s["lastState"]["terminated"]["finishedAt"].as_str().and_then(crate::time::parse))
+        .max();
+    match last {
+        Some(at) if count > 0 => format!("{count} ({} ago)", human(now.duration_since(at).unsigned_abs())),
+        _ => count.to_string(),
+    }
+}
+
+/// The word `kubectl get pods` shows.
+fn pod_status(o: &Object) -> String {
+    let status = &o["status"];
+    let mut reason = status["reason"].as_str().or(status["phase"].as_str()).unwrap_or_default().to_owned();
+    let state_reason = |s: &Value| -> Option<String> {
+        if let Some(reason) = s["state"]["waiting"]["reason"].as_str().filter(|r| !r.is_empty()) {
+            return Some(reason.to_owned());
+        }
+        let ended = &s["state"]["terminated"];
+        if !ended.is_object() {
+            return None;
+        }
+        if let Some(reason) = ended["reason"].as_str().filter(|r| !r.is_empty()) {
+            return Some(reason.to_owned());
+        }
+        Some(match ended["signal"].as_i64().filter(|s| *s != 0) {
+            Some(signal) => format!("Signal:{signal}"),
+            None => format!("ExitCode:{}", number(&ended["exitCode"])),
+        })
+    };
+    let total = list(&o["spec"]["initContainers"]).count();
+    let mut initialising = false;
+    for (index, s) in list(&status["initContainerStatuses"]).enumerate() {
+        let ended = &s["state"]["terminated"];
+        if (ended.is_object() && number(&ended["exitCode"]) == 0) || s["started"] == true {
+            continue;
+        }
+        let why = state_reason(s).filter(|why| why != "PodInitializing");
+        reason = why.map_or_else(|| format!("Init:{index}/{total}"), |why| format!("Init:{why}"));
+        initialising = true;
+        break;
+    }
+    if !initialising {
+        let mut has_running = false;
+        let statuses: Vec<&Value> = list(&status["containerStatuses"]).collect();
+        for s in statuses.iter().rev() {
+            match state_reason(s) {
+                Some(why) => reason = why,
+                None => has_running |= s["ready"] == true && s["state"]["running"].is_object(),
+            }
+        }
+        if reason == "Completed" && has_running {
+            let ready = list(&status["conditions"]).any(|c| c["type"] == "Ready" && c["status"] == "True");
+            reason = String::from(if ready { "Running" } else { "NotReady" });
+        }
+    }
+    if o.is_terminating() {
+        let is_lost = status["reason"] == "NodeLost";
+        return if is_lost { "Unknown" } else { "Terminating" }.to_owned();
+    }
+    reason
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_told_as_kubectl_tells_them() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (125, "2m5s"),
+            (600, "10m"),
+            (10_860, "3h1m"),
+            (30_000, "8h"),
+            (176_400, "2d1h"),
+            (864_000, "10d"),
+        ] {
+            assert_eq!(human(Duration::from_secs(seconds)), text);
+        }
+    }
+}

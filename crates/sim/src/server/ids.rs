@@ -1,0 +1,48 @@
+//! Uids and generated names: unlike one another, and the same in every run.
+
+/// The alphabet of generated names: no vowels, no look-alikes.
+const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+#[derive(Debug, Clone)]
+pub(super) struct Ids {
+    state: u64,
+}
+
+impl Ids {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// The next number of a splitmix64 sequence.
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A text of the form of a random UUID.
+    pub(super) fn uid(&mut self) -> String {
+        let (a, b) = (self.next(), self.next());
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            a >> 32,
+            (a >> 16) & 0xffff,
+            a & 0xfff,
+            0x8000 | (b >> 48) & 0x3fff,
+            b & 0xffff_ffff_ffff
+        )
+    }
+
+    /// Five letters for the end of a generated name.
+    pub(super) fn suffix(&mut self) -> String {
+        let mut n = self.next();
+        let mut text = String::with_capacity(5);
+        for _ in 0..5 {
+            text.push(char::from(ALPHABET[usize::try_from(n % 27).unwrap_or(0)]));
+            n /= 27;
+        }
+        text
+    }
+}

@@ -1,0 +1,81 @@
+//! Who names whom as an owner, and who has which uid.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::object::Object;
+use crate::resource::Resource;
+
+type Reference = (Resource, Arc<str>, Arc<str>);
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Owners {
+    owned: BTreeMap<String, BTreeSet<Reference>>,
+    uids: BTreeMap<Arc<str>, Reference>,
+    terminating: BTreeSet<Reference>,
+}
+
+impl Owners {
+    pub(super) fn of(&self, uid: &str) -> impl Iterator<Item = &Reference> {
+        self.owned.get(uid).into_iter().flatten()
+    }
+
+    pub(super) fn uids(&self) -> impl Iterator<Item = &str> {
+        self.owned.keys().map(String::as_str)
+    }
+
+    pub(super) fn terminating(&self) -> impl Iterator<Item = &Reference> {
+        self.terminating.iter()
+    }
+
+    pub(super) fn find(&self, uid: &str) -> Option<&Reference> {
+        self.uids.get(uid)
+    }
+
+    pub(super) fn update(&mut self, before: Option<&Object>, after: Option<&Object>) {
+        match (before, after) {
+            (Some(before), _) if before.is_terminating() && after.is_none() => {
+                self.terminating.remove(&reference(before));
+            }
+            (before, Some(after))
+                if after.is_terminating() && !before.is_some_and(Object::is_terminating) =>
+            {
+                self.terminating.insert(reference(after));
+            }
+            _ => {}
+        }
+        match (before, after) {
+            (Some(before), None) => drop(self.uids.remove(&before.uid)),
+            (None, Some(after)) => drop(self.uids.insert(Arc::clone(&after.uid), reference(after))),
+            _ => {}
+        }
+        let metadata = |o: Option<&Object>| o.and_then(|o| o.section("metadata")).cloned();
+        let (old, new) = (metadata(before), metadata(after));
+        if let (Some(old), Some(new)) = (&old, &new)
+            && (Arc::ptr_eq(old, new) || old["ownerReferences"] == new["ownerReferences"])
+        {
+            return;
+        }
+        for (object, uid) in before.into_iter().flat_map(named) {
+            if let Some(owned) = self.owned.get_mut(uid) {
+                owned.remove(&reference(object));
+                if owned.is_empty() {
+                    self.owned.remove(uid);
+                }
+            }
+        }
+        for (object, uid) in after.into_iter().flat_map(named) {
+            self.owned.entry(uid.to_owned()).or_default().insert(reference(object));
+        }
+    }
+}
+
+fn named(object: &Object) -> impl Iterator<Item = (&Object, &str)> {
+    object.owners().filter_map(|o| o.get("uid").and_then(Value::as_str)).map(move |uid| (object, uid))
+}
+
+fn reference(object: &Object) -> Reference {
+    (object.resource().clone(), Arc::clone(&object.namespace), Arc::clone(&object.name))
+}

@@ -1,0 +1,34 @@
+//! Moments as the API writes them. Nobody here asks what time it is.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// A moment in whole seconds, as in `creationTimestamp`.
+pub fn seconds(at: Timestamp) -> String {
+    let t = at.to_zoned(TimeZone::UTC).datetime();
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
+        t.year(),
+        t.month(),
+        t.day(),
+        t.hour(),
+        t.minute(),
+        t.second()
+    )
+}
+
+/// A moment with microseconds, as in a Lease's `renewTime`.
+pub fn micros(at: Timestamp) -> String {
+    let mut text = seconds(at);
+    text.pop();
+    let micros = at.subsec_microsecond();
+    let _ = write!(text, ".{micros:06}Z");
+    text
+}
+
+/// The moment a text of the API names.
+pub fn parse(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}

@@ -1,0 +1,144 @@
+//! Names, labels, and the keys of data.
+
+use serde_json::Value;
+
+use super::Check;
+use crate::kind::Kind;
+
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+
+/// The largest sum of keys and values of a ConfigMap or Secret.
+const MAX_DATA: usize = 1024 * 1024;
+
+pub(super) fn check(check: &mut Check<'_>, kind: &Kind, metadata: &Value) {
+    let name = metadata["name"].as_str().unwrap_or_default();
+    if name.is_empty() {
+        check.required("metadata.name", "name or generateName is required");
+    } else if let Some(why) = wrong_name(kind, name) {
+        check.invalid("metadata.name", &metadata["name"], &why);
+    }
+    labels(check, "metadata.labels", &metadata["labels"]);
+    for key in metadata["annotations"].as_object().into_iter().flat_map(|m| m.keys()) {
+        if !is_qualified(&key.to_lowercase()) {
+            check.invalid("metadata.annotations", &Value::from(key.as_str()), QUALIFIED);
+        }
+    }
+    for (index, finalizer) in metadata["finalizers"].as_array().into_iter().flatten().enumerate() {
+        let text = finalizer.as_str().unwrap_or_default();
+        let is_standard = matches!(text, "kubernetes" | "orphan" | "foregroundDeletion");
+        if !is_qualified(text) {
+            check.invalid("metadata.finalizers", finalizer, QUALIFIED);
+        } else if !text.contains('/') && !is_standard && !kind.custom {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            check.invalid(format!("metadata.finalizers[{index}]"), finalizer, why);
+        }
+    }
+    for (index, owner) in metadata["ownerReferences"].as_array().into_iter().flatten().enumerate() {
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            if owner[field].as_str().is_none_or(str::is_empty) {
+                let path = format!("metadata.ownerReferences[{index}].{field}");
+                let why =
+                    if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
+                check.invalid(path, &Value::from(""), why);
+            }
+        }
+    }
+}
+
+/// Labels, wherever they are.
+pub(super) fn labels(check: &mut Check<'_>, path: &str, labels: &Value) {
+    for (key, value) in labels.as_object().into_iter().flatten() {
+        if !is_qualified(key) {
+            check.invalid(path, &Value::from(key.as_str()), QUALIFIED);
+        }
+        let text = value.as_str().unwrap_or_default();
+        if text.len() > 63 {
+            check.invalid(path, value, "must be no more than 63 characters");
+        }
+        if !text.is_empty() && !is_word(text) {
+            check.invalid(path, value, LABEL_VALUE);
+        }
+    }
+}
+
+fn wrong_name(kind: &Kind, name: &str) -> Option<String> {
+    let (max, fits, why): (usize, fn(&str) -> bool, &str) = match &*kind.resource.plural {
+        "services" => (63, is_label_1035, LABEL_1035),
+        "namespaces" => (63, is_label, LABEL),
+        "roles" | "rolebindings" | "clusterroles" | "clusterrolebindings" => {
+            let bad = name.contains(['/', '%']) || name == "." || name == "..";
+            return bad.then(|| "may not contain '/'".to_owned());
+        }
+        "events" if !kind.custom => (253, is_subdomain, SUBDOMAIN),
+        _ => (253, is_subdomain, SUBDOMAIN),
+    };
+    if name.len() > max {
+        return Some(format!("must be no more than {max} characters"));
+    }
+    (!fits(name)).then(|| why.to_owned())
+}
+
+pub(super) fn is_label(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+fn is_label_1035(text: &str) -> bool {
+    is_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+pub(super) fn is_subdomain(text: &str) -> bool {
+    text.split('.').all(is_label)
+}
+
+/// Letters, digits and `-_.`, with a letter or digit at both ends.
+fn is_word(text: &str) -> bool {
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    text.starts_with(ends)
+        && text.ends_with(ends)
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+fn is_qualified(text: &str) -> bool {
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(p, n)| (Some(p), n));
+    prefix.is_none_or(is_subdomain) && name.len() <= 63 && is_word(name)
+}
+
+/// The keys and the size of a ConfigMap or Secret.
+pub(super) fn data_keys(check: &mut Check<'_>, object: &Value) {
+    let mut size = 0;
+    for field in ["data", "binaryData"] {
+        for (key, value) in object[field].as_object().into_iter().flatten() {
+            size += value.as_str().map_or(0, str::len);
+            let fits = key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+            if !fits || key.is_empty() {
+                check.invalid(format!("{field}[{key}]"), &Value::from(key.as_str()), CONFIG_KEY);
+            }
+        }
+    }
+    if size > MAX_DATA {
+        let message = format!("Too long: may not be more than {MAX_DATA} bytes");
+        check.causes.push(crate::status::Cause::new("FieldValueTooLong", "", message));
+    }
+}
+
+/// ConfigMaps and Secrets that may not change.
+pub(super) fn immutable(check: &mut Check<'_>, plural: &str, old: &Value, new: &Value) {
+    if plural == "secrets" {
+        check.unchanged("type", &old["type"], &new["type"]);
+    }
+    if old["immutable"] != true {
+        return;
+    }
+    let why = "field is immutable when `immutable` is set";
+    for field in ["immutable", "data", "binaryData"] {
+        if old[field] != new[field] {
+            check.forbidden(field, why);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Pods and templates of pods.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Check;
+use super::metadata::is_label;
+use crate::quantity::Quantity;
+
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+
+pub(super) fn pod(check: &mut Check<'_>, object: &Value) {
+    spec(check, &object["spec"], "spec");
+    restart_policy(check, &object["spec"], "spec", &["Always", "OnFailure", "Never"]);
+}
+
+pub(super) fn restart_policy(check: &mut Check<'_>, spec: &Value, path: &str, allowed: &[&str]) {
+    let policy = &spec["restartPolicy"];
+    if !policy.as_str().is_some_and(|p| allowed.contains(&p)) {
+        check.unsupported(format!("{path}.restartPolicy"), policy, allowed);
+    }
+}
+
+/// The spec of a pod.
+pub(super) fn spec(check: &mut Check<'_>, spec: &Value, path: &str) {
+    let volumes: BTreeSet<&str> = list(&spec["volumes"]).filter_map(|v| v["name"].as_str()).collect();
+    let mut seen = BTreeSet::new();
+    for (index, volume) in list(&spec["volumes"]).enumerate() {
+        let path = format!("{path}.volumes[{index}]");
+        name(check, &volume["name"], &format!("{path}.name"), &mut seen);
+        let sources = volume.as_object().map_or(0, |v| v.len() - usize::from(v.contains_key("name")));
+        if sources > 1 {
+            check.forbidden(
+                format!("{path}.{}", second_source(volume)),
+                "may not specify more than 1 volume type",
+            );
+        }
+    }
+    let mut names = BTreeSet::new();
+    let containers = list(&spec["containers"]).count();
+    if containers == 0 {
+        check.required(format!("{path}.containers"), "");
+    }
+    for kind in ["containers", "initContainers"] {
+        for (index, one) in list(&spec[kind]).enumerate() {
+            container(check, one, &format!("{path}.{kind}[{index}]"), &volumes, &mut names);
+        }
+    }
+    check.not_negative(
+        &format!("{path}.terminationGracePeriodSeconds"),
+        &spec["terminationGracePeriodSeconds"],
+    );
+    let dns = &spec["dnsPolicy"];
+    check.one_of(
+        &format!("{path}.dnsPolicy"),
+        dns,
+        &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
+    );
+}
+
+fn second_source(volume: &Value) -> &str {
+    let keys = volume.as_object().into_iter().flat_map(|v| v.keys());
+    keys.filter(|k| *k != "name").nth(1).map_or("", String::as_str)
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn name<'v>(check: &mut Check<'_>, value: &'v Value, path: &str, seen: &mut BTreeSet<&'v str>) {
+    let text = value.as_str().unwrap_or_default();
+    if text.is_empty() {
+        check.required(path, "");
+    } else if !is_label(text) {
+        check.invalid(path, value, LABEL);
+    } else if text.len() > 63 {
+        check.invalid(path, value, "must be no more than 63 characters");
+    } else if !seen.insert(text) {
+        check.duplicate(path, value);
+    }
+}
+
+fn container<'v>(
+    check: &mut Check<'_>,
+    container: &'v Value,
+    path: &str,
+    volumes: &BTreeSet<&str>,
+    names: &mut BTreeSet<&'v str>,
+) {
+    name(check, &container["name"], &format!("{path}.name"), names);
+    let image = container["image"].as_str().unwrap_or_default();
+    if image.is_empty() {
+        check.required(format!("{path}.image"), "");
+    } else if image.trim() != image {
+        let why = "must not have leading or trailing whitespace";
+        check.invalid(format!("{path}.image"), &container["image"], why);
+    }
+    let policy = &container["imagePullPolicy"];
+    check.one_of(&format!("{path}.imagePullPolicy"), policy, &["Always", "IfNotPresent", "Never"]);
+    for (index, port) in list(&container["ports"]).enumerate() {
+        let path = format!("{path}.ports[{index}]");
+        self::port(check, &port["containerPort"], &format!("{path}.containerPort"));
+        check.one_of(&format!("{path}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
+    }
+    for (index, variable) in list(&container["env"]).enumerate() {
+        if variable["name"].as_str().is_none_or(str::is_empty) {
+            check.required(format!("{path}.env[{index}].name"), "");
+        }
+        let has_value = variable["value"].as_str().is_some_and(|v| !v.is_empty());
+        if has_value && variable["valueFrom"].is_object() {
+            let why = "may not be specified when `value` is not empty";
+            check.invalid(format!("{path}.env[{index}].valueFrom"), &Value::from(""), why);
+        }
+    }
+    for (index, mount) in list(&container["volumeMounts"]).enumerate() {
+        let path = format!("{path}.volumeMounts[{index}]");
+        let volume = mount["name"].as_str().unwrap_or_default();
+        if !volumes.contains(volume) {
+            check.not_found(format!("{path}.name"), &mount["name"]);
+        }
+        if mount["mountPath"].as_str().is_none_or(str::is_empty) {
+            check.required(format!("{path}.mountPath"), "");
+        }
+    }
+    for kind in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        probe(check, &container[kind], &format!("{path}.{kind}"), kind);
+    }
+    resources(check, &container["resources"], &format!("{path}.resources"));
+}
+
+fn port(check: &mut Check<'_>, value: &Value, path: &str) {
+    match value.as_i64() {
+        Some(1..=65535) => {}
+        None if value.is_null() => check.required(path, ""),
+        _ => check.invalid(path, value, "must be between 1 and 65535, inclusive"),
+    }
+}
+
+fn probe(check: &mut Check<'_>, probe: &Value, path: &str, kind: &str) {
+    let Some(map) = probe.as_object() else { return };
+    let handlers = ["exec", "httpGet", "tcpSocket", "grpc"].iter().filter(|h| map.contains_key(**h)).count();
+    match handlers {
+        0 => check.required(path, "must specify a handler type"),
+        1 => {}
+        _ => check.forbidden(path, "may not specify more than 1 handler type"),
+    }
+    for field in
+        ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+    {
+        check.not_negative(&format!("{path}.{field}"), &probe[field]);
+    }
+    if kind != "readinessProbe" && probe["successThreshold"].as_i64().is_some_and(|n| n != 1) {
+        check.invalid(format!("{path}.successThreshold"), &probe["successThreshold"], "must be 1");
+    }
+}
+
+fn resources(check: &mut Check<'_>, resources: &Value, path: &str) {
+    for kind in ["limits", "requests"] {
+        for (resource, amount) in resources[kind].as_object().into_iter().flatten() {
+            let Some(quantity) = amount.as_str().and_then(Quantity::parse) else { continue };
+            if quantity < Quantity::ZERO {
+                let why = "must be greater than or equal to 0";
+                check.invalid(format!("{path}.{kind}[{resource}]"), amount, why);
+            }
+        }
+    }
+    for (resource, asked) in resources["requests"].as_object().into_iter().flatten() {
+        let read = |value: &Value| value.as_str().and_then(Quantity::parse);
+        if let (Some(request), Some(limit)) = (read(asked), read(&resources["limits"][resource]))
+            && request > limit
+        {
+            let mut why = format!("must be less than or equal to {resource} limit");
+            if check.profile.field_validation {
+                why = format!("{why} of {limit}");
+            }
+            check.invalid(format!("{path}.requests"), asked, &why);
+        }
+    }
+}
+
+/// What may change in a pod that is there.
+pub(super) fn changes(check: &mut Check<'_>, old: &Value, new: &Value) {
+    let fixed = |pod: &Value| {
+        let mut spec = pod["spec"].clone();
+        for kind in ["containers", "initContainers"] {
+            for container in spec[kind].as_array_mut().into_iter().flatten() {
+                container["image"] = Value::Null;
+            }
+        }
+        if let Some(map) = spec.as_object_mut() {
+            for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName"]
+            {
+                map.remove(field);
+            }
+            map.retain(|_, value| !value.is_null());
+        }
+        spec
+    };
+    let moved = old["spec"]["nodeName"].is_string() && old["spec"]["nodeName"] != new["spec"]["nodeName"];
+    if fixed(old) != fixed(new) || moved {
+        check.forbidden(
+            "spec",
+            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+        );
+    }
+    for kind in ["containers", "initContainers"] {
+        for (index, container) in list(&new["spec"][kind]).enumerate() {
+            if container["image"].as_str().is_none_or(str::is_empty) {
+                check.required(format!("spec.{kind}[{index}].image"), "");
+            }
+        }
+    }
+}

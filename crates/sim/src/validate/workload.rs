@@ -1,0 +1,233 @@
+//! What makes pods, what scales them, and what leads to them.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::metadata::labels;
+use super::{Check, pod};
+use crate::selector::LabelSelector;
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// Deployments and their like.
+pub(super) fn workload(check: &mut Check<'_>, plural: &str, object: &Value) {
+    let spec = &object["spec"];
+    check.not_negative("spec.replicas", &spec["replicas"]);
+    for field in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
+        check.not_negative(&format!("spec.{field}"), &spec[field]);
+    }
+    selector(check, spec);
+    template(check, &spec["template"], "spec.template");
+    pod::restart_policy(check, &spec["template"]["spec"], "spec.template.spec", &["Always"]);
+    match plural {
+        "deployments" => strategy(check, spec),
+        "statefulsets" => {
+            check.one_of(
+                "spec.podManagementPolicy",
+                &spec["podManagementPolicy"],
+                &["OrderedReady", "Parallel"],
+            );
+        }
+        _ => {}
+    }
+}
+
+fn selector(check: &mut Check<'_>, spec: &Value) {
+    let selector = &spec["selector"];
+    if selector.is_null() {
+        check.required("spec.selector", "");
+    }
+    let found = LabelSelector::of(selector);
+    if found.is_empty() && !selector.is_null() {
+        check.invalid("spec.selector", selector, "empty selector is invalid for deployment");
+    } else if selector.is_null() || !found.matches(&spec["template"]["metadata"]["labels"]) {
+        let labels = &spec["template"]["metadata"]["labels"];
+        check.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+    }
+}
+
+fn strategy(check: &mut Check<'_>, spec: &Value) {
+    let strategy = &spec["strategy"];
+    check.one_of("spec.strategy.type", &strategy["type"], &["Recreate", "RollingUpdate"]);
+    let rolling = &strategy["rollingUpdate"];
+    if strategy["type"] == "Recreate" && rolling.is_object() {
+        check.forbidden(
+            "spec.strategy.rollingUpdate",
+            "may not be specified when strategy `type` is 'Recreate'",
+        );
+    }
+    let is_zero = |value: &Value| value == 0 || value == "0%";
+    if is_zero(&rolling["maxUnavailable"]) && is_zero(&rolling["maxSurge"]) {
+        let why = "may not be 0 when `maxSurge` is 0";
+        check.invalid("spec.strategy.rollingUpdate.maxUnavailable", &rolling["maxUnavailable"], why);
+    }
+    let deadline = spec["progressDeadlineSeconds"].as_i64().unwrap_or(i64::MAX);
+    if deadline <= spec["minReadySeconds"].as_i64().unwrap_or(0) {
+        let why = "must be greater than minReadySeconds";
+        check.invalid("spec.progressDeadlineSeconds", &spec["progressDeadlineSeconds"], why);
+    }
+}
+
+fn template(check: &mut Check<'_>, template: &Value, path: &str) {
+    labels(check, &format!("{path}.labels"), &template["metadata"]["labels"]);
+    pod::spec(check, &template["spec"], &format!("{path}.spec"));
+}
+
+pub(super) fn job(check: &mut Check<'_>, spec: &Value, path: &str) {
+    for field in
+        ["parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"]
+    {
+        check.not_negative(&format!("{path}.{field}"), &spec[field]);
+    }
+    template(check, &spec["template"], &format!("{path}.template"));
+    let policy = &spec["template"]["spec"]["restartPolicy"];
+    if policy == "Always" {
+        let path = format!("{path}.template.spec.restartPolicy");
+        check.required(path, "valid values: \"OnFailure\", \"Never\"");
+    } else {
+        let allowed = &["OnFailure", "Never"];
+        pod::restart_policy(check, &spec["template"]["spec"], &format!("{path}.template.spec"), allowed);
+    }
+}
+
+pub(super) fn cron_job(check: &mut Check<'_>, spec: &Value) {
+    let schedule = spec["schedule"].as_str().unwrap_or_default();
+    if schedule.is_empty() {
+        check.required("spec.schedule", "");
+    } else if !schedule.starts_with('@') && schedule.split_whitespace().count() != 5 {
+        let count = schedule.split_whitespace().count();
+        let why = format!("expected exactly 5 fields, found {count}: [{schedule}]");
+        check.invalid("spec.schedule", &spec["schedule"], &why);
+    }
+    check.one_of("spec.concurrencyPolicy", &spec["concurrencyPolicy"], &["Allow", "Forbid", "Replace"]);
+    job(check, &spec["jobTemplate"]["spec"], "spec.jobTemplate.spec");
+}
+
+pub(super) fn job_changes(check: &mut Check<'_>, old: &Value, new: &Value) {
+    if old["completionMode"] != "Indexed" {
+        check.unchanged("spec.completions", &old["completions"], &new["completions"]);
+    }
+    check.unchanged("spec.selector", &old["selector"], &new["selector"]);
+    check.unchanged("spec.template", &old["template"], &new["template"]);
+}
+
+pub(super) fn stateful_set_changes(check: &mut Check<'_>, old: &Value, new: &Value) {
+    let fixed = |spec: &Value| {
+        let mut spec = spec.clone();
+        if let Some(map) = spec.as_object_mut() {
+            for field in [
+                "replicas",
+                "ordinals",
+                "template",
+                "updateStrategy",
+                "revisionHistoryLimit",
+                "persistentVolumeClaimRetentionPolicy",
+                "minReadySeconds",
+            ] {
+                map.remove(field);
+            }
+        }
+        spec
+    };
+    if fixed(old) != fixed(new) {
+        let fields = if check.profile.job_modes {
+            "'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds'"
+        } else {
+            "'replicas', 'template', and 'updateStrategy'"
+        };
+        let why = format!("updates to statefulset spec for fields other than {fields} are forbidden");
+        check.forbidden("spec", &why);
+    }
+}
+
+pub(super) fn service(check: &mut Check<'_>, spec: &Value) {
+    let kind = spec["type"].as_str().unwrap_or_default();
+    check.one_of("spec.type", &spec["type"], &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]);
+    if kind == "ExternalName" {
+        if spec["externalName"].as_str().is_none_or(str::is_empty) {
+            check.required("spec.externalName", "");
+        }
+        return;
+    }
+    let count = list(&spec["ports"]).count();
+    if count == 0 && spec["clusterIP"] != "None" {
+        check.required("spec.ports", "");
+    }
+    let mut names = BTreeSet::new();
+    let mut numbers = BTreeSet::new();
+    for (index, port) in list(&spec["ports"]).enumerate() {
+        let path = format!("spec.ports[{index}]");
+        let name = port["name"].as_str().unwrap_or_default();
+        if name.is_empty() && count > 1 {
+            check.required(format!("{path}.name"), "");
+        } else if !name.is_empty() && !names.insert(name) {
+            check.duplicate(format!("{path}.name"), &port["name"]);
+        }
+        if !port["port"].as_i64().is_some_and(|n| (1..=65535).contains(&n)) {
+            let number = if port["port"].is_null() { &Value::from(0) } else { &port["port"] };
+            check.invalid(format!("{path}.port"), number, "must be between 1 and 65535, inclusive");
+        } else if !numbers.insert((port["port"].to_string(), port["protocol"].to_string())) {
+            check.duplicate(
+                path.clone(),
+                &serde_json::json!({"port": port["port"], "protocol": port["protocol"]}),
+            );
+        }
+        check.one_of(&format!("{path}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
+        if port["targetPort"].as_i64().is_some_and(|n| !(1..=65535).contains(&n)) {
+            let why = "must be between 1 and 65535, inclusive";
+            check.invalid(format!("{path}.targetPort"), &port["targetPort"], why);
+        }
+    }
+}
+
+pub(super) fn service_changes(check: &mut Check<'_>, old: &Value, new: &Value) {
+    if old["type"] != "ExternalName" && new["type"] != "ExternalName" && old["clusterIP"] != new["clusterIP"]
+    {
+        check.unchanged("spec.clusterIPs[0]", &old["clusterIP"], &new["clusterIP"]);
+    }
+}
+
+pub(super) fn autoscaler(check: &mut Check<'_>, spec: &Value) {
+    let max = spec["maxReplicas"].as_i64().unwrap_or(0);
+    if max < 1 {
+        check.invalid("spec.maxReplicas", &Value::from(max), "must be greater than 0");
+    } else if spec["minReplicas"].as_i64().is_some_and(|min| min > max) {
+        let why = "must be greater than or equal to `minReplicas`";
+        check.invalid("spec.maxReplicas", &spec["maxReplicas"], why);
+    }
+    if spec["minReplicas"].as_i64().is_some_and(|min| min < 1) {
+        let why = "must be greater than or equal to 1";
+        check.invalid("spec.minReplicas", &spec["minReplicas"], why);
+    }
+    for field in ["kind", "name"] {
+        if spec["scaleTargetRef"][field].as_str().is_none_or(str::is_empty) {
+            check.required(format!("spec.scaleTargetRef.{field}"), "");
+        }
+    }
+}
+
+pub(super) fn budget(check: &mut Check<'_>, spec: &Value) {
+    if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
+        let why = "minAvailable and maxUnavailable cannot be both set";
+        check.invalid("spec", &Value::from(""), why);
+    }
+}
+
+pub(super) fn ingress(check: &mut Check<'_>, spec: &Value) {
+    if spec["rules"].is_null() && spec["defaultBackend"].is_null() {
+        check.invalid("spec", &Value::Null, "either `defaultBackend` or `rules` must be specified");
+    }
+    for (index, rule) in list(&spec["rules"]).enumerate() {
+        for (at, path) in list(&rule["http"]["paths"]).enumerate() {
+            let field = format!("spec.rules[{index}].http.paths[{at}].pathType");
+            if path["pathType"].is_null() {
+                check.required(field, "pathType must be specified");
+            } else {
+                check.one_of(&field, &path["pathType"], &["Exact", "ImplementationSpecific", "Prefix"]);
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Rollouts on a whole cluster: controllers, nodes and clients together.
+
+use std::time::Duration;
+
+use release_sim::apps::Span;
+use release_sim::traffic::{Client, Counts};
+use release_sim::{Apps, By, NodeConfig, Simulation, SimulationConfig, resource};
+use serde_json::{Value, json};
+
+const APPS: &str = "
+default: {start: 1s..3s, stop: {takes: 1s}}
+apps:
+  - {image: '*:broken', exit: {after: 1s, code: 1}}
+  - {image: '*:absent', pull: {fails: not-found}}
+  - {image: '*:wrong', http: [{path: /healthz, status: 200}, {status: 500}]}
+";
+
+fn cluster(seed: u64) -> Simulation {
+    let apps = Apps::read(APPS).expect("they can be read");
+    let nodes = NodeConfig { count: 3, ..NodeConfig::default() };
+    let mut simulation =
+        Simulation::whole(SimulationConfig { seed, apps, nodes, ..SimulationConfig::default() });
+    simulation.advance(Duration::from_secs(1));
+    let deployment = json!({
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": 4,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{
+                    "name": "app", "image": "reg.example/web:v1", "ports": [{"containerPort": 8080}],
+                    "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 2},
+                    "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
+                }]},
+            },
+        },
+    });
+    let service = json!({
+        "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+    });
+    let now = simulation.now();
+    let by = By::manager("test");
+    let server = simulation.server_mut();
+    server.create(now, &resource::DEPLOYMENTS, "default", deployment, &by).expect("it is made");
+    server.create(now, &resource::SERVICES, "default", service, &by).expect("it is made");
+    simulation.advance(Duration::from_secs(30));
+    simulation
+}
+
+fn change(simulation: &mut Simulation, change: impl FnOnce(&mut Value)) {
+    let now = simulation.now();
+    let server = simulation.server_mut();
+    let by = By::manager("test");
+    server.edit(now, &resource::DEPLOYMENTS, "default", "web", &by, change).expect("it is there");
+}
+
+fn set_image(simulation: &mut Simulation, tag: &str) {
+    let image = format!("reg.example/web:{tag}");
+    change(simulation, |web| web["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image));
+}
+
+/// Updated, ready and available replicas.
+fn counts(simulation: &Simulation) -> (u64, u64, u64) {
+    let web = simulation.server().store().get(&resource::DEPLOYMENTS, "default", "web").expect("it is there");
+    let count = |field: &str| web["status"][field].as_u64().unwrap_or(0);
+    (count("updatedReplicas"), count("readyReplicas"), count("availableReplicas"))
+}
+
+fn client(simulation: &mut Simulation) -> usize {
+    simulation.begin_traffic(Client {
+        namespace: "default".to_owned(),
+        service: "web".to_owned(),
+        port: None,
+        path: "/tracks".to_owned(),
+        per_second: 20.0,
+        lag: Span::millis(300),
+        timeout: Span::millis(5000),
+    })
+}
+
+#[test]
+fn a_deployment_becomes_available() {
+    let simulation = cluster(1);
+    assert_eq!(counts(&simulation), (4, 4, 4));
+}
+
+#[test]
+fn a_rollout_with_hooks_loses_nothing() {
+    let mut simulation = cluster(2);
+    let number = client(&mut simulation);
+    simulation.advance(Duration::from_secs(10));
+    set_image(&mut simulation, "v2");
+    simulation.advance(Duration::from_secs(60));
+    assert_eq!(counts(&simulation), (4, 4, 4));
+    let total = simulation.traffic().total(number);
+    assert_eq!(total, Counts { answered: 1400, failed: 0, lost: 0 });
+    assert_eq!(simulation.traffic().counts(number).count(), 2, "two versions answered");
+}
+
+#[test]
+fn a_rollout_without_hooks_loses_some() {
+    let mut simulation = cluster(2);
+    change(&mut simulation, |web| {
+        let container = &mut web["spec"]["template"]["spec"]["containers"][0];
+        container.as_object_mut().map(|container| container.remove("lifecycle"));
+    });
+    simulation.advance(Duration::from_secs(60));
+    let number = client(&mut simulation);
+    set_image(&mut simulation, "v2");
+    simulation.advance(Duration::from_secs(60));
+    assert_eq!(counts(&simulation), (4, 4, 4));
+    let total = simulation.traffic().total(number);
+    assert!(total.lost > 0, "{total:?}");
+}
+
+#[test]
+fn bad_images_stop_a_rollout() {
+    for tag in ["broken", "absent"] {
+        let mut simulation = cluster(3);
+        let number = client(&mut simulation);
+        set_image(&mut simulation, tag);
+        simulation.advance(Duration::from_secs(120));
+        let (updated, _, available) = counts(&simulation);
+        assert!(available >= 3 && updated < 4, "{tag}: {updated} {available}");
+        let total = simulation.traffic().total(number);
+        assert_eq!(total.failed, 0, "{tag}: {total:?}");
+        set_image(&mut simulation, "v1");
+        simulation.advance(Duration::from_secs(60));
+        assert_eq!(counts(&simulation), (4, 4, 4), "{tag}");
+    }
+}
+
+#[test]
+fn wrong_answers_are_seen_by_clients_only() {
+    let mut simulation = cluster(4);
+    set_image(&mut simulation, "wrong");
+    simulation.advance(Duration::from_secs(60));
+    assert_eq!(counts(&simulation), (4, 4, 4));
+    let number = client(&mut simulation);
+    simulation.advance(Duration::from_secs(10));
+    assert_eq!(simulation.traffic().total(number), Counts { answered: 0, failed: 200, lost: 0 });
+}
+
+#[test]
+fn a_lost_node_is_replaced() {
+    let mut simulation = cluster(5);
+    let now = simulation.now();
+    let (nodes, server) = simulation.nodes_mut();
+    nodes.lose(server, now, "node1");
+    simulation.advance(Duration::from_secs(50));
+    let (.., available) = counts(&simulation);
+    assert!(available < 4, "{available}");
+    simulation.advance(Duration::from_secs(400));
+    assert_eq!(counts(&simulation).2, 4);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_rollout() {
+    let trace = |seed| {
+        let mut simulation = cluster(seed);
+        set_image(&mut simulation, "v2");
+        simulation.advance(Duration::from_secs(60));
+        simulation.trace().lines().to_vec()
+    };
+    let (first, second) = (trace(6), trace(6));
+    assert_eq!(first, second);
+    assert!(first.len() > 100, "{}", first.len());
+    assert_ne!(first, trace(7));
+}
