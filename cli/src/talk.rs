@@ -11,6 +11,7 @@ use release_core::{CauseKind, ServiceName, Verdict};
 use release_pipeline::{Envelope, Event, ImageEvent, Recorder, Report, Verb};
 use release_rollout::{Phase, Version};
 
+use crate::answer;
 use crate::args::{Args, Format};
 use crate::words;
 
@@ -38,11 +39,18 @@ struct Bars {
 }
 
 impl Talk {
-    pub(crate) fn new(args: &Args, clock: &Clock) -> Self {
+    /// For a command. The run begins now.
+    pub(crate) fn new(args: &Args) -> Self {
+        Self::of(args.output, args.quiet)
+    }
+
+    /// In this format, perhaps with nothing but failures.
+    pub(crate) fn of(output: Format, quiet: bool) -> Self {
+        let clock = Clock::system();
         let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
-        let view = if args.output == Format::Json {
+        let view = if output == Format::Json {
             View::Json
-        } else if args.quiet {
+        } else if quiet {
             View::Quiet
         } else if std::io::stderr().is_terminal() && !in_ci {
             View::Terminal(Bars { all: MultiProgress::new(), by_service: BTreeMap::new() })
@@ -51,7 +59,7 @@ impl Talk {
         };
         let run = format!("{:x}-{:x}", clock.wall().as_millisecond(), std::process::id());
         let recorder = Recorder::new(run, clock.now());
-        Self(Arc::new(Mutex::new(Inner { recorder, clock: clock.clone(), view, report: Report::default() })))
+        Self(Arc::new(Mutex::new(Inner { recorder, clock, view, report: Report::default() })))
     }
 
     /// Takes one event.
@@ -90,7 +98,7 @@ impl Inner {
             }
             View::Lines => {
                 for line in lines(envelope) {
-                    eprintln!("{line}");
+                    answer::say(&line);
                 }
             }
             View::Terminal(bars) => bars.show(envelope),
@@ -194,9 +202,10 @@ pub(crate) fn lines(envelope: &Envelope) -> Vec<String> {
             image_line(event).map(|text| format!("{at}  {service:16} {text}")).into_iter().collect()
         }
         Event::Planned { release, changes, unchanged, baseline } => {
-            let baseline = baseline
-                .map_or("nothing: this is the first".to_owned(), |number| format!("release {number}"));
-            let mut all = plain(format!("release {release}; a rollback returns to {baseline}"));
+            let mut all = plain(match baseline {
+                Some(number) => format!("release {release}; a rollback returns to release {number}"),
+                None => format!("release {release}, the first; a rollback removes it"),
+            });
             for change in changes {
                 let sign = match change.verb {
                     Verb::Create => '+',
@@ -216,8 +225,13 @@ pub(crate) fn lines(envelope: &Envelope) -> Vec<String> {
             }
             all
         }
-        Event::NothingToDo { .. } | Event::ReleaseBegan { .. } | Event::ReleaseEnded { .. } => Vec::new(),
-        Event::ReleaseResumed { release } => {
+        Event::NothingToDo { .. }
+        | Event::ReleaseBegan { .. }
+        | Event::ReleaseEnded { .. }
+        | Event::Prepared { .. }
+        | Event::Failed { .. }
+        | Event::Unknown { .. } => Vec::new(),
+        Event::ReleaseResumed { release, .. } => {
             plain(format!("release {release} was interrupted; taking it up where it stood"))
         }
         Event::ReleaseSuperseded { release, by } => {
@@ -302,3 +316,6 @@ fn cluster_lines(at: &str, event: &Cluster) -> Vec<String> {
         Cluster::WatchTroubled { why } => vec![format!("{at}  the cluster cannot be watched yet: {why}")],
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,8 +11,8 @@
 //! release.<project>.<environment>.<n>.<i>    ConfigMap   chunk i of its objects
 //! ```
 
-use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -26,8 +26,8 @@ use serde_json::{Value, json};
 
 use crate::Cluster;
 use crate::api::ApiError;
-use crate::journal::{Entry, Journal};
-use crate::record::{Header, Objects};
+use crate::journal::{Entry, Journal, SUFFIX};
+use crate::record::{Header, Objects, RECORD_VERSION};
 
 /// Compressed bytes per chunk. A ConfigMap may hold 1 MiB; metadata and managed fields need their share.
 const CHUNK: usize = 700 << 10;
@@ -38,6 +38,12 @@ const OBJECTS_MAX: u64 = 256 << 20;
 
 /// Chunks of one record: what [`OBJECTS_MAX`] can compress to at worst.
 const CHUNKS_MAX: usize = 400;
+
+/// How often an object is written when its answer is lost.
+const PUTS: u32 = 4;
+
+/// Pause before the second try; later ones are longer.
+const PUT_AGAIN: Duration = Duration::from_millis(500);
 
 /// The label that marks our objects by what they are: `header`, `chunk` or `journal`.
 const PART: &str = "release-tool.dev/part";
@@ -190,8 +196,8 @@ impl Store {
     pub async fn journal(&self, fence: u64) -> Result<Journal, StoreError> {
         Journal::open(
             self.cluster.api.clone(),
-            self.object(".journal"),
-            self.body(&self.object(".journal"), "journal"),
+            self.object(SUFFIX),
+            self.body(&self.object(SUFFIX), "journal"),
             fence,
         )
         .await
@@ -202,7 +208,7 @@ impl Store {
     /// # Errors
     /// When it may not be read or is damaged.
     pub async fn peek(&self) -> Result<Option<Entry>, StoreError> {
-        match self.cluster.api.get(&self.object(".journal")).await? {
+        match self.cluster.api.get(&self.object(SUFFIX)).await? {
             Some(object) => read::<Entry>(&object, "entry").map(Some),
             None => Ok(None),
         }
@@ -211,7 +217,10 @@ impl Store {
     /// Creates an object or replaces whatever is there: records have one writer, the holder of the lock.
     async fn put(&self, object: &ObjectRef, body: Value) -> Result<(), StoreError> {
         let mut last = None;
-        for _ in 0..3 {
+        for attempt in 0..PUTS {
+            if attempt > 0 {
+                tokio::time::sleep(PUT_AGAIN * attempt).await;
+            }
             let written = match self.cluster.api.create(object, &body).await {
                 Err(error) if error.is_code(409) => self.cluster.api.replace(object, &body).await,
                 other => other,
@@ -233,10 +242,17 @@ impl Store {
 /// Reads the JSON document a ConfigMap of ours holds under `key`.
 pub(crate) fn read<T: DeserializeOwned>(object: &Value, key: &str) -> Result<T, StoreError> {
     let text = object["data"][key].as_str().unwrap_or_default();
-    serde_json::from_str(text).map_err(|error| StoreError::Damaged {
+    let damaged = |why: String| StoreError::Damaged {
         object: format!("configmap/{}", object["metadata"]["name"].as_str().unwrap_or_default()),
-        why: format!("`{key}`: {error}"),
-    })
+        why: format!("`{key}`: {why}"),
+    };
+    let value: Value = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    match value["v"].as_u64() {
+        Some(form) if form > u64::from(RECORD_VERSION) => {
+            Err(damaged(format!("a newer version wrote it (form {form}, this one reads {RECORD_VERSION})")))
+        }
+        _ => serde_json::from_value(value).map_err(|error| damaged(error.to_string())),
+    }
 }
 
 fn pack(objects: &impl Serialize) -> std::io::Result<Vec<u8>> {
@@ -247,8 +263,9 @@ fn pack(objects: &impl Serialize) -> std::io::Result<Vec<u8>> {
 }
 
 fn unpack(packed: &[u8]) -> std::io::Result<Objects> {
-    let objects: BTreeMap<_, _> = serde_json::from_reader(GzDecoder::new(packed).take(OBJECTS_MAX))?;
-    Ok(objects)
+    let mut text = Vec::new();
+    GzDecoder::new(packed).take(OBJECTS_MAX).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
 }
 
 #[cfg(test)]

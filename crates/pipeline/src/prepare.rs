@@ -190,11 +190,11 @@ impl Preparation<'_> {
                 BuildEvent::Notice { message } => ImageEvent::Notice { message },
             });
         };
+        let fail = |source| PrepareError::Build { service: service.clone(), source };
+        // A Dockerfile that is not there is the nearer mistake, whether or not an engine runs.
+        build.check().map_err(fail)?;
         let engine = kit.engine().await?;
-        let image = engine
-            .build(&build, &mut forward)
-            .await
-            .map_err(|source| PrepareError::Build { service: service.clone(), source })?;
+        let image = engine.build(&build, &mut forward).await.map_err(fail)?;
         tell(ImageEvent::Built { id: image.id.clone() });
         Ok(image.id)
     }

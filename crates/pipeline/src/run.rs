@@ -43,10 +43,10 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Another release holds the lock.
-    #[error("cannot start")]
+    #[error("the release cannot start")]
     Lock(#[from] LockError),
     /// The record or the journal cannot be used.
-    #[error("cannot go on")]
+    #[error("the release cannot go on")]
     Store(#[from] StoreError),
     /// There is no plan.
     #[error(transparent)]
@@ -71,6 +71,14 @@ pub enum RunError {
     /// There is nothing a rollback could return to.
     #[error("there is no earlier verified release to return to")]
     NothingToRestore,
+    /// A rollback to a release that the record does not have.
+    #[error("there is no release {release}; verified releases are: {known}")]
+    NoSuchRelease {
+        /// The number.
+        release: u64,
+        /// The verified ones.
+        known: String,
+    },
     /// A rollback to a release that was never verified.
     #[error("release {release} ended {state}, so it is nothing to return to")]
     NotVerified {
@@ -326,7 +334,7 @@ impl Run<'_> {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), RunError> {
         let (job, entry) = self.reenter(&header, machine, hold.lock.fence()).await?;
-        tell(Event::ReleaseResumed { release: header.number });
+        tell(Event::ReleaseResumed { release: header.number, action: Some(header.action) });
         self.drive(header, job, entry, hold, tell).await
     }
 
@@ -515,7 +523,7 @@ fn rollback_target(headers: &[Header], to: Option<u64>, interrupted: bool) -> Re
     let header = headers
         .iter()
         .find(|header| header.number == to)
-        .ok_or_else(|| RunError::Store(StoreError::NoSuchRelease { number: to, known: known() }))?;
+        .ok_or_else(|| RunError::NoSuchRelease { release: to, known: known() })?;
     if header.state == State::Verified {
         Ok(header)
     } else {
