@@ -24,7 +24,7 @@ pub use envelope::{ENVELOPE_VERSION, Envelope, ReadError, Recorder, read};
 pub use event::{Event, ImageEvent};
 pub use lockfile::{ImageLock, ImageLockError};
 pub use plan::{Desired, DesiredService, FIELDS_MAX, KEEP, Plan, PlanError, PlannedChange, Verb};
-pub use prepare::{Preparation, PrepareError, Prepared, Until};
+pub use prepare::{Images, Preparation, PrepareError, Prepared, Until};
 pub use report::{Ending, Report};
 pub use run::{Options, Preview, RunError, deploy, preview, rollback};
 pub use target::{Expect, Found, TargetError, find_target};
