@@ -29,7 +29,8 @@ struct Inner {
 enum View {
     Json,
     Quiet,
-    Lines,
+    /// With the counts of ready pods told last: a line for each change, not for each look.
+    Lines(BTreeMap<ServiceName, (u32, u32)>),
     Terminal(Bars),
 }
 
@@ -55,7 +56,7 @@ impl Talk {
         } else if std::io::stderr().is_terminal() && !in_ci {
             View::Terminal(Bars { all: MultiProgress::new(), by_service: BTreeMap::new() })
         } else {
-            View::Lines
+            View::Lines(BTreeMap::new())
         };
         let run = format!("{:x}-{:x}", clock.wall().as_millisecond(), std::process::id());
         let recorder = Recorder::new(run, clock.now());
@@ -96,7 +97,13 @@ impl Inner {
                     let _ = writeln!(std::io::stdout().lock(), "{line}");
                 }
             }
-            View::Lines => {
+            View::Lines(told) => {
+                if let Event::Cluster(Cluster::Progress { service, readiness, .. }) = &envelope.event {
+                    let counts = (readiness.ready, readiness.desired);
+                    if told.insert(service.clone(), counts) == Some(counts) {
+                        return;
+                    }
+                }
                 for line in lines(envelope) {
                     answer::say(&line);
                 }
@@ -264,7 +271,7 @@ fn image_line(event: &ImageEvent) -> Option<String> {
         ImageEvent::BuildBegan { dockerfile } => Some(format!("building {dockerfile}")),
         ImageEvent::Notice { message } => Some(format!("note: {message}")),
         ImageEvent::Built { id } => Some(format!("built {}", id.get(..19).unwrap_or(id))),
-        ImageEvent::Confirmed { reference } => Some(format!("in the registry: {reference}")),
+        ImageEvent::Confirmed { reference } => Some(format!("in the registry: {}", words::image(reference))),
         ImageEvent::Step { name, cached } => Some(format!("{}{name}", if *cached { "cached: " } else { "" })),
         ImageEvent::AssemblyBegan { layers } => {
             Some(format!("building {layers} layer{}", if *layers == 1 { "" } else { "s" }))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use release_core::PinnedImage;
 
 /// Reads `90s`, `5m`, `1h`, `250ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -24,6 +25,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn release(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| "not a release's number; `release history` shows them".to_owned())
+}
+
+/// An image as people recognise it: `registry.example.com/radio/player@sha256:0123456789ab…`. Whole digests are for machines.
+pub(crate) fn image(image: &PinnedImage) -> String {
+    format!("{}@sha256:{}…", image.repository, image.digest.short())
 }
 
 /// `4.2s`, `3m12s`.

@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::talk::Talk;
-use crate::workspace::{Workspace, git_revision, named, warn};
+use crate::workspace::{Workspace, git_revision, named, source_revisions, warn};
 
 pub(crate) async fn run(
     args: &Args,
@@ -47,6 +47,7 @@ pub(crate) async fn run(
         root: &workspace.root,
         project: workspace.project.name(),
         registry: images.registry,
+        revisions: source_revisions(&workspace.root, &services),
         services,
         version: words.version.version.clone().or_else(|| git_revision(&workspace.root)),
         images: match layout {

@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::talk::Talk;
-use crate::workspace::{Workspace, actor, check_lock, git_revision, image_lock, named};
+use crate::workspace::{Workspace, actor, check_lock, git_revision, image_lock, named, source_revisions};
 
 pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
     let workspace = Workspace::load(args)?;
@@ -63,6 +63,7 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
         root: &workspace.root,
         project: &environment.project,
         registry: environment.registry.clone(),
+        revisions: source_revisions(&workspace.root, &wanted),
         services: wanted,
         version: version.clone(),
         images: image_cache(&environment.project),

@@ -28,6 +28,9 @@ pub struct Preparation<'a> {
     pub registry: Option<Repository>,
     /// Where each service's image comes from.
     pub services: BTreeMap<ServiceName, ImageSource>,
+    /// The revision of what each image is built from, for its label. Must not change when nothing the image is built from has
+    /// changed: a label is part of the digest, and a new digest is a rollout.
+    pub revisions: BTreeMap<ServiceName, String>,
     /// What people call the version: the tag of built images.
     pub version: Option<String>,
     /// Where images without a Dockerfile are put together.
@@ -252,15 +255,15 @@ impl Preparation<'_> {
         Ok(image.id)
     }
 
-    /// Labels of the OCI image specification. No times: an unchanged project must build an unchanged image.
+    /// Labels of the OCI image specification. No times, and no version of the whole project: an unchanged service must build an
+    /// unchanged image.
     fn labels(&self, service: &ServiceName) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::from([
             ("org.opencontainers.image.title".to_owned(), service.to_string()),
             ("org.opencontainers.image.vendor".to_owned(), self.project.to_string()),
         ]);
-        if let Some(version) = &self.version {
-            labels.insert("org.opencontainers.image.revision".to_owned(), version.clone());
-            labels.insert("org.opencontainers.image.version".to_owned(), version.clone());
+        if let Some(revision) = self.revisions.get(service) {
+            labels.insert("org.opencontainers.image.revision".to_owned(), revision.clone());
         }
         labels
     }

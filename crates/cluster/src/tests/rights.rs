@@ -74,8 +74,8 @@ async fn what_an_incomplete_answer_does_not_show_is_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_answer_the_one_question_is_asked_all_others() {
-    for code in [403, 404] {
-        let refused = Act::status(code, "No", "no");
+    let refusals = [403, 404, 500].map(|code| Act::status(code, "No", "no"));
+    for refused in refusals.into_iter().chain([Act::DieBefore, Act::DieAfter]) {
         assert_eq!(missing(Err(refused.clone()), true).await, (Ok(vec![]), all()));
         assert_eq!(missing(Err(refused), false).await.0.expect("an answer").len(), all());
     }

@@ -19,6 +19,8 @@ pub enum Fault {
     BitFlipped,
     /// A blob that has been accepted can only be seen after this time.
     Late(Duration),
+    /// A manifest is accepted, and never seen again.
+    Lost,
     /// A mount is answered so, whatever is there.
     Mount(MountAnswer),
     /// This long after a manifest was pushed to a tag, somebody else moves the tag.
@@ -48,6 +50,7 @@ impl Fault {
             Self::Truncated => "truncated",
             Self::BitFlipped => "bit-flipped",
             Self::Late(_) => "late",
+            Self::Lost => "lost",
             Self::Mount(_) => "mount",
             Self::TagMoves(_) => "tag-moves",
             Self::Redirect(_) => "redirect",

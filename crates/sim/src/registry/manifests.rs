@@ -138,10 +138,13 @@ impl Registry {
         let Parsed { media_type, subject, artifact_type, annotations, .. } = parsed;
         let media_type = media_type.to_owned();
         let manifest = Manifest { media_type, bytes, subject: subject.clone(), artifact_type, annotations };
-        self.store.add_manifest(name, &digest, manifest)?;
-        for tag in &push.tags {
-            self.store.set_tag(name, tag, digest.clone())?;
-            self.maybe_move_later(name, tag, now);
+        let at = digest.to_string();
+        if self.strike(|fault| matches!(fault, Fault::Lost), name, &at, now).is_none() {
+            self.store.add_manifest(name, &digest, manifest)?;
+            for tag in &push.tags {
+                self.store.set_tag(name, tag, digest.clone())?;
+                self.maybe_move_later(name, tag, now);
+            }
         }
         let mut response = self.created(&push.base, &format!("/v2/{name}/manifests/{digest}"), &digest);
         let mut set = |header: HeaderName, value: &str| {

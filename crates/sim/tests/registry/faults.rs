@@ -80,6 +80,18 @@ fn a_blob_that_was_accepted_is_seen_later() {
 }
 
 #[test]
+fn a_manifest_is_accepted_and_lost() {
+    let mut b = Bench::with_rule(Rule::once(Fault::Lost));
+    b.blob("a", b"layer");
+    b.blob("a", b"{}");
+    b.manifest("a", "v1", IMAGE, &image(b"layer")).is(201);
+    b.head("/v2/a/manifests/v1").is(404);
+    b.manifest("a", "v1", IMAGE, &image(b"layer")).is(201);
+    b.head("/v2/a/manifests/v1").is(200);
+    assert_eq!(b.struck("lost"), 1);
+}
+
+#[test]
 fn a_mount_is_answered_as_some_registries_do() {
     for (answer, status) in [
         (MountAnswer::Accepted, 202),
