@@ -7,7 +7,7 @@ use release_core::{ObjectRef, ServiceName, Status};
 use release_manifest::{Environment, Gate, ImageSource, LABEL_PART_OF, Need};
 use release_pipeline::{DesireError, Event, ImageLock, Options, Preparation, Until, deploy, desire};
 
-use super::images::prepare;
+use super::images::{image_cache, prepare, source_date_epoch};
 use super::target::{Target, open};
 use crate::answer;
 use crate::args::{Args, Deploy, Format, Run};
@@ -66,6 +66,8 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
         revisions: source_revisions(&workspace.root, &wanted),
         services: wanted,
         version: version.clone(),
+        images: image_cache(&environment.project),
+        created: source_date_epoch()?,
     };
     let prepared = prepare(&preparation, Until::Pushed, talk, stop).await?;
     let files = environment
@@ -74,7 +76,7 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
         .map(|(name, service)| Ok((name.clone(), workspace.files(service)?)))
         .collect::<Result<_, Failure>>()?;
     let desired = desire(&environment, &prepared.pinned, &files, &only).map_err(render_failure)?;
-    let options = options(&target, &words.run, version, only);
+    let options = options(&target, &words.run, version, only, talk);
     if closed {
         let planned =
             release_pipeline::preview(&target.cluster, &target.store, &target.found, &options, desired).await;
@@ -125,7 +127,7 @@ fn built<'a>(
         .services
         .iter()
         .filter(|(name, _)| only.is_empty() || only.contains(*name))
-        .filter(|(_, service)| matches!(service.image, ImageSource::Dockerfile(_)))
+        .filter(|(_, service)| service.image.is_built())
         .map(|(name, _)| name)
 }
 
@@ -162,6 +164,7 @@ pub(crate) fn started(command: &str, target: &Target, version: Option<String>) -
         context: target.cluster.context().to_owned(),
         namespace: target.cluster.namespace().to_owned(),
         version,
+        actor: Some(actor()),
     }
 }
 
@@ -171,6 +174,7 @@ pub(crate) fn options(
     words: &Run,
     version: Option<String>,
     only: BTreeSet<ServiceName>,
+    talk: &Talk,
 ) -> Options {
     let actor = actor();
     Options {
@@ -186,6 +190,7 @@ pub(crate) fn options(
         lock_timeout: words.lock_timeout,
         conflicts: if words.force_conflicts { Conflicts::Force } else { Conflicts::Refuse },
         only,
+        tape: talk.tape(),
     }
 }
 
