@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const APPS: &str = "
 default: {start: 1s..3s, stop: {takes: 1s}}
 apps:
-  - {image: '*:broken', exit: {after: 1s, code: 1}}
+  - {image: '*:broken', start: 5s, exit: {after: 1s, code: 1}}
   - {image: '*:absent', pull: {fails: not-found}}
   - {image: '*:wrong', http: [{path: /healthz, status: 200}, {status: 500}]}
 ";
