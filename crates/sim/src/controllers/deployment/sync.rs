@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::maths::{self, Part, Room};
+use super::of_template;
 use super::set::{self, HASH, REVISION, Set};
 use super::status::{self, Counts, Facts, PROGRESSING, TIMED_OUT};
-use super::{of_template, same_template};
 use crate::controllers::conditions::{self, Claim};
 use crate::controllers::events::{Recorder, Tone};
 use crate::controllers::key::Key;
@@ -46,23 +46,19 @@ impl<'a> Sync<'a> {
         now: Timestamp,
         deployment: Arc<Object>,
         mut old: Vec<Set>,
+        new: Option<usize>,
     ) -> Self {
         let spec = &deployment["spec"];
         let desired = int(&spec["replicas"], 1);
-        let template = &spec["template"];
-        let new = old
-            .iter()
-            .position(|s| same_template(&s.object["spec"]["template"], template, HASH))
-            .map(|at| old.remove(at));
+        let new = new.map(|at| old.remove(at));
         let rolling = &spec["strategy"]["rollingUpdate"];
         let quarter = json!("25%");
-        let or_quarter = |v: &Value| if v.is_null() { quarter.clone() } else { v.clone() };
         let room = if spec["strategy"]["type"] == "Recreate" {
             Room { surge: 0, unavailable: 0 }
         } else {
-            let (surge, unavailable) =
-                (or_quarter(&rolling["maxSurge"]), or_quarter(&rolling["maxUnavailable"]));
-            let room = maths::fenceposts(&surge, &unavailable, desired);
+            let or_quarter = |field: &str| Some(&rolling[field]).filter(|v| !v.is_null()).unwrap_or(&quarter);
+            let (surge, unavailable) = (or_quarter("maxSurge"), or_quarter("maxUnavailable"));
+            let room = maths::fenceposts(surge, unavailable, desired);
             Room { surge: room.surge, unavailable: room.unavailable.min(desired) }
         };
         let conditions = conditions::of(&deployment["status"]);
@@ -260,6 +256,9 @@ impl<'a> Sync<'a> {
     }
 
     fn scale(&mut self, set: Set, to: i64) -> Result<(Set, bool), Refused> {
+        if set.spec == to && set.desired() == Some(self.desired) {
+            return Ok((set, false));
+        }
         let max = self.desired + self.room.surge;
         let mut annotations = annotations(&set.object);
         let annotated = set::annotate_size(&mut annotations, self.desired, max);
@@ -376,10 +375,12 @@ impl Sync<'_> {
     fn update_new(&mut self) -> Result<(), Refused> {
         let revision = self.next_revision();
         let Some(set) = &self.new else { return Ok(()) };
-        let mut annotations = annotations(&set.object);
-        let changed = set::annotate_revision(&mut annotations, &self.deployment, revision, true);
         let min_ready = count(&self.deployment["spec"]["minReadySeconds"]);
-        if changed || count(&set.object["spec"]["minReadySeconds"]) != min_ready {
+        if set::needs_revision(&set.object, &self.deployment, revision)
+            || count(&set.object["spec"]["minReadySeconds"]) != min_ready
+        {
+            let mut annotations = annotations(&set.object);
+            set::annotate_revision(&mut annotations, &self.deployment, revision, true);
             let (namespace, name) = (set.object.namespace.clone(), set.object.name.clone());
             let edit = |body: &mut Value| {
                 body["metadata"]["annotations"] = Value::Object(annotations);
@@ -391,9 +392,9 @@ impl Sync<'_> {
             let object = self.server.edit(self.now, &REPLICA_SETS, &namespace, &name, &by, edit)?;
             self.new = Some(Set { object, ..set.clone() });
         }
-        let name = self.new.as_ref().map(|s| s.name().to_owned()).unwrap_or_default();
         let unknown = conditions::find(&self.conditions, PROGRESSING).is_none();
         if unknown && self.deadline_seconds().is_some() {
+            let name = self.new.as_ref().map(Set::name).unwrap_or_default();
             let message = format!("Found new replica set \"{name}\"");
             let claim = Claim::new(PROGRESSING, "True", "FoundNewReplicaSet", message);
             conditions::set_updated(&mut self.conditions, self.now, &claim);
