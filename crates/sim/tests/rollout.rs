@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use release_sim::apps::Span;
+use release_sim::faults::read_faults;
 use release_sim::traffic::{Client, Counts};
 use release_sim::{Apps, By, NodeConfig, Simulation, SimulationConfig, resource};
 use serde_json::{Value, json};
@@ -16,10 +17,15 @@ apps:
 ";
 
 fn cluster(seed: u64) -> Simulation {
+    cluster_with(seed, "{}")
+}
+
+fn cluster_with(seed: u64, faults: &str) -> Simulation {
+    let faults = read_faults(faults).expect("they can be read");
     let apps = Apps::read(APPS).expect("they can be read");
     let nodes = NodeConfig { count: 3, ..NodeConfig::default() };
     let mut simulation =
-        Simulation::whole(SimulationConfig { seed, apps, nodes, ..SimulationConfig::default() });
+        Simulation::whole(SimulationConfig { seed, apps, nodes, faults, ..SimulationConfig::default() });
     simulation.advance(Duration::from_secs(1));
     let deployment = json!({
         "metadata": {"name": "web"},
@@ -154,6 +160,31 @@ fn a_lost_node_is_replaced() {
     assert!(available < 4, "{available}");
     simulation.advance(Duration::from_secs(400));
     assert_eq!(counts(&simulation).2, 4);
+}
+
+#[test]
+fn pods_are_kept_from_nodes_for_a_while() {
+    let mut simulation = cluster_with(8, "faults: [{fault: never-scheduled, until: 2m}]");
+    assert_eq!(counts(&simulation).2, 0);
+    assert!(
+        simulation.trace().lines().iter().any(|line| line.contains("fault F20 never-scheduled hits pod"))
+    );
+    simulation.advance(Duration::from_secs(120));
+    assert_eq!(counts(&simulation), (4, 4, 4));
+}
+
+#[test]
+fn paused_controllers_catch_up() {
+    let mut simulation = cluster_with(9, "faults: [{fault: {controllers-paused: {lasts: 1m}}, from: 40s}]");
+    simulation.advance(Duration::from_secs(15));
+    set_image(&mut simulation, "v2");
+    simulation.advance(Duration::from_secs(20));
+    assert_eq!(counts(&simulation), (4, 4, 4), "nobody has looked at it");
+    let old = simulation.server().store().list(&resource::REPLICA_SETS, None).count();
+    assert_eq!(old, 1);
+    simulation.advance(Duration::from_secs(60));
+    assert_eq!(counts(&simulation), (4, 4, 4));
+    assert_eq!(simulation.server().store().list(&resource::REPLICA_SETS, None).count(), 2);
 }
 
 #[test]
