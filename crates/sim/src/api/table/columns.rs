@@ -1,9 +1,12 @@
 //! The columns of each kind.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
+
+use super::cells::{
+    age, age_of, containers, human, images, keys, labels_text, list, number, or_na, or_none, or_unknown,
+    pod_status, restarts, selector, text_or_empty,
+};
 
 use crate::api::path::Place;
 use crate::object::Object;
@@ -107,11 +110,10 @@ pub(super) fn of(place: &Place) -> Vec<Column> {
         _ => &[],
     };
     if special.is_empty() {
-        let kind = if place.kind.custom { "date" } else { "string" };
         let label = if place.kind.custom { "Age" } else { "Created At" };
         let cell: Cell =
             if place.kind.custom { age } else { |o, _| o["metadata"]["creationTimestamp"].clone() };
-        columns.push(code(label, kind, 0, cell));
+        columns.push(code(label, "date", 0, cell));
     }
     columns.extend(special.iter().map(|(name, kind, priority, cell)| code(name, kind, *priority, *cell)));
     columns
@@ -271,13 +273,13 @@ const ENDPOINTS: Columns = &[
 ];
 
 const CONFIG_MAPS: Columns = &[
-    ("Data", "integer", 0, |o, _| json!(keys(&o["data"]) + keys(&o["binaryData"]))),
+    ("Data", "string", 0, |o, _| json!(keys(&o["data"]) + keys(&o["binaryData"]))),
     ("Age", "string", 0, age),
 ];
 
 const SECRETS: Columns = &[
     ("Type", "string", 0, |o, _| o["type"].clone()),
-    ("Data", "integer", 0, |o, _| json!(keys(&o["data"]))),
+    ("Data", "string", 0, |o, _| json!(keys(&o["data"]))),
     ("Age", "string", 0, age),
 ];
 
@@ -330,7 +332,7 @@ const EVENTS: Columns = &[
         let kind = of["kind"].as_str().unwrap_or_default().to_lowercase();
         json!(format!("{kind}/{}", of["name"].as_str().unwrap_or_default()))
     }),
-    ("Subobject", "string", 1, |o, _| o["involvedObject"]["fieldPath"].clone()),
+    ("Subobject", "string", 1, |o, _| text_or_empty(&o["involvedObject"]["fieldPath"])),
     ("Source", "string", 1, |o, _| {
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         let (component, host) = (text(&o["source"]["component"]), text(&o["source"]["host"]));
@@ -417,186 +419,3 @@ const LEASES: Columns =
     &[("Holder", "string", 0, |o, _| text_or_empty(&o["spec"]["holderIdentity"])), ("Age", "string", 0, age)];
 
 const DEFINITIONS: Columns = &[("Created At", "date", 0, |o, _| o["metadata"]["creationTimestamp"].clone())];
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-fn number(value: &Value) -> i64 {
-    value.as_i64().unwrap_or(0)
-}
-
-fn keys(value: &Value) -> usize {
-    value.as_object().map_or(0, serde_json::Map::len)
-}
-
-fn text_or_empty(value: &Value) -> Value {
-    json!(value.as_str().unwrap_or_default())
-}
-
-fn or_none(value: &Value) -> Value {
-    json!(value.as_str().filter(|t| !t.is_empty()).unwrap_or("<none>"))
-}
-
-fn or_unknown(value: &Value) -> Value {
-    json!(value.as_str().filter(|t| !t.is_empty()).unwrap_or("<unknown>"))
-}
-
-fn or_na(value: &Value) -> Value {
-    match value {
-        Value::Null => json!("N/A"),
-        Value::String(text) => json!(text),
-        other => json!(other.to_string()),
-    }
-}
-
-fn labels_text(labels: &Value) -> String {
-    let pairs: Vec<String> = labels
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()))
-        .collect();
-    if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
-}
-
-fn selector(o: &Object, _: Timestamp) -> Value {
-    let selector = &o["spec"]["selector"];
-    json!(labels_text(selector.get("matchLabels").unwrap_or(selector)))
-}
-
-fn of_containers(o: &Object, field: &str) -> Value {
-    let containers = list(&o["spec"]["template"]["spec"]["containers"]);
-    json!(containers.filter_map(|c| c[field].as_str()).collect::<Vec<_>>().join(","))
-}
-
-fn containers(o: &Object, _: Timestamp) -> Value {
-    of_containers(o, "name")
-}
-
-fn images(o: &Object, _: Timestamp) -> Value {
-    of_containers(o, "image")
-}
-
-fn age(o: &Object, now: Timestamp) -> Value {
-    match o["metadata"]["creationTimestamp"].as_str() {
-        Some(at) => json!(age_of(at, now)),
-        None => json!("<unknown>"),
-    }
-}
-
-fn age_of(at: &str, now: Timestamp) -> String {
-    match crate::time::parse(at) {
-        Some(at) if at <= now => human(now.duration_since(at).unsigned_abs()),
-        Some(_) => "0s".to_owned(),
-        None => "<unknown>".to_owned(),
-    }
-}
-
-/// A duration in one or two units, coarser as it gets longer.
-fn human(duration: Duration) -> String {
-    let s = duration.as_secs();
-    let (m, h, d) = (s / 60, s / 3600, s / 86400);
-    let two = |big: u64, unit: &str, small: u64, small_unit: &str| {
-        if small == 0 { format!("{big}{unit}") } else { format!("{big}{unit}{small}{small_unit}") }
-    };
-    match s {
-        0..120 => format!("{s}s"),
-        120..600 => two(m, "m", s % 60, "s"),
-        600..10_800 => format!("{m}m"),
-        10_800..28_800 => two(h, "h", m % 60, "m"),
-        28_800..172_800 => format!("{h}h"),
-        172_800..691_200 => two(d, "d", h % 24, "h"),
-        691_200..63_072_000 => format!("{d}d"),
-        63_072_000..252_288_000 => two(d / 365, "y", d % 365, "d"),
-        _ => format!("{}y", d / 365),
-    }
-}
-
-fn restarts(o: &Object, now: Timestamp) -> String {
-    let statuses =
-        || list(&o["status"]["containerStatuses"]).chain(list(&o["status"]["initContainerStatuses"]));
-    let count: i64 = list(&o["status"]["containerStatuses"]).map(|s| number(&s["restartCount"])).sum();
-    let last = statuses()
-        .filter_map(|s| s["lastState"]["terminated"]["finishedAt"].as_str().and_then(crate::time::parse))
-        .max();
-    match last {
-        Some(at) if count > 0 => format!("{count} ({} ago)", human(now.duration_since(at).unsigned_abs())),
-        _ => count.to_string(),
-    }
-}
-
-/// The word `kubectl get pods` shows.
-fn pod_status(o: &Object) -> String {
-    let status = &o["status"];
-    let mut reason = status["reason"].as_str().or(status["phase"].as_str()).unwrap_or_default().to_owned();
-    let state_reason = |s: &Value| -> Option<String> {
-        if let Some(reason) = s["state"]["waiting"]["reason"].as_str().filter(|r| !r.is_empty()) {
-            return Some(reason.to_owned());
-        }
-        let ended = &s["state"]["terminated"];
-        if !ended.is_object() {
-            return None;
-        }
-        if let Some(reason) = ended["reason"].as_str().filter(|r| !r.is_empty()) {
-            return Some(reason.to_owned());
-        }
-        Some(match ended["signal"].as_i64().filter(|s| *s != 0) {
-            Some(signal) => format!("Signal:{signal}"),
-            None => format!("ExitCode:{}", number(&ended["exitCode"])),
-        })
-    };
-    let total = list(&o["spec"]["initContainers"]).count();
-    let mut initialising = false;
-    for (index, s) in list(&status["initContainerStatuses"]).enumerate() {
-        let ended = &s["state"]["terminated"];
-        if (ended.is_object() && number(&ended["exitCode"]) == 0) || s["started"] == true {
-            continue;
-        }
-        let why = state_reason(s).filter(|why| why != "PodInitializing");
-        reason = why.map_or_else(|| format!("Init:{index}/{total}"), |why| format!("Init:{why}"));
-        initialising = true;
-        break;
-    }
-    if !initialising {
-        let mut has_running = false;
-        let statuses: Vec<&Value> = list(&status["containerStatuses"]).collect();
-        for s in statuses.iter().rev() {
-            match state_reason(s) {
-                Some(why) => reason = why,
-                None => has_running |= s["ready"] == true && s["state"]["running"].is_object(),
-            }
-        }
-        if reason == "Completed" && has_running {
-            let ready = list(&status["conditions"]).any(|c| c["type"] == "Ready" && c["status"] == "True");
-            reason = if ready { "Running" } else { "NotReady" }.to_owned();
-        }
-    }
-    if o.is_terminating() {
-        let is_lost = status["reason"] == "NodeLost";
-        return if is_lost { "Unknown" } else { "Terminating" }.to_owned();
-    }
-    reason
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_told_as_kubectl_tells_them() {
-        for (seconds, text) in [
-            (0, "0s"),
-            (119, "119s"),
-            (120, "2m"),
-            (125, "2m5s"),
-            (600, "10m"),
-            (10_860, "3h1m"),
-            (30_000, "8h"),
-            (176_400, "2d1h"),
-            (864_000, "10d"),
-        ] {
-            assert_eq!(human(Duration::from_secs(seconds)), text);
-        }
-    }
-}

@@ -179,7 +179,7 @@ impl ReplicaSets {
                     }
                     Err(why) => {
                         // Nothing can be done in a namespace that goes: nobody is told.
-                        if !why.causes.iter().any(|c| c.reason == "NamespaceTerminating") {
+                        if !why.details.causes.iter().any(|c| c.reason == "NamespaceTerminating") {
                             let message = format!("Error creating: {}", why.message);
                             self.events.record(server, now, set, Tone::Warning, "FailedCreate", &message);
                         }
