@@ -4,6 +4,7 @@
 
 mod hash;
 mod maths;
+mod newest;
 mod set;
 mod status;
 mod sync;

@@ -132,3 +132,8 @@ pub(super) fn annotate_revision(
     }
     true
 }
+
+/// The annotations of an object, copied.
+pub(super) fn annotations(object: &Object) -> Map<String, Value> {
+    object["metadata"]["annotations"].as_object().cloned().unwrap_or_default()
+}
