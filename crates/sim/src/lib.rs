@@ -11,6 +11,10 @@
 //! | [`ApiServer`] | the rules around the store: admission, defaults, validation, ownership of fields, deletion |
 //! | [`Status`] | why something was refused, in Kubernetes' own words |
 //! | [`Kind`], [`Resource`] | what is served, and under which name |
+//! | [`respond`], [`Request`], [`Reply`] | HTTP as a function: one request in, one answer or the start of a [`Watch`] out |
+//! | [`Model`] | an [`ApiServer`] with whatever lives behind it: controllers, nodes |
+//! | [`SimService`], [`Clock`] | the face: a `tower::Service`, and what time it is |
+//! | [`ApiProfile`] | which version of Kubernetes is played |
 //! | [`Actor`] | whoever works in the cluster: controllers, the scheduler, nodes |
 //! | [`Nodes`], [`Apps`] | kubelets, and what the programs in container images do, as scripts |
 //! | [`Traffic`] | clients that send requests and count what they lose |
