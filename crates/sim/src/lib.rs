@@ -11,6 +11,10 @@
 //! | [`ApiServer`] | the rules around the store: admission, defaults, validation, ownership of fields, deletion |
 //! | [`Status`] | why something was refused, in Kubernetes' own words |
 //! | [`Kind`], [`Resource`] | what is served, and under which name |
+//! | [`respond`], [`Request`], [`Reply`] | HTTP as a function: one request in, one answer or the start of a [`Watch`] out |
+//! | [`Model`] | an [`ApiServer`] with whatever lives behind it: controllers, nodes |
+//! | [`SimService`], [`Clock`] | the face: a `tower::Service`, and what time it is |
+//! | [`ApiProfile`] | which version of Kubernetes is played |
 //!
 //! Controllers run in the same process and call [`ApiServer`] directly; they read through [`ApiServer::store`].
 
