@@ -17,6 +17,10 @@
 //! | [`Faults`] | what goes wrong, when and to whom, drawn from a seed |
 //! | [`Simulation`] | all of it in virtual time, with a trace |
 //! | [`registry`] | an OCI registry, in real time, on a socket of this machine |
+//! | [`respond`], [`Request`], [`Reply`] | HTTP as a function: one request in, one answer or the start of a [`Watch`] out |
+//! | [`Model`] | an [`ApiServer`] with whatever lives behind it: controllers, nodes |
+//! | [`SimService`], [`Clock`] | the face: a `tower::Service`, and what time it is |
+//! | [`ApiProfile`] | which version of Kubernetes is played |
 //!
 //! Controllers run in the same process and call [`ApiServer`] directly; they read through [`ApiServer::store`].
 
