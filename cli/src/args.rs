@@ -85,6 +85,11 @@ pub(crate) enum Command {
     Status(Recorded),
     /// Show the releases of an environment, newest first; changes nothing.
     History(Recorded),
+    /// Show what happened in a release, from its events; changes nothing.
+    ///
+    /// From the cluster's own record, which with --project, -n and --context needs no checkout; or, without any cluster, from a file
+    /// of events (`-o json` of a deploy) or an HTML page made earlier.
+    Report(Report),
     /// Print the JSON Schema of release.yaml.
     Schema,
     /// Print a shell completion script.
@@ -213,6 +218,33 @@ pub(crate) struct Rollback {
 
     #[command(flatten)]
     pub(crate) run: Run,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Report {
+    /// The release, as `release history` numbers them, by default the newest; or a file of events, `-` for standard input.
+    #[arg(value_name = "N or FILE")]
+    pub(crate) of: Option<String>,
+
+    /// Write one self-contained HTML page instead, and say where.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// The environment, a name under `environments:` in the project file.
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: Option<String>,
+
+    /// The project's name, where there is no project file; give -n and --context too.
+    #[arg(long, value_name = "PROJECT", requires = "env")]
+    pub(crate) project: Option<String>,
+
+    /// The namespace, in place of the environment's.
+    #[arg(short, long, value_name = "NAMESPACE", requires = "env")]
+    pub(crate) namespace: Option<String>,
+
+    /// The kubeconfig context, in place of the environment's. Only a cluster that has a record of the project is accepted.
+    #[arg(long, value_name = "CONTEXT", requires = "env")]
+    pub(crate) context: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

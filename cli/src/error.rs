@@ -37,6 +37,13 @@ pub(crate) enum Failure {
         #[source]
         source: ImageLockError,
     },
+    /// A file is not what a run has told.
+    #[error("{path} cannot be reported on")]
+    Events {
+        path: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     #[error("service `{service}` cannot be rendered")]
     Render {
         service: String,
@@ -85,7 +92,8 @@ impl Failure {
             | Self::File { .. }
             | Self::Sources(_)
             | Self::Project(_)
-            | Self::ImageLock { .. } => Exit::Usage,
+            | Self::ImageLock { .. }
+            | Self::Events { .. } => Exit::Usage,
             Self::Prepare(error) => match error {
                 PrepareError::NoRegistry { .. } | PrepareError::Name { .. } => Exit::Usage,
                 PrepareError::Engine { .. } | PrepareError::Build { .. } => Exit::Build,
@@ -128,6 +136,9 @@ impl Failure {
             Self::File { hint, .. } => hint.as_ref().copied()?,
             Self::ImageLock { .. } => {
                 "an image lock is what `release push` prints: `SERVICE REPOSITORY@sha256:…`, a line a service"
+            }
+            Self::Events { .. } => {
+                "give what `-o json` printed, a line an event, or a page that `release report --html` made"
             }
             Self::Gate { planned: true, .. } => {
                 "the plan above is what will be done; run it again with --approve to do it"

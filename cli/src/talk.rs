@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use release_cluster::{Clock, Event as Cluster};
 use release_core::{CauseKind, ServiceName, Verdict};
-use release_pipeline::{Envelope, Event, ImageEvent, Recorder, Report, Verb};
+use release_pipeline::{Envelope, Event, ImageEvent, Recorder, Report, Tape, Verb};
 use release_rollout::{Phase, Version};
 
 use crate::answer;
@@ -24,6 +24,7 @@ struct Inner {
     clock: Clock,
     view: View,
     report: Report,
+    tape: Tape,
 }
 
 enum View {
@@ -60,7 +61,13 @@ impl Talk {
         };
         let run = format!("{:x}-{:x}", clock.wall().as_millisecond(), std::process::id());
         let recorder = Recorder::new(run, clock.now());
-        Self(Arc::new(Mutex::new(Inner { recorder, clock, view, report: Report::default() })))
+        Self(Arc::new(Mutex::new(Inner {
+            recorder,
+            clock,
+            view,
+            report: Report::default(),
+            tape: Tape::default(),
+        })))
     }
 
     /// Takes one event.
@@ -69,12 +76,18 @@ impl Talk {
         let (now, at) = (inner.clock.now(), inner.clock.wall());
         let envelope = inner.recorder.stamp(now, at, event);
         inner.report.add(&envelope);
+        inner.tape.add(&envelope);
         inner.show(&envelope);
     }
 
     /// What happened so far.
     pub(crate) fn report(&self) -> Report {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).report.clone()
+    }
+
+    /// What the release's record keeps of this run.
+    pub(crate) fn tape(&self) -> Tape {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).tape.clone()
     }
 
     /// Takes the progress bars away; what follows is the answer.
@@ -199,7 +212,7 @@ pub(crate) fn lines(envelope: &Envelope) -> Vec<String> {
     let at = format!("{:>7}", words::seconds(envelope.elapsed));
     let plain = |text: String| vec![format!("{at}  {text}")];
     match &envelope.event {
-        Event::Started { command, project, environment, context, namespace, version } => {
+        Event::Started { command, project, environment, context, namespace, version, .. } => {
             let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
             vec![format!(
                 "{command} {project}{version} to {environment} (context {context}, namespace {namespace})"

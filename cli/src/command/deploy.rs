@@ -74,7 +74,7 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
         .map(|(name, service)| Ok((name.clone(), workspace.files(service)?)))
         .collect::<Result<_, Failure>>()?;
     let desired = desire(&environment, &prepared.pinned, &files, &only).map_err(render_failure)?;
-    let options = options(&target, &words.run, version, only);
+    let options = options(&target, &words.run, version, only, talk);
     if closed {
         let planned =
             release_pipeline::preview(&target.cluster, &target.store, &target.found, &options, desired).await;
@@ -162,6 +162,7 @@ pub(crate) fn started(command: &str, target: &Target, version: Option<String>) -
         context: target.cluster.context().to_owned(),
         namespace: target.cluster.namespace().to_owned(),
         version,
+        actor: Some(actor()),
     }
 }
 
@@ -171,6 +172,7 @@ pub(crate) fn options(
     words: &Run,
     version: Option<String>,
     only: BTreeSet<ServiceName>,
+    talk: &Talk,
 ) -> Options {
     let actor = actor();
     Options {
@@ -186,6 +188,7 @@ pub(crate) fn options(
         lock_timeout: words.lock_timeout,
         conflicts: if words.force_conflicts { Conflicts::Force } else { Conflicts::Refuse },
         only,
+        tape: talk.tape(),
     }
 }
 

@@ -9,6 +9,7 @@ mod history;
 mod images;
 mod init;
 mod render;
+mod report;
 mod rollback;
 mod schema;
 mod status;
@@ -36,6 +37,7 @@ pub(crate) async fn run(args: &Args, talk: &Talk) -> Result<Exit, Failure> {
         Command::Rollback(words) => rollback::run(args, words, talk, &stop).await,
         Command::Status(words) => stop.or(status::run(args, words)).await,
         Command::History(words) => stop.or(history::run(args, words)).await,
+        Command::Report(words) => stop.or(report::run(args, words)).await,
         Command::Schema => schema::run(args),
         Command::Completions { shell } => completions::run(*shell),
         Command::Doctor(words) => stop.or(doctor::run(args, words)).await,

@@ -21,7 +21,7 @@ pub(crate) async fn run(args: &Args, words: &Rollback, talk: &Talk, stop: &Stop)
     };
     let target = stop.or(connecting).await?;
     talk.tell(started("rollback", &target, None));
-    let options = options(&target, &words.run, None, BTreeSet::new());
+    let options = options(&target, &words.run, None, BTreeSet::new(), talk);
     let mut tell = |event| talk.tell(event);
     let done =
         rollback(&target.cluster, &target.store, &target.found, &options, words.to, &mut tell, stop.token())

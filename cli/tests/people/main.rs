@@ -10,3 +10,4 @@ mod init;
 mod json;
 mod project;
 mod render;
+mod report;

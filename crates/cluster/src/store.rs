@@ -9,6 +9,7 @@
 //! release.<project>.<environment>.journal    ConfigMap   the write-ahead entry of the running release
 //! release.<project>.<environment>.<n>        ConfigMap   header of release n
 //! release.<project>.<environment>.<n>.<i>    ConfigMap   chunk i of its objects
+//! release.<project>.<environment>.<n>.events ConfigMap   what happened, if the program that ended it kept it
 //! ```
 
 use std::io::{Read as _, Write as _};
@@ -39,13 +40,16 @@ const OBJECTS_MAX: u64 = 256 << 20;
 /// Chunks of one record: what [`OBJECTS_MAX`] can compress to at worst.
 const CHUNKS_MAX: usize = 400;
 
+/// What the events of a release may come to after decompression.
+const EVENTS_MAX: u64 = 32 << 20;
+
 /// How often an object is written when its answer is lost.
 const PUTS: u32 = 4;
 
 /// Pause before the second try; later ones are longer.
 const PUT_AGAIN: Duration = Duration::from_millis(500);
 
-/// The label that marks our objects by what they are: `header`, `chunk` or `journal`.
+/// The label that marks our objects by what they are: `header`, `chunk`, `events` or `journal`.
 const PART: &str = "release-tool.dev/part";
 const PROJECT: &str = "release-tool.dev/project";
 const ENVIRONMENT: &str = "release-tool.dev/environment";
@@ -99,6 +103,11 @@ impl Store {
     /// The name of the lock, and the prefix of everything else.
     pub fn name(&self) -> String {
         format!("release.{}.{}", self.project, self.environment)
+    }
+
+    /// The namespace they are in.
+    pub fn namespace(&self) -> &str {
+        self.cluster.namespace()
     }
 
     fn object(&self, suffix: &str) -> ObjectRef {
@@ -176,6 +185,40 @@ impl Store {
         self.put(&object, body).await
     }
 
+    /// Writes down what happened in release `number`, as text; `false` when it does not fit, and nothing is written then.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn keep_events(&self, number: u64, text: &str) -> Result<bool, StoreError> {
+        let object = self.object(&format!(".{number}.events"));
+        let packed = zip(text.as_bytes())
+            .map_err(|error| StoreError::Damaged { object: object.to_string(), why: error.to_string() })?;
+        if packed.len() > CHUNK {
+            return Ok(false);
+        }
+        let mut body = self.body(&object, "events");
+        body["binaryData"] = json!({"events": BASE64.encode(packed)});
+        self.put(&object, body).await?;
+        Ok(true)
+    }
+
+    /// What happened in release `number`; `None` when nobody wrote it down.
+    ///
+    /// # Errors
+    /// When it may not be read, or is damaged.
+    pub async fn events(&self, number: u64) -> Result<Option<String>, StoreError> {
+        let object = self.object(&format!(".{number}.events"));
+        let Some(found) = self.cluster.api.get(&object).await? else { return Ok(None) };
+        let damaged = |why: String| StoreError::Damaged { object: object.to_string(), why };
+        let packed = BASE64
+            .decode(found["binaryData"]["events"].as_str().unwrap_or_default())
+            .map_err(|error| damaged(error.to_string()))?;
+        let mut text = String::new();
+        let read = GzDecoder::new(&*packed).take(EVENTS_MAX).read_to_string(&mut text);
+        read.map_err(|error| damaged(error.to_string()))?;
+        Ok(Some(text))
+    }
+
     /// Removes a release from the record.
     ///
     /// # Errors
@@ -186,6 +229,7 @@ impl Store {
         for index in 0..header.chunks.min(CHUNKS_MAX) {
             self.cluster.api.delete(&self.object(&format!(".{}.{index}", header.number))).await?;
         }
+        self.cluster.api.delete(&self.object(&format!(".{}.events", header.number))).await?;
         Ok(())
     }
 
@@ -253,6 +297,12 @@ pub(crate) fn read<T: DeserializeOwned>(object: &Value, key: &str) -> Result<T, 
         }
         _ => serde_json::from_value(value).map_err(|error| damaged(error.to_string())),
     }
+}
+
+fn zip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes)?;
+    encoder.finish()
 }
 
 fn pack(objects: &impl Serialize) -> std::io::Result<Vec<u8>> {

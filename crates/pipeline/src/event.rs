@@ -32,6 +32,9 @@ pub enum Event {
         /// What people call the version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<String>,
+        /// Who or what asks, `ada@laptop`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<String>,
     },
     /// Something about a service's image.
     Image {

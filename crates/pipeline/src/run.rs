@@ -13,7 +13,7 @@ use release_rollout::{Effect, Release, ReleaseOutcome};
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::{KEEP, Plan, plan, ref_of};
-use crate::{Desired, Event, Found, PlanError};
+use crate::{Desired, Event, Found, PlanError, Tape};
 
 /// How often a lost lock is taken again within one run. An API server that is away this often is not coming back soon.
 const RELOCKS: usize = 20;
@@ -37,6 +37,8 @@ pub struct Options {
     pub conflicts: Conflicts,
     /// The services that may change; empty: all of them.
     pub only: BTreeSet<ServiceName>,
+    /// Where the envelopes of this run are put; the release's record keeps them.
+    pub tape: Tape,
 }
 
 /// Why a run could not do what was asked. The events tell how far it got.
@@ -334,6 +336,7 @@ impl Run<'_> {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), RunError> {
         let (job, entry) = self.reenter(&header, machine, hold.lock.fence()).await?;
+        self.options.tape.take_up(self.store, header.number).await;
         tell(Event::ReleaseResumed { release: header.number, action: Some(header.action) });
         self.drive(header, job, entry, hold, tell).await
     }
@@ -376,6 +379,7 @@ impl Run<'_> {
                 Ok(Driven::Ended(release)) => return self.finish(header, &release, hold, tell).await,
                 Ok(Driven::Stopped(release)) => {
                     tell(Event::Stopped { release: header.number, phases: release.phases() });
+                    self.options.tape.keep(self.store, header.number).await;
                     return Ok(());
                 }
                 Err(DriveError::Journal(StoreError::Fenced { .. })) => {
@@ -451,6 +455,7 @@ impl Run<'_> {
         tell(ended);
         self.store.update(&header).await?;
         hold.journal.close().await?;
+        self.options.tape.keep(self.store, header.number).await;
         if state == State::Verified {
             self.forget_old(&header).await?;
         }

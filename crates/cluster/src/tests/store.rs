@@ -131,9 +131,49 @@ async fn what_is_forgotten_is_gone_and_its_header_goes_first() {
     fake.forget_log();
     store(&fake).forget(&large).await.expect("forgotten");
     assert_eq!(fake.log()[0], format!("DELETE configmaps/{NAME}.2"));
-    assert_eq!(fake.log().len(), large.chunks + 1);
+    // The header, the chunks, the events.
+    assert_eq!(fake.log().len(), large.chunks + 2);
     assert_eq!(store(&fake).headers().await.expect("headers"), [kept]);
     assert!(fake.object(&format!("configmaps/{NAME}.2.0")).is_none());
     // Forgetting twice, after a crash half-way, is no error.
     store(&fake).forget(&large).await.expect("forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_kept_beside_the_record_and_go_with_it() {
+    let fake = Fake::new();
+    let header = recorded(&fake, 1, &objects("a")).await;
+    let store = store(&fake);
+    assert_eq!(store.events(1).await.expect("nothing"), None, "an earlier version kept none");
+    assert!(store.keep_events(1, "one\n").await.expect("kept"));
+    assert!(store.keep_events(1, "one\ntwo\n").await.expect("kept again"));
+    assert_eq!(store.events(1).await.expect("events").as_deref(), Some("one\ntwo\n"));
+    assert_eq!(store.headers().await.expect("headers"), std::slice::from_ref(&header), "they are no header");
+    store.forget(&header).await.expect("forgotten");
+    assert_eq!(store.events(1).await.expect("nothing"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_do_not_fit_are_not_written() {
+    let fake = Fake::new();
+    let mut random = fastrand::Rng::with_seed(7);
+    let noise: String = std::iter::repeat_with(|| random.alphanumeric()).take(1 << 20).collect();
+    assert!(!store(&fake).keep_events(1, &noise).await.expect("asked"));
+    assert!(fake.log().is_empty(), "{:?}", fake.log());
+    // The smallest size that is tried always fits.
+    assert!(store(&fake).keep_events(1, &noise[..512 << 10]).await.expect("kept"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn damaged_events_are_named() {
+    let fake = Fake::new();
+    store(&fake).keep_events(1, "one\n").await.expect("kept");
+    let key = format!("configmaps/{NAME}.1.events");
+    let mut object = fake.object(&key).expect("it was written");
+    for damage in ["", "not base64", "AAAA"] {
+        object["binaryData"]["events"] = damage.into();
+        fake.put(object.clone());
+        let error = store(&fake).events(1).await.expect_err("damaged").to_string();
+        assert!(error.starts_with(&format!("configmap/{NAME}.1.events is damaged")), "{error}");
+    }
 }

@@ -105,15 +105,20 @@ fn cause_with_evidence() -> Cause {
 }
 
 fn frame() -> Vec<Event> {
-    let started = |version: Option<&str>| Event::Started {
+    let started = |version: Option<&str>, actor: Option<&str>| Event::Started {
         command: "deploy".to_owned(),
         project: "radio".to_owned(),
         environment: "prod".to_owned(),
         context: "prod-eu".to_owned(),
         namespace: "radio".to_owned(),
         version: version.map(str::to_owned),
+        actor: actor.map(str::to_owned),
     };
-    let mut events = vec![started(Some("3f2a1bc9d0e4")), started(None)];
+    let mut events = vec![
+        started(Some("3f2a1bc9d0e4"), Some("ada@laptop")),
+        started(Some("3f2a1bc9d0e4"), None),
+        started(None, None),
+    ];
     events.extend(images().into_iter().map(|event| Event::Image { service: web(), event }));
     events.push(Event::Prepared { images: BTreeMap::from([(web(), image().to_string())]) });
     events.push(Event::Planned {
