@@ -177,6 +177,26 @@ async fn objects_are_changed_in_every_way() {
     assert_eq!((code, text.contains("unknown field \"dota\"")), (Some(1), true), "{text}");
 }
 
+/// These are sent as protobuf.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_make_objects() {
+    let Some(cluster) = Cluster::start().await else { return };
+    cluster.check("auth can-i create deployments", "", &["yes"]).await;
+    cluster.check("auth whoami", "", &["kubernetes-admin"]).await;
+    cluster.check("create configmap settings --from-literal=a=b", "", &["configmap/settings created"]).await;
+    cluster.check("get configmap settings -o jsonpath={.data.a}", "", &["b"]).await;
+    cluster.check("create secret generic key --from-literal=a=b", "", &["secret/key created"]).await;
+    cluster.check("get secret key -o jsonpath={.data.a}", "", &["Yg=="]).await;
+    cluster.check("create namespace team", "", &["namespace/team created"]).await;
+    cluster.check("create deployment web --image=web:1 --port=80 --replicas=0", "", &["created"]).await;
+    cluster
+        .check("get deployment web -o jsonpath={.spec.replicas}/{.spec.selector}", "", &["0/", "web"])
+        .await;
+    cluster.check("create job once --image=web:1", "", &["job.batch/once created"]).await;
+    cluster.check("create quota few --hard=pods=3", "", &["resourcequota/few created"]).await;
+    cluster.check("delete namespace team --timeout=60s", "", &["\"team\" deleted"]).await;
+}
+
 #[tokio::test]
 async fn it_is_only_served_on_this_machine() {
     let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
