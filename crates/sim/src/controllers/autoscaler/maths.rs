@@ -47,7 +47,7 @@ fn scaled(ratio: f64, replicas: i64) -> i64 {
 }
 
 fn is_near(ratio: f64) -> bool {
-    (ratio - 1.0).abs() <= TOLERANCE
+    (1.0 - TOLERANCE..=1.0 + TOLERANCE).contains(&ratio)
 }
 
 /// The replicas that would bring each pod to its target.
