@@ -58,10 +58,11 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Look at the repository and write a first release.yaml.
     Init(Init),
-    /// Build images and leave them in the Docker Engine.
+    /// Build images and leave them on this machine.
     ///
-    /// Prints a line a service: SERVICE IMAGE-ID, or the pinned image where nothing is built.
-    Build(Build),
+    /// Those from Dockerfiles are left in the Docker Engine; the others need none and are left in a cache, or in the folder of
+    /// --layout. Prints a line a service: SERVICE IMAGE-ID for a Dockerfile, SERVICE REPOSITORY@DIGEST for every other.
+    Build(BuildOnly),
     /// Build and push images, and print the image lock.
     ///
     /// The image lock is a line a service: SERVICE REPOSITORY@DIGEST, each confirmed by the registry. `deploy --images` takes it, so
@@ -126,6 +127,16 @@ pub(crate) struct Build {
 
     #[command(flatten)]
     pub(crate) version: Version,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BuildOnly {
+    #[command(flatten)]
+    pub(crate) build: Build,
+
+    /// Leave the images in an OCI image layout in this folder. For images without a Dockerfile.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) layout: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -7,7 +7,7 @@ use release_cluster::{ApiError, ConnectError, LockError, StoreError, SurveyError
 use release_core::{Cause, CauseKind};
 use release_manifest::{Color, ProjectError, RenderError};
 use release_pipeline::{Event, ImageLockError, PlanError, PrepareError, RunError, TargetError};
-use release_registry::ConfirmError;
+use release_registry::{ConfirmError, PushError};
 
 use crate::answer;
 use crate::exit::Exit;
@@ -95,9 +95,14 @@ impl Failure {
             | Self::ImageLock { .. }
             | Self::Events { .. } => Exit::Usage,
             Self::Prepare(error) => match error {
-                PrepareError::NoRegistry { .. } | PrepareError::Name { .. } => Exit::Usage,
-                PrepareError::Engine { .. } | PrepareError::Build { .. } => Exit::Build,
+                PrepareError::NoRegistry { .. }
+                | PrepareError::Name { .. }
+                | PrepareError::NoLayout { .. } => Exit::Usage,
+                PrepareError::Engine { .. } | PrepareError::Build { .. } | PrepareError::Assemble { .. } => {
+                    Exit::Build
+                }
                 PrepareError::Push { .. }
+                | PrepareError::Upload { .. }
                 | PrepareError::Credentials { .. }
                 | PrepareError::Confirm { .. }
                 | PrepareError::Registry(_) => Exit::Push,
@@ -160,6 +165,10 @@ impl Failure {
             }
             Self::Prepare(PrepareError::Confirm { source, .. }) => confirm_hint(source)?,
             Self::Prepare(PrepareError::Push { .. }) => CREDENTIALS,
+            Self::Prepare(PrepareError::Upload { source, .. }) => upload_hint(source)?,
+            Self::Prepare(PrepareError::NoLayout { .. }) => {
+                "name the services that are built from `base` and `layers`: `release build --layout DIR SERVICE…`"
+            }
             Self::Prepare(PrepareError::Credentials { .. }) => {
                 "repair the file, or point DOCKER_CONFIG at another folder; `docker login` writes it"
             }
@@ -275,6 +284,20 @@ fn confirm_hint(error: &ConfirmError) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+fn upload_hint(error: &PushError) -> Option<&'static str> {
+    match error {
+        PushError::Unauthorized { .. } => Some(CREDENTIALS),
+        PushError::GaveUp { .. } => {
+            Some("what arrived is kept: the same command goes on where this one stopped")
+        }
+        PushError::Confirm(error) => confirm_hint(error),
+        PushError::Read { .. } | PushError::Corrupt { .. } => {
+            Some("the same command builds what is missing or damaged again")
+        }
+        _ => None,
+    }
 }
 
 fn target_hint(error: &TargetError) -> Option<&'static str> {

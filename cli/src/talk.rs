@@ -152,9 +152,15 @@ impl Bars {
                 self.bar(service).set_message(format!("{doing}: {} KiB", sent / 1024));
             }
             ImageEvent::Confirmed { .. } => self.done(service),
+            ImageEvent::LayerBuilt { from, .. } => self.bar(service).set_message(format!("built {from}")),
             ImageEvent::BuildBegan { .. }
+            | ImageEvent::AssemblyBegan { .. }
             | ImageEvent::Notice { .. }
             | ImageEvent::Built { .. }
+            | ImageEvent::BlobExists { .. }
+            | ImageEvent::BlobMounted { .. }
+            | ImageEvent::BlobResumed { .. }
+            | ImageEvent::BlobUploaded { .. }
             | ImageEvent::Pushed { .. } => {}
         }
     }
@@ -280,7 +286,25 @@ fn image_line(event: &ImageEvent) -> Option<String> {
         ImageEvent::Built { id } => Some(format!("built {}", id.get(..19).unwrap_or(id))),
         ImageEvent::Confirmed { reference } => Some(format!("in the registry: {}", words::image(reference))),
         ImageEvent::Step { name, cached } => Some(format!("{}{name}", if *cached { "cached: " } else { "" })),
-        ImageEvent::Output { .. } | ImageEvent::Pushing { .. } | ImageEvent::Pushed { .. } => None,
+        ImageEvent::AssemblyBegan { layers } => {
+            Some(format!("building {layers} layer{}", if *layers == 1 { "" } else { "s" }))
+        }
+        ImageEvent::LayerBuilt { from, entries, size, reused, .. } => {
+            let unchanged = if *reused { "unchanged: " } else { "" };
+            let entries = if *entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+            Some(format!("{unchanged}{from}, {entries}, {} KiB", size.div_ceil(1024)))
+        }
+        ImageEvent::BlobMounted { digest, from } => Some(format!("took {} over from {from}", digest.short())),
+        ImageEvent::BlobResumed { digest, offset } => {
+            Some(format!("the upload of {} goes on at {} KiB", digest.short(), offset / 1024))
+        }
+        ImageEvent::BlobUploaded { digest, size } => {
+            Some(format!("uploaded {}, {} KiB", digest.short(), size.div_ceil(1024)))
+        }
+        ImageEvent::Output { .. }
+        | ImageEvent::Pushing { .. }
+        | ImageEvent::BlobExists { .. }
+        | ImageEvent::Pushed { .. } => None,
     }
 }
 

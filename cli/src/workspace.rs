@@ -164,7 +164,8 @@ pub(crate) fn source_revisions(
 ) -> BTreeMap<ServiceName, String> {
     let built = services.iter().filter_map(|(name, source)| match source {
         ImageSource::Dockerfile(build) => Some((name, build)),
-        ImageSource::Pinned(_) => None,
+        // What its layers are made from is mostly made by other tools, and git does not know it.
+        ImageSource::Native(_) | ImageSource::Pinned(_) => None,
     });
     built
         .filter_map(|(name, build)| {

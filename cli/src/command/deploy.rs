@@ -7,7 +7,7 @@ use release_core::{ObjectRef, ServiceName, Status};
 use release_manifest::{Environment, Gate, ImageSource, LABEL_PART_OF, Need};
 use release_pipeline::{DesireError, Event, ImageLock, Options, Preparation, Until, deploy, desire};
 
-use super::images::prepare;
+use super::images::{image_cache, prepare, source_date_epoch};
 use super::target::{Target, open};
 use crate::answer;
 use crate::args::{Args, Deploy, Format, Run};
@@ -66,6 +66,8 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
         revisions: source_revisions(&workspace.root, &wanted),
         services: wanted,
         version: version.clone(),
+        images: image_cache(&environment.project),
+        created: source_date_epoch()?,
     };
     let prepared = prepare(&preparation, Until::Pushed, talk, stop).await?;
     let files = environment
@@ -125,7 +127,7 @@ fn built<'a>(
         .services
         .iter()
         .filter(|(name, _)| only.is_empty() || only.contains(*name))
-        .filter(|(_, service)| matches!(service.image, ImageSource::Dockerfile(_)))
+        .filter(|(_, service)| service.image.is_built())
         .map(|(name, _)| name)
 }
 

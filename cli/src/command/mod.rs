@@ -30,8 +30,10 @@ pub(crate) async fn run(args: &Args, talk: &Talk) -> Result<Exit, Failure> {
     let stop = Stop::listen();
     match &args.command {
         Command::Init(words) => init::run(args, words),
-        Command::Build(words) => build::run(args, words, Until::Built, talk, &stop).await,
-        Command::Push(words) => build::run(args, words, Until::Pushed, talk, &stop).await,
+        Command::Build(words) => {
+            build::run(args, &words.build, Until::Built, words.layout.as_deref(), talk, &stop).await
+        }
+        Command::Push(words) => build::run(args, words, Until::Pushed, None, talk, &stop).await,
         Command::Render(words) => render::run(args, words),
         Command::Deploy(words) => deploy::run(args, words, talk, &stop).await,
         Command::Verify(words) => stop.or(verify::run(args, words)).await,

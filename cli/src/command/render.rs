@@ -57,7 +57,7 @@ pub(super) fn manifests(args: &Args, objects: &[Object]) -> Result<(), Failure> 
 fn pinned(service: &Service, lock: &ImageLock) -> Option<PinnedImage> {
     lock.0.get(&service.name).cloned().or_else(|| match &service.image {
         ImageSource::Pinned(image) => Some(image.clone()),
-        ImageSource::Dockerfile(_) => None,
+        ImageSource::Dockerfile(_) | ImageSource::Native(_) => None,
     })
 }
 

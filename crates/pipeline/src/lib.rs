@@ -25,7 +25,7 @@ pub use envelope::{ENVELOPE_VERSION, Envelope, ReadError, Recorder, read};
 pub use event::{Event, ImageEvent};
 pub use lockfile::{ImageLock, ImageLockError};
 pub use plan::{Desired, DesiredService, FIELDS_MAX, KEEP, Plan, PlanError, PlannedChange, Verb};
-pub use prepare::{Preparation, PrepareError, Prepared, Until};
+pub use prepare::{Images, Preparation, PrepareError, Prepared, Until};
 pub use report::{
     CaptureAt, CauseAt, CheckedAt, Did, Ending, Note, PageError, PhaseReport, Prepared as ImagePrepared,
     ReadinessAt, Report, Run, ServiceReport, Started, Tally, Write, page, read_page, text, took, verdict,

@@ -11,17 +11,17 @@
 //! | [`ApiServer`] | the rules around the store: admission, defaults, validation, ownership of fields, deletion |
 //! | [`Status`] | why something was refused, in Kubernetes' own words |
 //! | [`Kind`], [`Resource`] | what is served, and under which name |
+//! | [`respond`], [`Request`], [`Reply`] | HTTP as a function: one request in, one answer or the start of a [`Watch`] out |
+//! | [`Model`] | an [`ApiServer`] with whatever lives behind it: controllers, nodes |
+//! | [`SimService`], [`Clock`] | the face: a `tower::Service`, and what time it is |
+//! | [`serve`], [`SimServer`] | the other face: a listener on this machine, in real time, for kubectl and any other tool |
+//! | [`ApiProfile`] | which version of Kubernetes is played |
 //! | [`Actor`] | whoever works in the cluster: controllers, the scheduler, nodes |
 //! | [`Nodes`], [`Apps`] | kubelets, and what the programs in container images do, as scripts |
 //! | [`Traffic`] | clients that send requests and count what they lose |
 //! | [`Faults`] | what goes wrong, when and to whom, drawn from a seed |
 //! | [`Simulation`] | all of it in virtual time, with a trace |
 //! | [`registry`] | an OCI registry, in real time, on a socket of this machine |
-//! | [`respond`], [`Request`], [`Reply`] | HTTP as a function: one request in, one answer or the start of a [`Watch`] out |
-//! | [`Model`] | an [`ApiServer`] with whatever lives behind it: controllers, nodes |
-//! | [`SimService`], [`Clock`] | the face: a `tower::Service`, and what time it is |
-//! | [`serve`], [`SimServer`] | the other face: a listener on this machine, in real time, for kubectl and any other tool |
-//! | [`ApiProfile`] | which version of Kubernetes is played |
 //!
 //! Controllers run in the same process and call [`ApiServer`] directly; they read through [`ApiServer::store`].
 

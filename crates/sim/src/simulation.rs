@@ -69,6 +69,10 @@ pub struct Simulation {
     nodes: Nodes,
     chaos: Chaos,
     traffic: Traffic,
+    controllers: Option<Controllers>,
+    faults: Faults,
+    /// Until when the controllers do nothing.
+    paused: Option<Timestamp>,
     actors: Vec<Box<dyn Actor + Send>>,
     wake: Option<Timestamp>,
     /// The last revision everybody has acted on.
@@ -94,7 +98,10 @@ impl Simulation {
         Self {
             nodes,
             chaos: Chaos::new(faults.clone()),
-            traffic: Traffic::new(seed, faults),
+            traffic: Traffic::new(seed, faults.clone()),
+            controllers: None,
+            faults,
+            paused: None,
             actors: Vec::new(),
             wake: Some(start),
             settled: 0,
@@ -109,7 +116,9 @@ impl Simulation {
     /// A whole cluster: nodes and all controllers.
     pub fn whole(config: SimulationConfig) -> Self {
         let mut simulation = Self::new(config);
-        simulation.add(Controllers::default());
+        let mut controllers = Controllers::default();
+        controllers.scheduler.faults = simulation.faults.clone();
+        simulation.controllers = Some(controllers);
         simulation
     }
 
@@ -197,7 +206,7 @@ impl Simulation {
         let mut rounds = 0;
         loop {
             let before = self.server.store().revision();
-            wake = self.chaos.act(&mut self.server, at);
+            wake = earlier(self.chaos.act(&mut self.server, at), self.control(at));
             for actor in &mut self.actors {
                 wake = earlier(wake, actor.act(&mut self.server, at));
             }
@@ -209,10 +218,25 @@ impl Simulation {
         }
         self.wake = wake.map(|wake| wake.max(at + TICK));
         self.settled = self.server.store().revision();
-        for note in self.chaos.take_notes().into_iter().chain(self.nodes.take_notes()) {
+        let scheduler = self.controllers.as_mut().map(|controllers| controllers.scheduler.take_notes());
+        let notes = self.chaos.take_notes().into_iter().chain(scheduler.into_iter().flatten());
+        for note in notes.chain(self.nodes.take_notes()) {
             self.trace.note(&note);
         }
         self.trace.follow(self.server.store());
+    }
+
+    /// The controllers act, unless a fault keeps them from it.
+    fn control(&mut self, at: Timestamp) -> Option<Timestamp> {
+        let controllers = self.controllers.as_mut()?;
+        let Some((until, note)) = self.faults.controllers_pause(at) else {
+            self.paused = None;
+            return controllers.act(&mut self.server, at);
+        };
+        if self.paused.replace(until) != Some(until) {
+            self.trace.note(&note);
+        }
+        Some(until)
     }
 
     /// The answer of a pod to a request through the API server's proxy.

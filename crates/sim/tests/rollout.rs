@@ -2,24 +2,34 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full};
 use release_sim::apps::Span;
+use release_sim::faults::read_faults;
 use release_sim::traffic::{Client, Counts};
-use release_sim::{Apps, By, NodeConfig, Simulation, SimulationConfig, resource};
+use release_sim::{Apps, By, Clock, NodeConfig, SimService, Simulation, SimulationConfig, resource};
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 const APPS: &str = "
 default: {start: 1s..3s, stop: {takes: 1s}}
 apps:
-  - {image: '*:broken', exit: {after: 1s, code: 1}}
+  - {image: '*:broken', start: 5s, exit: {after: 1s, code: 1}}
   - {image: '*:absent', pull: {fails: not-found}}
   - {image: '*:wrong', http: [{path: /healthz, status: 200}, {status: 500}]}
 ";
 
 fn cluster(seed: u64) -> Simulation {
+    cluster_with(seed, "{}")
+}
+
+fn cluster_with(seed: u64, faults: &str) -> Simulation {
+    let faults = read_faults(faults).expect("they can be read");
     let apps = Apps::read(APPS).expect("they can be read");
     let nodes = NodeConfig { count: 3, ..NodeConfig::default() };
     let mut simulation =
-        Simulation::whole(SimulationConfig { seed, apps, nodes, ..SimulationConfig::default() });
+        Simulation::whole(SimulationConfig { seed, apps, nodes, faults, ..SimulationConfig::default() });
     simulation.advance(Duration::from_secs(1));
     let deployment = json!({
         "metadata": {"name": "web"},
@@ -157,6 +167,31 @@ fn a_lost_node_is_replaced() {
 }
 
 #[test]
+fn pods_are_kept_from_nodes_for_a_while() {
+    let mut simulation = cluster_with(8, "faults: [{fault: never-scheduled, until: 2m}]");
+    assert_eq!(counts(&simulation).2, 0);
+    assert!(
+        simulation.trace().lines().iter().any(|line| line.contains("fault F20 never-scheduled hits pod"))
+    );
+    simulation.advance(Duration::from_secs(120));
+    assert_eq!(counts(&simulation), (4, 4, 4));
+}
+
+#[test]
+fn paused_controllers_catch_up() {
+    let mut simulation = cluster_with(9, "faults: [{fault: {controllers-paused: {lasts: 1m}}, from: 40s}]");
+    simulation.advance(Duration::from_secs(15));
+    set_image(&mut simulation, "v2");
+    simulation.advance(Duration::from_secs(20));
+    assert_eq!(counts(&simulation), (4, 4, 4), "nobody has looked at it");
+    let old = simulation.server().store().list(&resource::REPLICA_SETS, None).count();
+    assert_eq!(old, 1);
+    simulation.advance(Duration::from_secs(60));
+    assert_eq!(counts(&simulation), (4, 4, 4));
+    assert_eq!(simulation.server().store().list(&resource::REPLICA_SETS, None).count(), 2);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_rollout() {
     let trace = |seed| {
         let mut simulation = cluster(seed);
@@ -168,4 +203,41 @@ fn the_same_seed_gives_the_same_rollout() {
     assert_eq!(first, second);
     assert!(first.len() > 100, "{}", first.len());
     assert_ne!(first, trace(7));
+}
+
+/// Asks over the face, as a client library does.
+async fn ask(service: &SimService<Simulation>, method: Method, path: &str, body: &Value) -> (u16, String) {
+    let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let request = request.body(Full::new(body)).expect("a request");
+    let response = service.clone().oneshot(request).await.expect("it always answers");
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
+    (status, String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_library_sees_pods_run() {
+    let apps = Apps::read("default: {log: [{line: on the air}], http: [{path: /tracks, body: '[]'}]}");
+    let apps = apps.expect("they can be read");
+    let simulation = Simulation::whole(SimulationConfig { apps, ..SimulationConfig::default() });
+    let clock = Clock::starting_at(simulation.now());
+    let service = SimService::new(simulation, clock);
+    tokio::spawn(service.clone().drive());
+    let pod = json!({
+        "metadata": {"name": "radio"},
+        "spec": {"containers": [{"name": "app", "image": "reg.example/radio:v1", "ports": [{"containerPort": 8080}]}]},
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let (made, words) = ask(&service, Method::POST, pods, &pod).await;
+    assert_eq!(made, 201, "{words}");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let (_, found) = ask(&service, Method::GET, &format!("{pods}/radio"), &Value::Null).await;
+    let found: Value = serde_json::from_str(&found).expect("JSON");
+    assert_eq!(found["status"]["phase"], "Running");
+    let log = ask(&service, Method::GET, &format!("{pods}/radio/log"), &Value::Null).await;
+    assert_eq!(log, (200, "on the air\n".to_owned()));
+    let answer = ask(&service, Method::GET, &format!("{pods}/radio:8080/proxy/tracks"), &Value::Null).await;
+    assert_eq!(answer, (200, "[]".to_owned()));
 }

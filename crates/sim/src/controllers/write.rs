@@ -21,12 +21,6 @@ impl From<Status> for Refused {
     }
 }
 
-impl From<Box<Status>> for Refused {
-    fn from(_: Box<Status>) -> Self {
-        Self
-    }
-}
-
 /// Writes the status if it is another one. Fields that are Null are left out.
 pub(crate) fn status(server: &mut ApiServer, now: Timestamp, object: &Object, mut status: Value) -> bool {
     if let Some(map) = status.as_object_mut() {
@@ -127,8 +121,8 @@ pub(crate) fn create_pod(
     now: Timestamp,
     owner: &Object,
     pod: Value,
-) -> Result<Arc<Object>, Box<Status>> {
-    server.create(now, &PODS, owner.namespace(), pod, &By::nobody()).map_err(Box::new)
+) -> Result<Arc<Object>, Status> {
+    server.create(now, &PODS, owner.namespace(), pod, &By::nobody())
 }
 
 /// Deletes an object and, after it, what it owns.
@@ -137,7 +131,7 @@ pub(crate) fn delete(
     now: Timestamp,
     resource: &Resource,
     key: &Key,
-) -> Result<Arc<Object>, Box<Status>> {
+) -> Result<Arc<Object>, Status> {
     let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
-    server.delete(now, resource, &key.namespace, &key.name, &options, &By::nobody()).map_err(Box::new)
+    server.delete(now, resource, &key.namespace, &key.name, &options, &By::nobody())
 }

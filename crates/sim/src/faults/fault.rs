@@ -97,6 +97,11 @@ pub enum FaultKind {
         /// To so many replicas.
         to: u32,
     },
+    /// F31: the controllers and the scheduler do nothing for a while.
+    ControllersPaused {
+        /// How long.
+        lasts: Span,
+    },
     /// F32: pods of Jobs never end.
     JobHangs,
     /// F32: pods of Jobs fail.
@@ -124,6 +129,7 @@ impl FaultKind {
             FaultKind::SlowStop | FaultKind::StuckFinalizer { .. } => "F27",
             FaultKind::EndpointLag { .. } => "F28",
             FaultKind::Scale { .. } => "F29",
+            FaultKind::ControllersPaused { .. } => "F31",
             FaultKind::JobHangs | FaultKind::JobFails { .. } => "F32",
         }
     }
@@ -142,6 +148,7 @@ impl FaultKind {
             FaultKind::StuckFinalizer { .. } => "stuck-finalizer",
             FaultKind::EndpointLag { .. } => "endpoint-lag",
             FaultKind::Scale { .. } => "scale",
+            FaultKind::ControllersPaused { .. } => "controllers-paused",
             FaultKind::JobHangs => "job-hangs",
             FaultKind::JobFails { .. } => "job-fails",
         }

@@ -119,11 +119,30 @@ impl Faults {
         (begins, begins + lasts)
     }
 
-    /// Whether a pod is kept from every node now: what a scheduler asks.
-    pub fn keeps_from_nodes(&self, pod: &Object, now: Timestamp) -> bool {
+    /// Whether a pod is kept from every node now: what the scheduler asks.
+    pub(crate) fn keeps_from_nodes(&self, pod: &Object, now: Timestamp) -> Option<Note> {
         let mut faults = self.iter().filter(|(_, fault)| fault.fault == FaultKind::NeverScheduled);
-        faults.any(|(at, fault)| {
-            self.is_open(fault, now) && self.hits(at, fault, pod.uid(), pod.namespace(), pod.name())
+        let hit = faults.find(|(at, fault)| {
+            self.is_open(fault, now) && self.hits(*at, fault, pod.uid(), pod.namespace(), pod.name())
+        });
+        hit.map(|(_, fault)| note(now, fault, format!("pod {}/{}", pod.namespace(), pod.name())))
+    }
+
+    /// When the next window in which pods are kept from nodes ends.
+    pub(crate) fn reopens(&self, now: Timestamp) -> Option<Timestamp> {
+        let faults = self.plan.iter().filter(|fault| fault.fault == FaultKind::NeverScheduled);
+        let ends = faults.filter_map(|fault| fault.until).map(|until| self.start + until.least);
+        ends.filter(|end| *end > now).min()
+    }
+
+    /// Until when the controllers do nothing, if they do nothing now.
+    pub(crate) fn controllers_pause(&self, now: Timestamp) -> Option<(Timestamp, Note)> {
+        const WHO: &str = "controllers";
+        self.iter().find_map(|(at, fault)| {
+            let FaultKind::ControllersPaused { lasts } = fault.fault else { return None };
+            let (begins, ends) = self.window(at, WHO, lasts.least);
+            let hit = begins <= now && now < ends && self.hits(at, fault, WHO, "", WHO);
+            hit.then(|| (ends, note(begins, fault, WHO.to_owned())))
         })
     }
 

@@ -29,14 +29,12 @@ fn share() -> impl Strategy<Value = Value> {
 }
 
 fn resolve(value: &Value, n: i64, up: bool) -> i64 {
-    match value.as_i64() {
-        Some(number) => number,
-        None => {
-            let percent: i64 = value.as_str().unwrap().trim_end_matches('%').parse().unwrap();
-            let exact = percent * n;
-            if up { (exact + 99) / 100 } else { exact / 100 }
-        }
+    if let Some(number) = value.as_i64() {
+        return number;
     }
+    let percent: i64 = value.as_str().unwrap().trim_end_matches('%').parse().unwrap();
+    let exact = percent * n;
+    if up { (exact + 99) / 100 } else { exact / 100 }
 }
 
 proptest! {

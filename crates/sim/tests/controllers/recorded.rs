@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use release_sim::resource::{DEPLOYMENTS, EVENTS, REPLICA_SETS, RESOURCE_QUOTAS};
+use release_sim::resource::{DEPLOYMENTS, EVENTS, JOBS, PODS, REPLICA_SETS, RESOURCE_QUOTAS, STATEFUL_SETS};
 use release_sim::{By, Object};
 use serde_json::{Map, Value, json};
 
@@ -50,13 +50,15 @@ fn plain_text(text: &str, scenario: &str) -> String {
         text.replace(&format!("c-{scenario}/"), "(namespace)/").replace(&format!("{NS}/"), "(namespace)/");
     let quoted = |word: &str| {
         let core = word.trim_matches(|c| matches!(c, '"' | '.' | ','));
-        let parts: Vec<&str> = core.rsplit('/').next().unwrap_or_default().split('-').collect();
-        let is_made = parts.len() > 1 && parts[0] == "web" && parts[1].len() > 6;
-        if !is_made {
-            return word.to_owned();
-        }
         let name = core.rsplit('/').next().unwrap_or_default();
-        word.replace(name, if parts.len() == 2 { "web-(hash)" } else { "web-(hash)-(suffix)" })
+        let parts: Vec<&str> = name.split('-').collect();
+        let lengths: Vec<usize> = parts.iter().skip(1).map(|part| part.len()).collect();
+        match (parts[0], lengths.as_slice()) {
+            ("web" | "db" | "migrate", [5]) => word.replace(name, &format!("{}-(suffix)", parts[0])),
+            ("web" | "db", [7..=12]) => word.replace(name, &format!("{}-(hash)", parts[0])),
+            ("web", [7..=12, 5]) => word.replace(name, "web-(hash)-(suffix)"),
+            _ => word.to_owned(),
+        }
     };
     text.split(' ').map(quoted).collect::<Vec<_>>().join(" ")
 }
@@ -107,13 +109,13 @@ fn sorted(mut list: Vec<Value>) -> Vec<Value> {
 /// Compares a cluster with a recording of the same.
 fn check(scenario: &str, cluster: &Cluster) {
     let recorded = recording(scenario);
-    let kinds = ["Deployment", "ReplicaSet", "ResourceQuota"];
+    let kinds = ["Deployment", "ReplicaSet", "ResourceQuota", "Job", "StatefulSet"];
     let want: Vec<Value> = recorded
         .iter()
         .filter(|o| kinds.iter().any(|k| o["kind"] == *k))
         .map(|o| face(o, scenario))
         .collect();
-    let simulated: Vec<Value> = [DEPLOYMENTS, REPLICA_SETS, RESOURCE_QUOTAS]
+    let simulated: Vec<Value> = [DEPLOYMENTS, REPLICA_SETS, RESOURCE_QUOTAS, JOBS, STATEFUL_SETS]
         .iter()
         .flat_map(|resource| cluster.list(resource))
         .map(|o| face(&o.to_value(), scenario))
@@ -145,7 +147,9 @@ fn start(scenario: &str) -> (Cluster, Value) {
         cluster.create(&RESOURCE_QUOTAS, applied(&recorded, "ResourceQuota"));
         cluster.pass(1);
     }
-    (cluster, applied(&recorded, "Deployment"))
+    let kinds = ["Deployment", "Job", "StatefulSet"];
+    let kind = kinds.into_iter().find(|k| recorded.iter().any(|o| o["kind"] == *k)).unwrap();
+    (cluster, applied(&recorded, kind))
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn workloads_that_are_made_once() {
 #[test]
 fn a_deadline_that_passes() {
     let (mut cluster, body) = start("progress-deadline");
-    cluster.kubelet.never_ready = |_| true;
+    cluster.kubelet.fate = |_| "bad";
     cluster.create(&DEPLOYMENTS, body);
     cluster.pass(95);
     check("progress-deadline", &cluster);
@@ -173,7 +177,9 @@ fn a_deadline_that_passes() {
 fn updates_good_and_bad() {
     for scenario in ["update-ok", "update-bad-image"] {
         let (mut cluster, second) = start(scenario);
-        cluster.kubelet.never_ready = |pod| pod["spec"]["containers"][0]["image"] == "127.0.0.1:5000/lab:v2";
+        cluster.kubelet.fate = |pod| {
+            if pod["spec"]["containers"][0]["image"] == "127.0.0.1:5000/lab:v2" { "bad" } else { "runs" }
+        };
         let mut first = second.clone();
         let container = &mut first["spec"]["template"]["spec"]["containers"][0];
         container["image"] = json!("127.0.0.1:5000/lab:v1");
@@ -187,6 +193,41 @@ fn updates_good_and_bad() {
         };
         cluster.server.edit(cluster.now, &DEPLOYMENTS, NS, "web", &by, change).unwrap();
         cluster.pass(80);
+        check(scenario, &cluster);
+    }
+}
+
+#[test]
+fn jobs_good_and_bad() {
+    for (scenario, fate) in [("job-ok", (|_| "ends") as fn(&Object) -> &str), ("job-fails", |_| "fails")] {
+        let (mut cluster, body) = start(scenario);
+        cluster.kubelet.fate = fate;
+        cluster.create(&JOBS, body);
+        cluster.pass(95);
+        check(scenario, &cluster);
+    }
+}
+
+#[test]
+fn stateful_sets_good_and_bad() {
+    for scenario in ["statefulset-ok", "statefulset-crash"] {
+        let (mut cluster, body) = start(scenario);
+        cluster.create(&STATEFUL_SETS, body);
+        cluster.pass(30);
+        if scenario == "statefulset-crash" {
+            // Its containers end a while after they were ready.
+            for pod in cluster.list(&PODS) {
+                let mut status = pod["status"].clone();
+                for condition in status["conditions"].as_array_mut().unwrap() {
+                    if condition["type"] == "Ready" {
+                        condition["status"] = json!("False");
+                    }
+                }
+                let by = By::nobody();
+                cluster.server.update_status(cluster.now, &PODS, NS, pod.name(), status, &by).unwrap();
+            }
+        }
+        cluster.pass(65);
         check(scenario, &cluster);
     }
 }

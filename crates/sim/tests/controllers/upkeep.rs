@@ -209,3 +209,19 @@ fn the_same_story_twice_is_the_same_to_the_byte() {
     assert_eq!(once, twice);
     assert_eq!(once.iter().collect::<BTreeSet<_>>().len(), once.len());
 }
+
+#[test]
+fn a_pod_whose_labels_change_is_let_go_and_taken_back() {
+    let mut cluster = Cluster::new();
+    cluster.create(&DEPLOYMENTS, deployment(2, "v1"));
+    cluster.pass(10);
+    let pod = cluster.list(&PODS)[0].clone();
+    let labels = pod["metadata"]["labels"].clone();
+    cluster.edit(&PODS, pod.name(), |p| p["metadata"]["labels"] = json!({"app": "debug"}));
+    cluster.pass(10);
+    assert!(cluster.get(&PODS, pod.name()).controller().is_none());
+    assert_eq!(cluster.list(&PODS).len(), 3);
+    cluster.edit(&PODS, pod.name(), |p| p["metadata"]["labels"] = labels);
+    cluster.pass(10);
+    assert_eq!(cluster.list(&PODS).len(), 2, "one too many after it was taken back");
+}

@@ -71,20 +71,27 @@ pub(crate) fn of_template(template: &Value, collisions: Option<i64>) -> String {
 
 /// Whether two pod templates are the same but for the label that holds the hash.
 pub(crate) fn same_template(a: &Value, b: &Value, hash_label: &str) -> bool {
-    if a["spec"] != b["spec"] {
-        return false;
-    }
-    let fields = |v: &Value| {
-        let map = v["metadata"].as_object().cloned().unwrap_or_default();
-        let mut map: serde_json::Map<String, Value> =
-            map.into_iter().filter(|(key, value)| key != "creationTimestamp" && !value.is_null()).collect();
-        if let Some(labels) = map.get_mut("labels").and_then(Value::as_object_mut) {
-            labels.remove(hash_label);
-        }
-        map.retain(|_, value| value.as_object().is_none_or(|m| !m.is_empty()));
-        map
+    let same_labels = is_covered(&a["metadata"]["labels"], &b["metadata"]["labels"], hash_label)
+        && is_covered(&b["metadata"]["labels"], &a["metadata"]["labels"], hash_label);
+    let others = ["creationTimestamp", "labels"];
+    let same_rest = |a: &Value, b: &Value| {
+        let fields = a.as_object().into_iter().flatten();
+        fields
+            .filter(|(key, value)| !others.contains(&key.as_str()) && !is_nothing(value))
+            .all(|(key, value)| b[key] == *value)
     };
-    fields(a) == fields(b)
+    same_labels
+        && same_rest(&a["metadata"], &b["metadata"])
+        && same_rest(&b["metadata"], &a["metadata"])
+        && a["spec"] == b["spec"]
+}
+
+fn is_covered(a: &Value, b: &Value, but: &str) -> bool {
+    a.as_object().into_iter().flatten().all(|(key, value)| key == but || b[key] == *value)
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
 #[cfg(test)]

@@ -4,14 +4,16 @@
 
 mod hash;
 mod maths;
+mod newest;
 mod set;
 mod status;
 mod sync;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 pub(crate) use hash::{of_template, same_template};
 
@@ -26,7 +28,7 @@ use crate::resource::{DEPLOYMENTS, REPLICA_SETS};
 use crate::selector::LabelSelector;
 use crate::server::ApiServer;
 use crate::store::{Store, What};
-use set::Set;
+use set::{HASH, Set};
 use sync::Sync;
 
 /// The controller of Deployments.
@@ -37,6 +39,22 @@ pub struct Deployments {
     events: Recorder,
     /// ReplicaSets without a controller.
     orphans: BTreeSet<Key>,
+    /// Which ReplicaSet has a Deployment's template.
+    known: BTreeMap<Key, Match>,
+}
+
+/// A ReplicaSet that has the template of a Deployment; both specs as they were when they were compared.
+#[derive(Debug, Clone)]
+struct Match {
+    deployment: Arc<Value>,
+    set: Arc<Value>,
+}
+
+impl Match {
+    fn is(&self, deployment: &Object, set: &Object) -> bool {
+        let same = |a: &Arc<Value>, of: &Object| of.section("spec").is_some_and(|b| Arc::ptr_eq(a, b));
+        same(&self.deployment, deployment) && same(&self.set, set)
+    }
 }
 
 impl Default for Deployments {
@@ -46,6 +64,7 @@ impl Default for Deployments {
             queue: Queue::default(),
             events: Recorder::new("deployment-controller"),
             orphans: BTreeSet::new(),
+            known: BTreeMap::new(),
         }
     }
 }
@@ -75,15 +94,19 @@ impl Deployments {
                 }
                 return;
             }
-            for version in [Some(news.object), news.before].into_iter().flatten() {
-                if let Some(owner) = Key::of_controller(version, "Deployment") {
-                    queue.add(owner);
-                }
+            if let Some(owner) = Key::of_controller(news.object, "Deployment") {
+                queue.add(owner);
+            }
+            if news.what == What::Modified && !news.changed("metadata") {
+                return;
+            }
+            if let Some(owner) = news.before.and_then(|set| Key::of_controller(set, "Deployment")) {
+                queue.add(owner);
             }
             let key = Key::of(news.object);
             if news.what == What::Deleted || news.object.controller().is_some() {
                 orphans.remove(&key);
-            } else if news.changed("metadata") {
+            } else {
                 let of = store.list(&deployments, Some(news.object.namespace()));
                 let labels = &news.object["metadata"]["labels"];
                 for deployment in of.filter(|d| selects(d, labels)) {
@@ -96,6 +119,7 @@ impl Deployments {
 
     fn reconcile(&mut self, server: &mut ApiServer, now: Timestamp, key: &Key) -> Outcome {
         let Some(deployment) = server.store().get(&DEPLOYMENTS, &key.namespace, &key.name).cloned() else {
+            self.known.remove(key);
             return Outcome::Done;
         };
         self.adopt(server, now, &deployment);
@@ -106,7 +130,25 @@ impl Deployments {
             .map(|o| Set::new(Arc::clone(o)))
             .collect();
         sets.sort_by(|a, b| (a.created(), a.name()).cmp(&(b.created(), b.name())));
-        Sync::new(server, &mut self.events, now, deployment, sets).run()
+        let new = self.find_new(key, &deployment, &sets);
+        Sync::new(server, &mut self.events, now, deployment, sets, new).run()
+    }
+
+    /// The place of the ReplicaSet with the current template; the oldest if there are several.
+    fn find_new(&mut self, key: &Key, deployment: &Object, sets: &[Set]) -> Option<usize> {
+        if let Some(known) = self.known.get(key)
+            && let Some(at) = sets.iter().position(|set| known.is(deployment, &set.object))
+        {
+            return Some(at);
+        }
+        let template = &deployment["spec"]["template"];
+        let at = sets.iter().position(|s| same_template(&s.object["spec"]["template"], template, HASH))?;
+        let specs = (deployment.section("spec"), sets[at].object.section("spec"));
+        if let (Some(deployment), Some(set)) = specs {
+            let found = Match { deployment: Arc::clone(deployment), set: Arc::clone(set) };
+            self.known.insert(key.clone(), found);
+        }
+        Some(at)
     }
 
     fn adopt(&mut self, server: &mut ApiServer, now: Timestamp, deployment: &Object) {
@@ -127,7 +169,7 @@ impl Deployments {
     }
 }
 
-fn selects(owner: &Object, labels: &serde_json::Value) -> bool {
+fn selects(owner: &Object, labels: &Value) -> bool {
     let selector = LabelSelector::of(&owner["spec"]["selector"]);
     !selector.is_empty() && selector.matches(labels)
 }

@@ -93,6 +93,14 @@ pub(super) fn annotate_size(annotations: &mut Map<String, Value>, desired: i64, 
     changed
 }
 
+/// Whether [`annotate_revision`] would change anything.
+pub(super) fn needs_revision(set: &Object, deployment: &Object, revision: i64) -> bool {
+    let known = &set["metadata"]["annotations"];
+    let others = deployment["metadata"]["annotations"].as_object().into_iter().flatten();
+    text(&known[REVISION]).parse().unwrap_or(0) < revision
+        || others.filter(|(key, _)| !OWN.contains(&key.as_str())).any(|(key, value)| known[key] != *value)
+}
+
 /// Takes over the Deployment's annotations and the revision. True if anything changed.
 pub(super) fn annotate_revision(
     annotations: &mut Map<String, Value>,
@@ -123,4 +131,9 @@ pub(super) fn annotate_revision(
         annotations.insert(REVISIONS.to_owned(), json!(all.join(",")));
     }
     true
+}
+
+/// The annotations of an object, copied.
+pub(super) fn annotations(object: &Object) -> Map<String, Value> {
+    object["metadata"]["annotations"].as_object().cloned().unwrap_or_default()
 }

@@ -3,40 +3,38 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::maths::{self, Part, Room};
-use super::set::{self, HASH, REVISION, Set};
+use super::set::{self, Set, annotations};
 use super::status::{self, Counts, Facts, PROGRESSING, TIMED_OUT};
-use super::{of_template, same_template};
 use crate::controllers::conditions::{self, Claim};
 use crate::controllers::events::{Recorder, Tone};
 use crate::controllers::key::Key;
 use crate::controllers::pods;
 use crate::controllers::queue::Outcome;
-use crate::controllers::read::{count, int, size, text};
+use crate::controllers::read::{count, int, size};
 use crate::controllers::write::{self, Refused};
 use crate::object::Object;
 use crate::resource::REPLICA_SETS;
 use crate::server::{ApiServer, By};
-use crate::status::Status;
 
 /// What Kubernetes writes where no deadline is meant.
 const NO_DEADLINE: i64 = i32::MAX as i64;
 
 pub(super) struct Sync<'a> {
-    server: &'a mut ApiServer,
-    events: &'a mut Recorder,
-    now: Timestamp,
-    deployment: Arc<Object>,
-    desired: i64,
-    room: Room,
+    pub(super) server: &'a mut ApiServer,
+    pub(super) events: &'a mut Recorder,
+    pub(super) now: Timestamp,
+    pub(super) deployment: Arc<Object>,
+    pub(super) desired: i64,
+    pub(super) room: Room,
     /// The ReplicaSet of the current template.
-    new: Option<Set>,
+    pub(super) new: Option<Set>,
     /// The others, oldest first.
-    old: Vec<Set>,
-    conditions: Vec<Value>,
-    collisions: Option<i64>,
+    pub(super) old: Vec<Set>,
+    pub(super) conditions: Vec<Value>,
+    pub(super) collisions: Option<i64>,
 }
 
 impl<'a> Sync<'a> {
@@ -46,23 +44,19 @@ impl<'a> Sync<'a> {
         now: Timestamp,
         deployment: Arc<Object>,
         mut old: Vec<Set>,
+        new: Option<usize>,
     ) -> Self {
         let spec = &deployment["spec"];
         let desired = int(&spec["replicas"], 1);
-        let template = &spec["template"];
-        let new = old
-            .iter()
-            .position(|s| same_template(&s.object["spec"]["template"], template, HASH))
-            .map(|at| old.remove(at));
+        let new = new.map(|at| old.remove(at));
         let rolling = &spec["strategy"]["rollingUpdate"];
         let quarter = json!("25%");
-        let or_quarter = |v: &Value| if v.is_null() { quarter.clone() } else { v.clone() };
         let room = if spec["strategy"]["type"] == "Recreate" {
             Room { surge: 0, unavailable: 0 }
         } else {
-            let (surge, unavailable) =
-                (or_quarter(&rolling["maxSurge"]), or_quarter(&rolling["maxUnavailable"]));
-            let room = maths::fenceposts(&surge, &unavailable, desired);
+            let or_quarter = |field: &str| Some(&rolling[field]).filter(|v| !v.is_null()).unwrap_or(&quarter);
+            let (surge, unavailable) = (or_quarter("maxSurge"), or_quarter("maxUnavailable"));
+            let room = maths::fenceposts(surge, unavailable, desired);
             Room { surge: room.surge, unavailable: room.unavailable.min(desired) }
         };
         let conditions = conditions::of(&deployment["status"]);
@@ -91,7 +85,7 @@ impl<'a> Sync<'a> {
         self.deployment["spec"]["paused"] == true
     }
 
-    fn is_recreated(&self) -> bool {
+    pub(super) fn is_recreated(&self) -> bool {
         self.deployment["spec"]["strategy"]["type"] == "Recreate"
     }
 
@@ -104,7 +98,7 @@ impl<'a> Sync<'a> {
             .any(|s| s.desired().is_some_and(|desired| desired != self.desired))
     }
 
-    fn deadline_seconds(&self) -> Option<i64> {
+    pub(super) fn deadline_seconds(&self) -> Option<i64> {
         self.deployment["spec"]["progressDeadlineSeconds"].as_i64().filter(|s| *s != NO_DEADLINE)
     }
 
@@ -260,6 +254,9 @@ impl<'a> Sync<'a> {
     }
 
     fn scale(&mut self, set: Set, to: i64) -> Result<(Set, bool), Refused> {
+        if set.spec == to && set.desired() == Some(self.desired) {
+            return Ok((set, false));
+        }
         let max = self.desired + self.room.surge;
         let mut annotations = annotations(&set.object);
         let annotated = set::annotate_size(&mut annotations, self.desired, max);
@@ -281,7 +278,7 @@ impl<'a> Sync<'a> {
         Ok((Set { object: written, spec: to, ..set }, true))
     }
 
-    fn tell(&mut self, tone: Tone, reason: &'static str, message: &str) {
+    pub(super) fn tell(&mut self, tone: Tone, reason: &'static str, message: &str) {
         let deployment = Arc::clone(&self.deployment);
         self.events.record(self.server, self.now, &deployment, tone, reason, message);
     }
@@ -355,139 +352,4 @@ impl<'a> Sync<'a> {
 enum Judged {
     Yes,
     No,
-}
-
-fn annotations(object: &Object) -> Map<String, Value> {
-    object["metadata"]["annotations"].as_object().cloned().unwrap_or_default()
-}
-
-/// The ReplicaSet of the current template.
-impl Sync<'_> {
-    /// Makes it if it is not there.
-    fn require_new(&mut self) -> Result<(), Refused> {
-        if self.new.is_some() { self.update_new() } else { self.create_new() }
-    }
-
-    fn next_revision(&self) -> i64 {
-        self.old.iter().map(Set::revision).max().unwrap_or(0) + 1
-    }
-
-    /// Brings its annotations and `minReadySeconds` up to date.
-    fn update_new(&mut self) -> Result<(), Refused> {
-        let revision = self.next_revision();
-        let Some(set) = &self.new else { return Ok(()) };
-        let mut annotations = annotations(&set.object);
-        let changed = set::annotate_revision(&mut annotations, &self.deployment, revision, true);
-        let min_ready = count(&self.deployment["spec"]["minReadySeconds"]);
-        if changed || count(&set.object["spec"]["minReadySeconds"]) != min_ready {
-            let (namespace, name) = (set.object.namespace.clone(), set.object.name.clone());
-            let edit = |body: &mut Value| {
-                body["metadata"]["annotations"] = Value::Object(annotations);
-                if min_ready != 0 || !body["spec"]["minReadySeconds"].is_null() {
-                    body["spec"]["minReadySeconds"] = json!(min_ready);
-                }
-            };
-            let by = By::nobody();
-            let object = self.server.edit(self.now, &REPLICA_SETS, &namespace, &name, &by, edit)?;
-            self.new = Some(Set { object, ..set.clone() });
-        }
-        let name = self.new.as_ref().map(|s| s.name().to_owned()).unwrap_or_default();
-        let unknown = conditions::find(&self.conditions, PROGRESSING).is_none();
-        if unknown && self.deadline_seconds().is_some() {
-            let message = format!("Found new replica set \"{name}\"");
-            let claim = Claim::new(PROGRESSING, "True", "FoundNewReplicaSet", message);
-            conditions::set_updated(&mut self.conditions, self.now, &claim);
-        }
-        self.write_revision();
-        Ok(())
-    }
-
-    fn create_new(&mut self) -> Result<(), Refused> {
-        let deployment = Arc::clone(&self.deployment);
-        let hash = of_template(&deployment["spec"]["template"], self.collisions);
-        let size = if self.is_recreated() {
-            self.desired
-        } else {
-            let total = self.old.iter().map(|s| s.spec).sum();
-            maths::size_of_new(self.desired, self.room.surge, total, 0)
-        };
-        let body = self.body_of_new(&hash, size);
-        let namespace = deployment.namespace();
-        let made = self.server.create(self.now, &REPLICA_SETS, namespace, body, &By::nobody());
-        let object = match made {
-            Ok(object) => object,
-            Err(why) => {
-                self.could_not_create(&hash, &why);
-                return Err(Refused);
-            }
-        };
-        let name = object.name().to_owned();
-        if size > 0 {
-            let message = format!("Scaled up replica set {name} from 0 to {size}");
-            self.tell(Tone::Normal, "ScalingReplicaSet", &message);
-        }
-        self.new = Some(Set::new(object));
-        if self.deadline_seconds().is_some() {
-            let message = format!("Created new replica set \"{name}\"");
-            let claim = Claim::new(PROGRESSING, "True", "NewReplicaSetCreated", message);
-            conditions::set_updated(&mut self.conditions, self.now, &claim);
-        }
-        self.write_revision();
-        Ok(())
-    }
-
-    fn body_of_new(&self, hash: &str, size: i64) -> Value {
-        let spec = &self.deployment["spec"];
-        let mut template = spec["template"].clone();
-        template["metadata"]["labels"][HASH] = json!(hash);
-        let mut selector = spec["selector"].clone();
-        selector["matchLabels"][HASH] = json!(hash);
-        let mut annotations = Map::new();
-        set::annotate_revision(&mut annotations, &self.deployment, self.next_revision(), false);
-        set::annotate_size(&mut annotations, self.desired, self.desired + self.room.surge);
-        let mut body = json!({
-            "metadata": {
-                "name": format!("{}-{hash}", self.deployment.name()),
-                "labels": template["metadata"]["labels"],
-                "annotations": annotations,
-                "ownerReferences": [write::controller_reference(&self.deployment)],
-            },
-            "spec": {"replicas": size, "selector": selector, "template": template},
-        });
-        let min_ready = count(&spec["minReadySeconds"]);
-        if min_ready != 0 {
-            body["spec"]["minReadySeconds"] = json!(min_ready);
-        }
-        body
-    }
-
-    fn could_not_create(&mut self, hash: &str, why: &Status) {
-        if why.reason == "AlreadyExists" {
-            // Somebody else's ReplicaSet has this name: the next hash is another one.
-            self.collisions = Some(self.collisions.unwrap_or(0) + 1);
-            return;
-        }
-        let is_going = why.details.causes.iter().any(|c| c.reason == "NamespaceTerminating");
-        if !is_going {
-            let name = format!("{}-{hash}", self.deployment.name());
-            let message = format!("Failed to create new replica set \"{name}\": {}", why.message);
-            if self.deadline_seconds().is_some() {
-                let claim = Claim::new(PROGRESSING, "False", "ReplicaSetCreateError", message.clone());
-                conditions::set_updated(&mut self.conditions, self.now, &claim);
-            }
-            self.tell(Tone::Warning, "ReplicaSetCreateError", &message);
-        }
-    }
-
-    /// The Deployment takes over the revision of its newest ReplicaSet; its generation does not change by that.
-    fn write_revision(&mut self) {
-        let Some(new) = &self.new else { return };
-        let revision = &new.object["metadata"]["annotations"][REVISION];
-        if revision.is_null() || self.deployment["metadata"]["annotations"][REVISION] == *revision {
-            return;
-        }
-        let mut metadata = self.deployment["metadata"].clone();
-        metadata["annotations"][REVISION] = json!(text(revision));
-        self.deployment = write::section(self.server, self.now, &self.deployment, "metadata", metadata);
-    }
 }

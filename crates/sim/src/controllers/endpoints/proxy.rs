@@ -55,6 +55,11 @@ pub struct Proxy {
 
 impl Actor for Proxy {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        if self.cursor.is_lost(server.store()) {
+            self.slices.clear();
+            self.services.clear();
+            self.pending.clear();
+        }
         let Self { cursor, pending, delay, .. } = self;
         cursor.look(server.store(), &[ENDPOINT_SLICES], |news| {
             let service = news.object.label("kubernetes.io/service-name").unwrap_or_default();

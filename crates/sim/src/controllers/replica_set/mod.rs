@@ -78,7 +78,9 @@ impl ReplicaSets {
                 }
                 return;
             }
-            if let Some(owner) = Key::of_controller(news.object, "ReplicaSet") {
+            let owner = Key::of_controller(news.object, "ReplicaSet");
+            let is_owned = owner.is_some();
+            if let Some(owner) = owner {
                 queue.add(owner);
             }
             if news.what == What::Modified && !news.changed("metadata") {
@@ -93,10 +95,8 @@ impl ReplicaSets {
                 relabelled.remove(&key);
             } else if news.object.controller().is_some() {
                 orphans.remove(&key);
-                if news
-                    .before
-                    .is_some_and(|old| old["metadata"]["labels"] != news.object["metadata"]["labels"])
-                {
+                let labels = &news.object["metadata"]["labels"];
+                if is_owned && news.before.is_some_and(|old| old["metadata"]["labels"] != *labels) {
                     relabelled.insert(key);
                 }
             } else {
@@ -117,24 +117,26 @@ impl ReplicaSets {
         if !set.is_terminating() {
             self.claim(server, now, &set);
         }
-        let mut failure = None;
-        if !set.is_terminating() {
-            let store = server.store();
-            let there = pods::controlled_by(store, set.uid()).filter(|pod| pods::is_active(pod)).count();
-            let wanted = size(int(&set["spec"]["replicas"], 1));
-            if there < wanted {
-                failure = self.grow(server, now, &set, (wanted - there).min(BURST));
-            } else if there > wanted {
-                failure = self.shrink(server, now, &set, (there - wanted).min(BURST));
-            }
+        let mut counts = Counts::of(server.store(), &set, now);
+        let wanted = int(&set["spec"]["replicas"], 1);
+        if set.is_terminating() || counts.replicas == wanted {
+            return counts.write(server, now, &set, None);
         }
-        let (status, again) = report(server.store(), &set, now, failure.as_ref());
-        write::status(server, now, &set, status);
-        if failure.is_some() { Outcome::Failed } else { Outcome::at(again) }
+        let difference = size((counts.replicas - wanted).abs()).min(BURST);
+        let failure = if counts.replicas < wanted {
+            self.grow(server, now, &set, difference)
+        } else {
+            self.shrink(server, now, &set, difference)
+        };
+        counts = Counts::of(server.store(), &set, now);
+        counts.write(server, now, &set, failure.as_ref())
     }
 
     /// Adopts pods that match and have nobody, lets go of those that no longer match.
     fn claim(&mut self, server: &mut ApiServer, now: Timestamp, set: &Object) {
+        if self.orphans.is_empty() && self.relabelled.is_empty() {
+            return;
+        }
         let first = || Key { namespace: Arc::clone(&set.namespace), name: Arc::from("") };
         let pod = |key: &Key| server.store().get(&PODS, &key.namespace, &key.name).cloned();
         let here = |keys: &BTreeSet<Key>| -> Vec<Arc<Object>> {
@@ -142,9 +144,6 @@ impl ReplicaSets {
             keys.filter_map(pod).collect()
         };
         let (orphans, relabelled) = (here(&self.orphans), here(&self.relabelled));
-        if orphans.is_empty() && relabelled.is_empty() {
-            return;
-        }
         let selector = selector(set);
         let matches = |pod: &Object| selector.matches(&pod["metadata"]["labels"]);
         for pod in orphans.iter().filter(|pod| matches(pod) && pods::is_active(pod)) {
@@ -248,43 +247,62 @@ fn crowd(store: &Store, set: &Object) -> BTreeMap<String, usize> {
     crowd
 }
 
-/// The status, and when it will be another one without anybody's doing.
-fn report(
-    store: &Store,
-    set: &Object,
-    now: Timestamp,
-    failure: Option<&Failure>,
-) -> (Value, Option<Timestamp>) {
-    let min_ready = count(&set["spec"]["minReadySeconds"]);
-    let labels = set["spec"]["template"]["metadata"]["labels"].as_object();
-    let (mut replicas, mut labelled, mut ready, mut available, mut terminating) = (0, 0, 0, 0, 0);
-    let mut again: Option<Timestamp> = None;
-    for pod in pods::controlled_by(store, set.uid()).filter(|pod| !pods::is_finished(pod)) {
-        if pod.is_terminating() {
-            terminating += 1;
-            continue;
+/// The pods of a ReplicaSet by what they are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    replicas: i64,
+    labelled: i64,
+    ready: i64,
+    available: i64,
+    terminating: i64,
+    /// When the counts will be others without anybody's doing.
+    again: Option<Timestamp>,
+}
+
+impl Counts {
+    fn of(store: &Store, set: &Object, now: Timestamp) -> Self {
+        let min_ready = count(&set["spec"]["minReadySeconds"]);
+        let labels = set["spec"]["template"]["metadata"]["labels"].as_object();
+        let mut counts = Self::default();
+        for pod in pods::controlled_by(store, set.uid()).filter(|pod| !pods::is_finished(pod)) {
+            if pod.is_terminating() {
+                counts.terminating += 1;
+                continue;
+            }
+            counts.replicas += 1;
+            let own = &pod["metadata"]["labels"];
+            if labels.is_none_or(|l| l.iter().all(|(k, v)| own[k] == *v)) {
+                counts.labelled += 1;
+            }
+            match pods::availability(pod, min_ready, now) {
+                Availability::No => continue,
+                Availability::Yes => counts.available += 1,
+                Availability::At(at) => counts.again = Some(counts.again.map_or(at, |a| a.min(at))),
+            }
+            counts.ready += 1;
         }
-        replicas += 1;
-        if labels.is_none_or(|l| l.iter().all(|(k, v)| pod["metadata"]["labels"][k] == *v)) {
-            labelled += 1;
-        }
-        match pods::availability(pod, min_ready, now) {
-            Availability::No => continue,
-            Availability::Yes => available += 1,
-            Availability::At(at) => again = Some(again.map_or(at, |a| a.min(at))),
-        }
-        ready += 1;
+        counts
     }
-    let status = json!({
-        "replicas": replicas,
-        "fullyLabeledReplicas": unless_zero(labelled),
-        "readyReplicas": unless_zero(ready),
-        "availableReplicas": unless_zero(available),
-        "terminatingReplicas": terminating,
-        "observedGeneration": set.generation(),
-        "conditions": unless_empty(failure_condition(set, now, failure)),
-    });
-    (status, again)
+
+    fn write(
+        self,
+        server: &mut ApiServer,
+        now: Timestamp,
+        set: &Object,
+        failure: Option<&Failure>,
+    ) -> Outcome {
+        let status = json!({
+            "replicas": self.replicas,
+            "fullyLabeledReplicas": unless_zero(self.labelled),
+            "readyReplicas": unless_zero(self.ready),
+            "availableReplicas": unless_zero(self.available),
+            "terminatingReplicas": self.terminating,
+            "observedGeneration": set.generation(),
+            "conditions": unless_empty(failure_condition(set, now, failure)),
+        });
+        write::status(server, now, set, status);
+        if failure.is_some() { Outcome::Failed } else { Outcome::at(self.again) }
+    }
 }
 
 /// The first refusal stays until there is none.

@@ -16,6 +16,7 @@ use super::key::Key;
 use super::pods;
 use super::read::{items, text};
 use crate::actor::Actor;
+use crate::faults::{Faults, Note};
 use crate::object::Object;
 use crate::resource::{NODES, PERSISTENT_VOLUME_CLAIMS, PODS};
 use crate::server::ApiServer;
@@ -38,6 +39,11 @@ pub struct Scheduler {
     waiting: BTreeSet<Key>,
     /// Pods that fitted nowhere; looked at again when a node or a pod changes.
     stuck: BTreeSet<Key>,
+    /// What keeps pods from nodes that would take them.
+    pub faults: Faults,
+    /// When that ends for some.
+    reopens: Option<Timestamp>,
+    notes: Vec<Note>,
 }
 
 impl Default for Scheduler {
@@ -49,6 +55,9 @@ impl Default for Scheduler {
             placed: BTreeMap::new(),
             waiting: BTreeSet::new(),
             stuck: BTreeSet::new(),
+            faults: Faults::none(),
+            reopens: None,
+            notes: Vec::new(),
         }
     }
 }
@@ -56,19 +65,29 @@ impl Default for Scheduler {
 impl Actor for Scheduler {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
         self.watch(server.store());
+        if self.reopens.is_some_and(|at| at <= now) {
+            self.waiting.append(&mut self.stuck);
+        }
         while let Some(key) = self.waiting.pop_first() {
             if let Some(pod) = server.store().get(&PODS, &key.namespace, &key.name).cloned() {
                 self.place(server, now, key, &pod);
             }
         }
-        None
+        self.reopens = self.faults.reopens(now);
+        self.reopens
     }
 }
 
 impl Scheduler {
+    /// What faults did since the last time somebody asked.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
     fn watch(&mut self, store: &Store) {
         if self.cursor.is_lost(store) {
-            *self = Self { events: self.events.clone(), ..Self::default() };
+            let (events, faults) = (self.events.clone(), self.faults.clone());
+            *self = Self { events, faults, ..Self::default() };
         }
         let mut cursor = std::mem::take(&mut self.cursor);
         cursor.look(store, &[NODES, PERSISTENT_VOLUME_CLAIMS, PODS], |news| {
@@ -141,6 +160,14 @@ impl Scheduler {
 
     fn place(&mut self, server: &mut ApiServer, now: Timestamp, key: Key, pod: &Arc<Object>) {
         let needs = needs::requests(pod);
+        if let Some(note) = self.faults.keeps_from_nodes(pod, now) {
+            let nodes = self.rooms.len();
+            let why = "node(s) had untolerated taint(s)";
+            let message = format!("0/{nodes} nodes are available: {nodes} {why}.");
+            self.notes.push(note);
+            self.refuse(server, now, key, pod, &message);
+            return;
+        }
         if let Some(message) = self.missing_claim(server.store(), pod) {
             self.refuse(server, now, key, pod, &message);
             return;
