@@ -68,6 +68,8 @@ pub struct Simulation {
     now: Timestamp,
     nodes: Nodes,
     chaos: Chaos,
+    /// What goes wrong between the API server and its clients.
+    faults: Faults,
     traffic: Traffic,
     actors: Vec<Box<dyn Actor + Send>>,
     wake: Option<Timestamp>,
@@ -94,7 +96,8 @@ impl Simulation {
         Self {
             nodes,
             chaos: Chaos::new(faults.clone()),
-            traffic: Traffic::new(seed, faults),
+            traffic: Traffic::new(seed, faults.clone()),
+            faults,
             actors: Vec::new(),
             wake: Some(start),
             settled: 0,
@@ -153,6 +156,15 @@ impl Simulation {
     /// A client begins to send requests now; its number is that of its counts.
     pub fn begin_traffic(&mut self, client: crate::traffic::Client) -> usize {
         self.traffic.begin(&self.server, self.now, client)
+    }
+
+    /// Other things go wrong from now on; their windows are counted from here.
+    pub fn begin_faults(&mut self, plan: &[Fault]) {
+        self.faults.begin(self.now, plan);
+        self.nodes.begin_faults(self.now, plan);
+        self.chaos.begin(&mut self.server, self.now, plan);
+        self.traffic.begin_faults(self.now, plan);
+        self.wake = Some(self.now);
     }
 
     /// What happened.

@@ -85,6 +85,12 @@ impl Faults {
         Self { seed, start, plan: plan.into(), silent: BTreeMap::new(), failed: BTreeMap::new() }
     }
 
+    /// Another plan from now on; its windows are counted from here.
+    pub fn begin(&mut self, start: Timestamp, plan: &[Fault]) {
+        self.start = start;
+        self.plan = plan.into();
+    }
+
     /// Nothing goes wrong.
     pub fn none() -> Self {
         Self::new(0, Timestamp::UNIX_EPOCH, Vec::new())
