@@ -13,7 +13,7 @@ use crate::actor::Actor;
 use crate::api::{LogQuery, Model, Proxied, ProxyTarget};
 use crate::apps::{Apps, Dice};
 use crate::controllers::Controllers;
-use crate::faults::{Chaos, Fault, Faults};
+use crate::faults::{Chaos, Fault, Faults, Meddling};
 use crate::node::{HttpAnswer, NoAnswer, NodeConfig, Nodes};
 use crate::server::{ApiServer, Seed};
 use crate::status::Status;
@@ -269,6 +269,15 @@ impl Model for Simulation {
     fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.step_to(now);
         self.next_wake()
+    }
+
+    fn meddle(&mut self, now: Timestamp, parts: &http::request::Parts) -> Meddling {
+        let mut notes = Vec::new();
+        let meddling = self.faults.request(parts, now, &mut notes);
+        for note in notes {
+            self.trace.note(&note);
+        }
+        meddling
     }
 
     fn log(&mut self, now: Timestamp, query: &LogQuery) -> Result<Bytes, Status> {

@@ -1,6 +1,7 @@
 //! The tower face: give [`SimService`] to a client library in place of a connection.
 
 mod body;
+mod changes;
 mod clock;
 mod service;
 
