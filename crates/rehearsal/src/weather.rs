@@ -9,7 +9,10 @@ use release_sim::faults::{Fault, FaultKind, Target};
 /// The most faults that are drawn for one seed. More hide one another.
 const MOST: u64 = 3;
 
-/// A fault as it may be drawn: its name, its number, whether everybody gets it, and how it is made.
+/// An API server that restarts is back in this time.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(40);
+
+/// A fault as it may be drawn: its name, and how it is made.
 struct Kind {
     name: &'static str,
     make: fn(Dice) -> FaultKind,
@@ -39,6 +42,18 @@ fn seconds(dice: Dice, n: u64, least: u64, most: u64) -> Span {
 }
 
 const KINDS: &[Kind] = &[
+    Kind {
+        name: "api-error",
+        make: |dice| FaultKind::ApiError { status: if dice.hits(5, 0.5) { 500 } else { 503 } },
+    },
+    Kind { name: "answer-lost", make: |_| FaultKind::AnswerLost },
+    Kind { name: "conflict", make: |_| FaultKind::Conflict },
+    Kind { name: "too-many-requests", make: |_| FaultKind::TooManyRequests { retry_after_seconds: 1 } },
+    Kind { name: "slow-api", make: |dice| FaultKind::SlowApi { by: seconds(dice, 5, 1, 6) } },
+    Kind { name: "watch-closes", make: |dice| FaultKind::WatchCloses { after: seconds(dice, 5, 1, 20) } },
+    Kind { name: "watch-resets", make: |dice| FaultKind::WatchResets { after: seconds(dice, 5, 1, 20) } },
+    Kind { name: "watch-expires", make: |_| FaultKind::WatchExpires },
+    Kind { name: "outage", make: |_| FaultKind::Outage },
     Kind {
         name: "pull-fails",
         make: |dice| FaultKind::PullFails {
@@ -121,12 +136,20 @@ fn one(kind: &Kind, dice: Dice, namespace: &str) -> Fault {
     let from = dice.between(1, Duration::ZERO, Duration::from_secs(20));
     let lasts = dice.between(2, Duration::from_secs(5), Duration::from_mins(3));
     let of_nodes = matches!(fault, FaultKind::NodeLost { .. } | FaultKind::Drain { .. });
-    Fault {
+    let everywhere = of_nodes || fault.is_of_api();
+    let (rate, lasts) = match &fault {
+        FaultKind::Outage => (1.0, lasts.min(LONGEST_OUTAGE)),
         // A cluster loses one node of its few, not all of them.
-        rate: if of_nodes { 0.34 } else { 0.2 + 0.8 * dice.fraction(3) },
+        _ if of_nodes => (0.34, lasts),
+        // An API that fails most of the time is an outage.
+        _ if fault.is_of_api() => (0.05 + 0.35 * dice.fraction(3), lasts),
+        _ => (0.2 + 0.8 * dice.fraction(3), lasts),
+    };
+    Fault {
+        rate,
         from: Span::fixed(from),
         until: Some(Span::fixed(from + lasts)),
-        target: Target { namespace: (!of_nodes).then(|| namespace.to_owned()), ..Target::default() },
+        target: Target { namespace: (!everywhere).then(|| namespace.to_owned()), ..Target::default() },
         fault,
     }
 }
