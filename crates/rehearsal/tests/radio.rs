@@ -61,6 +61,30 @@ fn errors_after_ready_are_caught_in_the_soak_and_rolled_back() {
 }
 
 #[test]
+fn a_troubled_api_alone_fails_no_release() {
+    let faults = [
+        "api-error",
+        "answer-lost",
+        "conflict",
+        "too-many-requests",
+        "slow-api",
+        "watch-closes",
+        "watch-resets",
+        "watch-expires",
+        "outage",
+    ];
+    let mut hit = 0;
+    for fault in faults {
+        let outcome = radio("{}", fault).run(0);
+        assert_eq!(outcome.faults.len(), 3, "{:?}", outcome.faults);
+        assert_eq!(endings(&outcome), ["verified", "verified"], "{fault}: {:?}", outcome.releases);
+        hit += usize::from(outcome.timeline.iter().any(|moment| matches!(moment, Moment::Fault { .. })));
+    }
+    // Windows that open after the release has ended hit nobody.
+    assert!(hit > faults.len() / 2, "only {hit} faults hit anything");
+}
+
+#[test]
 fn the_same_seed_tells_the_same_story_byte_for_byte() {
     let rehearsal = radio("{}", "all");
     let mut hit = 0;

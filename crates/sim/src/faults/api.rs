@@ -112,7 +112,7 @@ impl Faults {
                 Some(later) if hits && !later.is_zero() => {
                     // A watch that runs when the outage begins is cut then.
                     let end = (later, WatchEnd::Reset);
-                    meddling.watch = Some(meddling.watch.map_or(end, |watch| watch.min_by_time(end)));
+                    meddling.watch = Some(sooner(meddling.watch, end));
                     false
                 }
                 _ => hits && self.is_open(fault, now) && meddle(&fault.fault, &asked, dice, &mut meddling),
@@ -131,14 +131,9 @@ impl Faults {
     }
 }
 
-trait Earlier {
-    fn min_by_time(self, other: Self) -> Self;
-}
-
-impl Earlier for (Duration, WatchEnd) {
-    fn min_by_time(self, other: Self) -> Self {
-        if other.0 < self.0 { other } else { self }
-    }
+/// Of two ends of a watch the one that comes first.
+fn sooner(known: Option<(Duration, WatchEnd)>, other: (Duration, WatchEnd)) -> (Duration, WatchEnd) {
+    known.filter(|known| known.0 <= other.0).unwrap_or(other)
 }
 
 /// Applies one fault, if it can happen to such a request; says whether it did.
@@ -181,7 +176,7 @@ fn meddle(fault: &FaultKind, asked: &Asked<'_>, dice: Dice, meddling: &mut Meddl
         FaultKind::WatchCloses { after } | FaultKind::WatchResets { after } if watches => {
             let closes = matches!(fault, FaultKind::WatchCloses { .. });
             let end = (after.draw(dice, 1), if closes { WatchEnd::Closed } else { WatchEnd::Reset });
-            meddling.watch = Some(meddling.watch.map_or(end, |watch| watch.min_by_time(end)));
+            meddling.watch = Some(sooner(meddling.watch, end));
             return true;
         }
         _ => return false,
