@@ -30,6 +30,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("release-sim", &["release-core"]),
+    (
+        "release-rehearsal",
+        &["release-core", "release-manifest", "release-cluster", "release-pipeline", "release-sim"],
+    ),
 ];
 
 /// Dependencies with one owner, or with few. Development dependencies are not counted.

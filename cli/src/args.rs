@@ -76,6 +76,12 @@ pub(crate) enum Command {
     ///
     /// What does not become healthy, or fails a check, is rolled back. An interrupted release is taken up by the same command.
     Deploy(Deploy),
+    /// Rehearse a release on a simulated cluster that misbehaves; contacts nothing.
+    ///
+    /// Each seed is a story: release 1 goes well, release 2 brings another image of every service while faults happen. Says how the
+    /// releases ended, how many pods were ready at least, and how many requests were lost. Exit code 9 when a release was neither
+    /// verified nor rolled back.
+    Rehearse(Rehearse),
     /// Run the checks of an environment on what runs now; changes nothing.
     Verify(Environment),
     /// Return to an earlier release: image and config together.
@@ -209,6 +215,30 @@ pub(crate) struct Deploy {
 
     #[command(flatten)]
     pub(crate) version: Version,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Rehearse {
+    /// The environment; by default the first one with a manual gate, else the first.
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: Option<String>,
+
+    /// How many stories are told, beginning with seed 0.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) seeds: u64,
+
+    /// Tell the story of this seed, with everything that happened in it.
+    #[arg(long, value_name = "SEED", conflicts_with = "seeds")]
+    pub(crate) seed: Option<u64>,
+
+    /// Which faults may be drawn: `all`, `none`, or names with commas between them.
+    #[arg(long, value_name = "LIST", default_value = "all")]
+    pub(crate) faults: String,
+
+    /// What the images do, as YAML: digests of release 1 begin with sha256:1, those of release 2 with sha256:2. Images that are not
+    /// described pass the project's checks.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) apps: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

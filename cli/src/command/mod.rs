@@ -8,6 +8,7 @@ pub(crate) mod finish;
 mod history;
 mod images;
 mod init;
+mod rehearse;
 mod render;
 mod report;
 mod rollback;
@@ -36,6 +37,7 @@ pub(crate) async fn run(args: &Args, talk: &Talk) -> Result<Exit, Failure> {
         Command::Push(words) => build::run(args, words, Until::Pushed, None, talk, &stop).await,
         Command::Render(words) => render::run(args, words),
         Command::Deploy(words) => deploy::run(args, words, talk, &stop).await,
+        Command::Rehearse(words) => rehearse::run(args, words),
         Command::Verify(words) => stop.or(verify::run(args, words)).await,
         Command::Rollback(words) => rollback::run(args, words, talk, &stop).await,
         Command::Status(words) => stop.or(status::run(args, words)).await,

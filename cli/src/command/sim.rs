@@ -96,14 +96,13 @@ struct Kubeconfig {
 
 impl Kubeconfig {
     fn write(wanted: Option<&Path>, text: &str) -> Result<Self, Failure> {
-        let (path, temporary) = match wanted {
-            Some(path) => (path.to_owned(), None),
-            None => {
-                // A folder that must not exist yet: nobody can have put a link there.
-                let folder = std::env::temp_dir().join(format!("release-sim-{}", std::process::id()));
-                fs::create_dir(&folder).map_err(|source| file("make", &folder, source))?;
-                (folder.join("kubeconfig"), Some(folder))
-            }
+        let (path, temporary) = if let Some(path) = wanted {
+            (path.to_owned(), None)
+        } else {
+            // A folder that must not exist yet: nobody can have put a link there.
+            let folder = std::env::temp_dir().join(format!("release-sim-{}", std::process::id()));
+            fs::create_dir(&folder).map_err(|source| file("make", &folder, source))?;
+            (folder.join("kubeconfig"), Some(folder))
         };
         match fs::read_to_string(&path) {
             Ok(there) if !there.starts_with(MARK) => {

@@ -8,6 +8,7 @@ const COMMANDS: &[&str] = &[
     "push",
     "render",
     "deploy",
+    "rehearse",
     "verify",
     "rollback",
     "status",

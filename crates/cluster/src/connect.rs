@@ -166,6 +166,26 @@ impl Cluster {
         Ok(Self { api, http, namespace: namespace.to_owned(), context: context.to_owned() })
     }
 
+    /// Speaks to a service that answers as an API server does, in the same process and without a network.
+    ///
+    /// # Errors
+    /// As [`Cluster::from_client`].
+    pub fn from_service<S, B>(
+        service: S,
+        namespace: &str,
+        context: &str,
+        clock: Clock,
+    ) -> Result<Self, reqwest::Error>
+    where
+        S: tower::Service<http::Request<kube::client::Body>, Response = http::Response<B>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<tower::BoxError>,
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<tower::BoxError>,
+    {
+        Self::from_client(Client::new(service, namespace), namespace, context, clock)
+    }
+
     /// The namespace everything is in.
     pub fn namespace(&self) -> &str {
         &self.namespace

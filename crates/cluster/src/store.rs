@@ -273,6 +273,8 @@ impl Store {
                 Ok(_) => return Ok(()),
                 // Writing it again is harmless: the content is the same.
                 Err(error @ ApiError::Unknown { .. }) => last = Some(error),
+                // Another write came between, ours of an attempt before or a controller's: the next one counts.
+                Err(error) if error.is_code(409) => last = Some(error),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -13,7 +13,7 @@ use crate::actor::Actor;
 use crate::api::{LogQuery, Model, Proxied, ProxyTarget};
 use crate::apps::{Apps, Dice};
 use crate::controllers::Controllers;
-use crate::faults::{Chaos, Fault, Faults};
+use crate::faults::{Chaos, Fault, Faults, Meddling};
 use crate::node::{HttpAnswer, NoAnswer, NodeConfig, Nodes};
 use crate::server::{ApiServer, Seed};
 use crate::status::Status;
@@ -68,9 +68,10 @@ pub struct Simulation {
     now: Timestamp,
     nodes: Nodes,
     chaos: Chaos,
+    /// What goes wrong, also between the API server and its clients.
+    faults: Faults,
     traffic: Traffic,
     controllers: Option<Controllers>,
-    faults: Faults,
     /// Until when the controllers do nothing.
     paused: Option<Timestamp>,
     actors: Vec<Box<dyn Actor + Send>>,
@@ -162,6 +163,15 @@ impl Simulation {
     /// A client begins to send requests now; its number is that of its counts.
     pub fn begin_traffic(&mut self, client: crate::traffic::Client) -> usize {
         self.traffic.begin(&self.server, self.now, client)
+    }
+
+    /// Other things go wrong from now on; their windows are counted from here.
+    pub fn begin_faults(&mut self, plan: &[Fault]) {
+        self.faults.begin(self.now, plan);
+        self.nodes.begin_faults(self.now, plan);
+        self.chaos.begin(&mut self.server, self.now, plan);
+        self.traffic.begin_faults(self.now, plan);
+        self.wake = Some(self.now);
     }
 
     /// What happened.
@@ -281,6 +291,15 @@ impl Model for Simulation {
     fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.step_to(now);
         self.next_wake()
+    }
+
+    fn meddle(&mut self, now: Timestamp, parts: &http::request::Parts) -> Meddling {
+        let mut notes = Vec::new();
+        let meddling = self.faults.request(parts, now, &mut notes);
+        for note in notes {
+            self.trace.note(&note);
+        }
+        meddling
     }
 
     fn log(&mut self, now: Timestamp, query: &LogQuery) -> Result<Bytes, Status> {

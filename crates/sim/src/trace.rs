@@ -27,6 +27,7 @@ pub struct Trace {
     start: Timestamp,
     keep: Keep,
     lines: Vec<String>,
+    notes: Vec<Note>,
     hash: u64,
     seen: u64,
 }
@@ -34,12 +35,17 @@ pub struct Trace {
 impl Trace {
     /// Nothing has happened yet.
     pub(crate) fn new(start: Timestamp, keep: Keep) -> Self {
-        Self { start, keep, lines: Vec::new(), hash: 0xcbf2_9ce4_8422_2325, seen: 1 }
+        Self { start, keep, lines: Vec::new(), notes: Vec::new(), hash: 0xcbf2_9ce4_8422_2325, seen: 1 }
     }
 
     /// The lines, if they are kept.
     pub fn lines(&self) -> &[String] {
         &self.lines
+    }
+
+    /// What faults did, whatever else is kept.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// A number all lines together lead to.
@@ -66,6 +72,7 @@ impl Trace {
 
     /// Writes down what a fault did.
     pub(crate) fn note(&mut self, note: &Note) {
+        self.notes.push(note.clone());
         if self.keep != Keep::Nothing {
             let line = format!("{} fault {} hits {}", self.age(note.at), note.fault, note.target);
             self.put(line);

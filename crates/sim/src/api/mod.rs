@@ -30,6 +30,7 @@ use serde_json::Value;
 pub use subresource::{LogQuery, Proxied, ProxyTarget};
 pub use watch::Watch;
 
+use crate::faults::Meddling;
 use crate::server::ApiServer;
 use crate::status::Status;
 
@@ -48,6 +49,12 @@ pub trait Model: Send + 'static {
     fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
         let _ = now;
         None
+    }
+
+    /// What faults do to a request that arrives now.
+    fn meddle(&mut self, now: Timestamp, parts: &http::request::Parts) -> Meddling {
+        let _ = (now, parts);
+        Meddling::default()
     }
 
     /// What a container wrote.

@@ -66,6 +66,16 @@ impl Apps {
         self.scripts.insert(0, Arc::new(script));
     }
 
+    /// Adds a script that counts after all others, and before the default.
+    pub fn add_last(&mut self, script: Script) {
+        self.scripts.push(Arc::new(script));
+    }
+
+    /// What images do that nobody describes.
+    pub fn default_script(&self) -> &Script {
+        &self.default
+    }
+
     /// What a container of that image and name does.
     pub fn script(&self, image: &str, container: &str) -> &Arc<Script> {
         let fits = |script: &&Arc<Script>| {

@@ -1,7 +1,7 @@
 //! Bodies of answers: a piece of bytes, or the events of a watch as they happen.
 
-use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,11 +13,13 @@ use tokio::time::Instant;
 
 use super::service::Shared;
 use crate::api::{Model, Watch};
+use crate::faults::WatchEnd;
 
 /// How often a quiet watch gets a bookmark.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
-type Next = Pin<Box<dyn Future<Output = Option<(Bytes, Box<dyn Stream>)>> + Send>>;
+type Piece = io::Result<(Bytes, Box<dyn Stream>)>;
+type Next = Pin<Box<dyn Future<Output = Option<Piece>> + Send>>;
 
 /// The body of an answer.
 pub struct SimBody {
@@ -51,12 +53,17 @@ impl SimBody {
         Self { kind: Kind::Whole(Some(bytes).filter(|b| !b.is_empty())) }
     }
 
-    pub(super) fn stream<M: Model>(shared: &Arc<Shared<M>>, watch: Watch) -> Self {
+    /// `cut` is how faults end the watch, and how much later.
+    pub(super) fn stream<M: Model>(
+        shared: &Arc<Shared<M>>,
+        watch: Watch,
+        cut: Option<(Duration, WatchEnd)>,
+    ) -> Self {
         let now = Instant::now();
         let events = Events {
-            changed: shared.subscribe(),
             shared: Arc::clone(shared),
-            ends_at: now + watch.timeout(),
+            ends_at: now + cut.map_or(watch.timeout(), |(after, _)| after.min(watch.timeout())),
+            resets: cut.is_some_and(|(after, end)| end == WatchEnd::Reset && after < watch.timeout()),
             bookmark_at: now + BOOKMARK_EVERY,
             watch,
         };
@@ -66,12 +73,12 @@ impl SimBody {
 
 impl Body for SimBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut self.kind {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Kind::End => Poll::Ready(None),
@@ -81,7 +88,11 @@ impl Body for SimBody {
                     self.kind = Kind::End;
                     Poll::Ready(None)
                 }
-                Poll::Ready(Some((bytes, rest))) => {
+                Poll::Ready(Some(Err(error))) => {
+                    self.kind = Kind::End;
+                    Poll::Ready(Some(Err(error)))
+                }
+                Poll::Ready(Some(Ok((bytes, rest)))) => {
                     self.kind = Kind::Stream(rest.next());
                     Poll::Ready(Some(Ok(Frame::data(bytes))))
                 }
@@ -106,8 +117,9 @@ impl Body for SimBody {
 struct Events<M> {
     shared: Arc<Shared<M>>,
     watch: Watch,
-    changed: tokio::sync::watch::Receiver<u64>,
     ends_at: Instant,
+    /// Whether it ends with its connection, and not as watches do.
+    resets: bool,
     bookmark_at: Instant,
 }
 
@@ -115,23 +127,24 @@ impl<M: Model> Stream for Events<M> {
     fn next(mut self: Box<Self>) -> Next {
         Box::pin(async move {
             loop {
-                self.changed.borrow_and_update();
+                let seen = self.shared.changes().revision();
                 let watch = &mut self.watch;
                 let lines = self.shared.with(|model, now| watch.poll(model.server(), now));
                 if !lines.is_empty() {
-                    return Some((Bytes::from(lines), self as Box<dyn Stream>));
+                    return Some(Ok((Bytes::from(lines), self as Box<dyn Stream>)));
                 }
                 if self.watch.is_over() || Instant::now() >= self.ends_at {
-                    return None;
+                    let reset = self.resets && !self.watch.is_over();
+                    return reset.then(|| Err(io::ErrorKind::ConnectionReset.into()));
                 }
                 tokio::select! {
                     biased;
-                    changed = self.changed.changed() => if changed.is_err() { return None },
+                    () = self.shared.changes().after(seen) => {}
                     () = tokio::time::sleep_until(self.bookmark_at.min(self.ends_at)) => {
                         self.bookmark_at = Instant::now() + BOOKMARK_EVERY;
                         let bookmark = self.watch.bookmark();
                         if !bookmark.is_empty() {
-                            return Some((Bytes::from(bookmark), self as Box<dyn Stream>));
+                            return Some(Ok((Bytes::from(bookmark), self as Box<dyn Stream>)));
                         }
                     }
                 }

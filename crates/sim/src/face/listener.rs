@@ -2,8 +2,8 @@
 //!
 //! Plain HTTP without authentication: it is only served on this machine.
 
-use std::convert::Infallible;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -102,7 +102,7 @@ async fn answer(
     mut service: SimService<Simulation>,
     stopped: watch::Receiver<()>,
     request: Request<Incoming>,
-) -> Result<Response<Ending>, Infallible> {
+) -> Result<Response<Ending>, io::Error> {
     let response = service.call(request).await?;
     Ok(response.map(|body| Ending { body, stopped: Box::pin(gone(stopped)) }))
 }
@@ -120,12 +120,12 @@ struct Ending {
 
 impl Body for Ending {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Pending => self.stopped.as_mut().poll(context).map(|()| None),
             ready @ Poll::Ready(_) => ready,

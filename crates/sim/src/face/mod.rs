@@ -1,6 +1,7 @@
 //! The faces: give [`SimService`] to a client library in place of a connection, or [`serve`] the cluster on a socket.
 
 mod body;
+mod changes;
 mod clock;
 mod listener;
 mod service;

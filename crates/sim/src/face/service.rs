@@ -1,6 +1,6 @@
 //! Requests in, answers and streams out.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -10,9 +10,9 @@ use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Limited};
 use jiff::Timestamp;
-use tokio::sync::watch;
 
 use super::body::SimBody;
+use super::changes::Changes;
 use super::clock::Clock;
 use crate::api::{self, Answer, MAX_BODY, Model, Reply};
 use crate::status::Status;
@@ -36,7 +36,7 @@ pub(super) struct Shared<M> {
     model: Mutex<M>,
     clock: Clock,
     /// The revision after the last request; watches wait for it to change.
-    revision: watch::Sender<u64>,
+    revision: Changes,
 }
 
 impl<M> Clone for SimService<M> {
@@ -48,7 +48,7 @@ impl<M> Clone for SimService<M> {
 impl<M: Model> SimService<M> {
     /// Serves a model; time goes on from `clock`.
     pub fn new(model: M, clock: Clock) -> Self {
-        let revision = watch::Sender::new(model.server().store().revision());
+        let revision = Changes::new(model.server().store().revision());
         Self { shared: Arc::new(Shared { model: Mutex::new(model), clock, revision }) }
     }
 
@@ -64,18 +64,14 @@ impl<M: Model> SimService<M> {
 
     /// Lets the model's own things happen when they are due: runs for ever, beside the requests.
     pub async fn drive(self) {
-        let mut changed = self.shared.revision.subscribe();
         loop {
+            // What the model did itself is no news to it; what came in meanwhile is.
             let look = |model: &mut M, now| (model.advance(now), model.server().store().revision());
             let (next, seen) = self.shared.with(look);
-            // What the model did itself is no news to it; what came in meanwhile is.
-            if *changed.borrow_and_update() != seen {
-                continue;
-            }
             let next = next.map(|at| self.shared.clock.instant(at));
             tokio::select! {
                 biased;
-                changed = changed.changed() => if changed.is_err() { return },
+                () = self.shared.revision.after(seen) => {}
                 () = sleep_until(next) => {}
             }
         }
@@ -109,12 +105,12 @@ impl<M: Model> Shared<M> {
         let out = look(&mut model, now);
         let revision = model.server().store().revision();
         drop(model);
-        self.revision.send_if_modified(|last| std::mem::replace(last, revision) != revision);
+        self.revision.set(revision);
         out
     }
 
-    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.revision.subscribe()
+    pub(super) fn changes(&self) -> &Changes {
+        &self.revision
     }
 
     /// A panic in one request must not end the others: the model is whole between its methods.
@@ -131,10 +127,11 @@ where
     B::Error: Into<BodyError>,
 {
     type Response = Response<SimBody>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<SimBody>, Infallible>> + Send>>;
+    /// A connection that is refused or reset; only faults do that.
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<SimBody>, io::Error>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
         Poll::Ready(Ok(()))
     }
 
@@ -151,7 +148,21 @@ where
                     return Ok(whole(Status::bad_request(text).into()));
                 }
             };
+            let meddling = service.shared.with(|model, now| model.meddle(now, &parts));
+            if meddling.unreachable {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            if let Some(status) = meddling.refused {
+                tokio::time::sleep(meddling.slower).await;
+                return Ok(whole(status.into()));
+            }
             let (reply, _) = service.answer(&parts, &bytes);
+            if !meddling.slower.is_zero() {
+                tokio::time::sleep(meddling.slower).await;
+            }
+            if meddling.answer_lost {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
             Ok(match reply {
                 Reply::Answer(answer) => {
                     if !answer.after.is_zero() {
@@ -160,7 +171,8 @@ where
                     whole(answer)
                 }
                 Reply::Watch(watch) => {
-                    let mut response = Response::new(SimBody::stream(&service.shared, *watch));
+                    let mut response =
+                        Response::new(SimBody::stream(&service.shared, *watch, meddling.watch));
                     let json = HeaderValue::from_static("application/json");
                     response.headers_mut().insert(header::CONTENT_TYPE, json);
                     response

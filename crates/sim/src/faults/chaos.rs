@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{FaultKind, Faults, Note, note};
+use super::{Fault, FaultKind, Faults, Note, note};
 use crate::actor::Actor;
 use crate::object::Object;
 use crate::resource::{DEPLOYMENTS, NODES, PODS, Resource};
@@ -42,6 +42,20 @@ impl Chaos {
     /// Somebody who follows a plan.
     pub fn new(faults: Faults) -> Self {
         Self { faults, deeds: Vec::new(), seen: 1, notes: Vec::new() }
+    }
+
+    /// Follows another plan from now on, also with what is there already. What the plan before had still to do is not done.
+    pub fn begin(&mut self, server: &mut ApiServer, now: Timestamp, plan: &[Fault]) {
+        // The deeds of the plan before name faults by their places in it.
+        self.deeds.clear();
+        self.faults.begin(now, plan);
+        for resource in [&NODES, &DEPLOYMENTS] {
+            let there: Vec<Arc<Object>> = server.store().list(resource, None).cloned().collect();
+            for object in there {
+                self.plan(server, now, resource, &object);
+            }
+        }
+        self.seen = server.store().revision();
     }
 
     /// What was done since the last time somebody asked.

@@ -36,12 +36,55 @@ pub struct Target {
     pub namespace: Option<String>,
     /// The name of the pod, node or other object.
     pub name: Option<String>,
+    /// For faults of the API: what is asked for, as RBAC calls it (`get`, `list`, `watch`, `create`, `update`, `patch`,
+    /// `delete`).
+    pub verb: Option<String>,
 }
 
-/// What can go wrong in a cluster, apart from its API: that is the business of the face.
+/// What can go wrong in a cluster, and between its API server and clients.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FaultKind {
+    /// F1: a request is answered with an error of the server and not carried out.
+    ApiError {
+        /// The status code.
+        status: u16,
+    },
+    /// F2: a request is carried out, and the connection is reset before the answer.
+    AnswerLost,
+    /// F3: a write is told that the object has another version by now.
+    Conflict,
+    /// F4: a request is told to come back later.
+    TooManyRequests {
+        /// When, in seconds.
+        retry_after_seconds: u32,
+    },
+    /// F6: answers take longer.
+    SlowApi {
+        /// By how much.
+        by: Span,
+    },
+    /// F7: watches end before their timeout.
+    WatchCloses {
+        /// How long they run.
+        after: Span,
+    },
+    /// F8: the connections of watches are reset.
+    WatchResets {
+        /// How long they run.
+        after: Span,
+    },
+    /// F9: the revision a watch begins at is too old.
+    WatchExpires,
+    /// F10: the token of a list's next page is too old.
+    ListExpires,
+    /// F16: nobody listens, and watches that run are reset.
+    Outage,
+    /// F17: requests are not allowed: 401 or 403.
+    Denied {
+        /// The status code.
+        status: u16,
+    },
     /// F20: a pod finds no node.
     NeverScheduled,
     /// F21: images cannot be pulled.
@@ -116,9 +159,38 @@ fn bad_status() -> u16 {
 }
 
 impl FaultKind {
+    /// Whether it happens to requests, not to the cluster.
+    pub fn is_of_api(&self) -> bool {
+        matches!(
+            self,
+            FaultKind::ApiError { .. }
+                | FaultKind::AnswerLost
+                | FaultKind::Conflict
+                | FaultKind::TooManyRequests { .. }
+                | FaultKind::SlowApi { .. }
+                | FaultKind::WatchCloses { .. }
+                | FaultKind::WatchResets { .. }
+                | FaultKind::WatchExpires
+                | FaultKind::ListExpires
+                | FaultKind::Outage
+                | FaultKind::Denied { .. }
+        )
+    }
+
     /// Its number in the list of all faults.
     pub fn number(&self) -> &'static str {
         match self {
+            FaultKind::ApiError { .. } => "F1",
+            FaultKind::AnswerLost => "F2",
+            FaultKind::Conflict => "F3",
+            FaultKind::TooManyRequests { .. } => "F4",
+            FaultKind::SlowApi { .. } => "F6",
+            FaultKind::WatchCloses { .. } => "F7",
+            FaultKind::WatchResets { .. } => "F8",
+            FaultKind::WatchExpires => "F9",
+            FaultKind::ListExpires => "F10",
+            FaultKind::Outage => "F16",
+            FaultKind::Denied { .. } => "F17",
             FaultKind::NeverScheduled => "F20",
             FaultKind::PullFails { .. } => "F21",
             FaultKind::Crash { .. } => "F22",
@@ -137,6 +209,17 @@ impl FaultKind {
     /// Its name in a plan.
     pub fn name(&self) -> &'static str {
         match self {
+            FaultKind::ApiError { .. } => "api-error",
+            FaultKind::AnswerLost => "answer-lost",
+            FaultKind::Conflict => "conflict",
+            FaultKind::TooManyRequests { .. } => "too-many-requests",
+            FaultKind::SlowApi { .. } => "slow-api",
+            FaultKind::WatchCloses { .. } => "watch-closes",
+            FaultKind::WatchResets { .. } => "watch-resets",
+            FaultKind::WatchExpires => "watch-expires",
+            FaultKind::ListExpires => "list-expires",
+            FaultKind::Outage => "outage",
+            FaultKind::Denied { .. } => "denied",
             FaultKind::NeverScheduled => "never-scheduled",
             FaultKind::PullFails { .. } => "pull-fails",
             FaultKind::Crash { .. } => "crash",

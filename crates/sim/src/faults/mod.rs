@@ -2,8 +2,9 @@
 //!
 //! A plan is data. Whoever does something a fault could hit asks the plan ([`Faults`]): nodes about their pods, traffic
 //! about endpoints, the scheduler about pods without a node. [`Chaos`] does what nobody would do by himself. The faults
-//! of the API (lost answers, conflicts, closed watches and the like) are applied by the face and are not here.
+//! of the API (lost answers, conflicts, closed watches and the like) are decided here and applied by the face.
 
+mod api;
 mod chaos;
 mod fault;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+pub use api::{Meddling, WatchEnd};
 pub use chaos::Chaos;
 pub use fault::{Fault, FaultKind, Target};
 
@@ -61,6 +63,8 @@ pub struct Faults {
     silent: BTreeMap<Arc<str>, bool>,
     /// How many pods of an owner were made to fail.
     failed: BTreeMap<Arc<str>, u32>,
+    /// How many requests of a kind there were.
+    asked: BTreeMap<Arc<str>, u64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -82,7 +86,20 @@ pub fn read_faults(yaml: &str) -> Result<Vec<Fault>, ScriptError> {
 impl Faults {
     /// A plan that starts now.
     pub fn new(seed: u64, start: Timestamp, plan: Vec<Fault>) -> Self {
-        Self { seed, start, plan: plan.into(), silent: BTreeMap::new(), failed: BTreeMap::new() }
+        Self {
+            seed,
+            start,
+            plan: plan.into(),
+            silent: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            asked: BTreeMap::new(),
+        }
+    }
+
+    /// Another plan from now on; its windows are counted from here.
+    pub fn begin(&mut self, start: Timestamp, plan: &[Fault]) {
+        self.start = start;
+        self.plan = plan.into();
     }
 
     /// Nothing goes wrong.

@@ -33,7 +33,7 @@ pub use config::NodeConfig;
 
 use crate::actor::Actor;
 use crate::apps::Apps;
-use crate::faults::{Faults, Note};
+use crate::faults::{Fault, Faults, Note};
 use crate::object::Object;
 use crate::resource::PODS;
 use crate::server::ApiServer;
@@ -96,6 +96,12 @@ impl Nodes {
             renewed: now,
             notes: Vec::new(),
         }
+    }
+
+    /// Other faults from now on; pods that are there already keep theirs.
+    pub(crate) fn begin_faults(&mut self, now: Timestamp, plan: &[Fault]) {
+        self.faults.begin(now, plan);
+        self.machines_due = None;
     }
 
     /// The scripts, to add to; pods that are there already keep theirs.

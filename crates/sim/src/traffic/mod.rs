@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub(crate) use endpoints::{Backend, backends};
 
 use crate::apps::{Dice, Span};
-use crate::faults::Faults;
+use crate::faults::{Fault, Faults};
 use crate::node::Nodes;
 use crate::resource::ENDPOINT_SLICES;
 use crate::server::ApiServer;
@@ -100,6 +100,11 @@ impl Traffic {
     /// Nobody sends anything yet.
     pub fn new(seed: u64, faults: Faults) -> Self {
         Self { seed, faults, streams: Vec::new(), seen: 1 }
+    }
+
+    /// Other faults from now on.
+    pub(crate) fn begin_faults(&mut self, now: Timestamp, plan: &[Fault]) {
+        self.faults.begin(now, plan);
     }
 
     /// A client begins to send. Its number is that of its counts.

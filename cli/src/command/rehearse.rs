@@ -1,0 +1,179 @@
+//! `release rehearse`: what would happen on a bad day. Contacts nothing.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use release_manifest::{Environment, Gate};
+use release_rehearsal::{Moment, Outcome, Rehearsal, Summary, Weather, soak};
+use release_sim::Apps;
+
+use crate::answer::{self, table};
+use crate::args::{Args, Format, Rehearse};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::talk;
+use crate::workspace::Workspace;
+
+/// How many seeds that broke a promise are listed; each can be told again by itself.
+const LISTED: usize = 20;
+
+pub(crate) fn run(args: &Args, words: &Rehearse) -> Result<Exit, Failure> {
+    let rehearsal = rehearsal(args, words)?;
+    if let Some(seed) = words.seed {
+        let outcome = rehearsal.run(seed);
+        answer::print(args.output, &outcome, || story(&outcome))?;
+        return verdict(&Summary::of([&outcome]));
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let began = Instant::now();
+    let (outcomes, panicked) = soak(&rehearsal, 0..words.seeds, threads, &|_| {});
+    let summary = Summary::of(&outcomes);
+    answer::print(args.output, &summary, || many(&summary))?;
+    if args.output == Format::Text {
+        answer::say(&format!("{} seeds in {:.1} s", words.seeds, began.elapsed().as_secs_f64()));
+    }
+    if !panicked.is_empty() {
+        return Err(Failure::Internal(anyhow::anyhow!(
+            "the rehearsal itself broke off with seeds {panicked:?}"
+        )));
+    }
+    verdict(&summary)
+}
+
+fn rehearsal(args: &Args, words: &Rehearse) -> Result<Rehearsal, Failure> {
+    let usage = |message: String| Failure::Usage { message, hint: None };
+    let workspace = Workspace::load(args)?;
+    let environment = environment(&workspace, words.env.as_deref(), args.quiet)?;
+    let weather = Weather::parse(&words.faults).map_err(|error| usage(error.to_string()))?;
+    let apps = match &words.apps {
+        None => Apps::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|source| Failure::File {
+                verb: "read",
+                path: format!("the scripts {}", path.display()),
+                hint: None,
+                source,
+            })?;
+            Apps::read(&text).map_err(|error| {
+                let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                usage(format!("{}: {error}: {why}", path.display()))
+            })?
+        }
+    };
+    let mut files = BTreeMap::new();
+    for (name, service) in &environment.services {
+        files.insert(name.clone(), workspace.files(service)?);
+    }
+    let rehearsal =
+        Rehearsal::new(environment, &files, apps, weather).map_err(|error| usage(error.to_string()))?;
+    if !args.quiet {
+        for note in rehearsal.notes() {
+            answer::say(&format!("note: {note}"));
+        }
+    }
+    Ok(rehearsal)
+}
+
+/// The environment that was named; else the first by name with a manual gate, which is where a bad day hurts; else the
+/// first by name.
+fn environment(workspace: &Workspace, name: Option<&str>, quiet: bool) -> Result<Environment, Failure> {
+    if let Some(name) = name {
+        return workspace.environment(name, quiet);
+    }
+    let mut first = None;
+    for name in workspace.project.environment_names() {
+        let environment = workspace.project.environment(name.as_str())?;
+        if environment.gate == Gate::Manual {
+            return workspace.environment(name.as_str(), quiet);
+        }
+        first.get_or_insert(name);
+    }
+    let name = first.ok_or_else(|| Failure::Usage {
+        message: "the project has no environment".to_owned(),
+        hint: Some("name one under `environments:` in the project file".to_owned()),
+    })?;
+    workspace.environment(name.as_str(), quiet)
+}
+
+fn verdict(summary: &Summary) -> Result<Exit, Failure> {
+    if summary.broken.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let count = summary.broken.len();
+    let (them, verb) = if count == 1 { ("release", "was") } else { ("releases", "were") };
+    Err(Failure::Check { message: format!("{count} {them} {verb} neither verified nor rolled back") })
+}
+
+/// The story of one seed, as people read it.
+fn story(outcome: &Outcome) -> String {
+    let mut text = format!("seed {}\n", outcome.seed);
+    // A text takes every write.
+    for fault in &outcome.faults {
+        let _ = writeln!(text, "  fault in release 2: {fault}");
+    }
+    for moment in &outcome.timeline {
+        match moment {
+            Moment::Told(envelope) => {
+                for line in talk::lines(envelope) {
+                    let _ = writeln!(text, "{line}");
+                }
+            }
+            Moment::Fault { elapsed, fault, target } => {
+                let at = crate::words::seconds(*elapsed);
+                let _ = writeln!(text, "{at:>7}  fault {fault} hits {target}");
+            }
+        }
+    }
+    text.push('\n');
+    for release in &outcome.releases {
+        let why = release.ended.why().map(|why| format!(": {why}")).unwrap_or_default();
+        let (number, word) = (release.release, release.ended.word());
+        let _ = writeln!(text, "release {number} {word} after {:.1} s{why}", release.seconds);
+    }
+    text.push('\n');
+    text.push_str(&services(&Summary::of([outcome]), false));
+    text
+}
+
+fn many(summary: &Summary) -> String {
+    let mut rows = Vec::new();
+    for (release, endings) in &summary.endings {
+        for (word, count) in endings {
+            rows.push(vec![release.to_string(), (*word).to_owned(), count.to_string()]);
+        }
+    }
+    let mut text = table(&["RELEASE", "ENDED", "SEEDS"], &rows);
+    text.push('\n');
+    text.push_str(&services(summary, true));
+    if !summary.broken.is_empty() {
+        text.push_str("\nneither verified nor rolled back:\n");
+    }
+    for broken in summary.broken.iter().take(LISTED) {
+        let why = broken.ended.why().map(|why| format!(": {why}")).unwrap_or_default();
+        let (seed, release, word) = (broken.seed, broken.release, broken.ended.word());
+        let _ = writeln!(text, "  seed {seed}: release {release} {word}{why}");
+    }
+    if let Some(more) = summary.broken.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        let _ = writeln!(text, "  and {more} more");
+    }
+    text
+}
+
+fn services(summary: &Summary, seeds: bool) -> String {
+    let rows: Vec<Vec<String>> = summary
+        .services
+        .iter()
+        .map(|(name, seen)| {
+            let seed = if seeds { format!(" (seed {})", seen.least_ready_seed) } else { String::new() };
+            vec![
+                name.clone(),
+                format!("{}/{}{seed}", seen.least_ready, seen.wanted),
+                seen.sent.to_string(),
+                seen.lost.to_string(),
+                seen.failed.to_string(),
+            ]
+        })
+        .collect();
+    table(&["SERVICE", "LEAST READY", "REQUESTS", "LOST", "FAILED"], &rows)
+}

@@ -1,0 +1,108 @@
+//! The example project, rehearsed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use release_manifest::{Project, sources};
+use release_rehearsal::{Ended, Moment, Outcome, Rehearsal, Summary, Weather, soak};
+use release_sim::Apps;
+
+/// A release 2 that becomes ready and then answers errors.
+const BAD: &str = "
+apps:
+  - image: '*/player-api@sha256:2*'
+    start: 2s
+    http:
+      - {path: /healthz, body: ok}
+      - {path: '*', status: 500}
+";
+
+fn radio(apps: &str, faults: &str) -> Rehearsal {
+    // Every HTTP client wants a provider, also one that is never used.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/radio");
+    let source = sources::load(&root.join("release.yaml")).expect("it is there");
+    let variables = |name: &str| Some(format!("{}.invalid", name.to_lowercase()));
+    let project = Project::parse(&source, &variables, &[]).expect("it is right");
+    let environment = project.environment("dev").expect("it is there");
+    let mut files = BTreeMap::new();
+    for (name, service) in &environment.services {
+        let folder = service.config.as_ref().and_then(|config| config.files.as_ref());
+        let read = folder.map(|folder| sources::read_config_dir(&root.join(folder)).expect("it is there"));
+        files.insert(name.clone(), read.unwrap_or_default());
+    }
+    let apps = Apps::read(apps).expect("they can be read");
+    let weather = Weather::parse(faults).expect("there are such faults");
+    Rehearsal::new(environment, &files, apps, weather).expect("it can be rendered")
+}
+
+fn endings(outcome: &Outcome) -> Vec<&'static str> {
+    outcome.releases.iter().map(|release| release.ended.word()).collect()
+}
+
+#[test]
+fn in_fair_weather_both_releases_are_verified_and_nothing_is_missed() {
+    for seed in 0..3 {
+        let outcome = radio("{}", "none").run(seed);
+        assert_eq!(endings(&outcome), ["verified", "verified"], "{:?}", outcome.releases);
+        let player = &outcome.services["player-api"];
+        assert_eq!((player.wanted, player.failed), (3, 0));
+        assert!(player.least_ready >= 2 && player.sent > 100, "{player:?}");
+    }
+}
+
+#[test]
+fn errors_after_ready_are_caught_in_the_soak_and_rolled_back() {
+    let outcome = radio(BAD, "none").run(1);
+    assert_eq!(endings(&outcome), ["verified", "rolled back"], "{:?}", outcome.releases);
+    let Ended::RolledBack { why } = &outcome.releases[1].ended else { unreachable!("compared above") };
+    assert!(why.contains("/api/now"), "{why}");
+    assert!(outcome.services["player-api"].least_ready >= 2, "{:?}", outcome.services);
+}
+
+#[test]
+fn a_troubled_api_alone_fails_no_release() {
+    let faults = [
+        "api-error",
+        "answer-lost",
+        "conflict",
+        "too-many-requests",
+        "slow-api",
+        "watch-closes",
+        "watch-resets",
+        "watch-expires",
+        "outage",
+    ];
+    let mut hit = 0;
+    for fault in faults {
+        let outcome = radio("{}", fault).run(0);
+        assert_eq!(outcome.faults.len(), 3, "{:?}", outcome.faults);
+        assert_eq!(endings(&outcome), ["verified", "verified"], "{fault}: {:?}", outcome.releases);
+        hit += usize::from(outcome.timeline.iter().any(|moment| matches!(moment, Moment::Fault { .. })));
+    }
+    // Windows that open after the release has ended hit nobody.
+    assert!(hit > faults.len() / 2, "only {hit} faults hit anything");
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story_byte_for_byte() {
+    let rehearsal = radio("{}", "all");
+    let mut hit = 0;
+    for seed in 0..8 {
+        let story = |outcome: &Outcome| serde_json::to_string(outcome).expect("JSON");
+        let first = rehearsal.run(seed);
+        assert_eq!(story(&first), story(&rehearsal.run(seed)), "seed {seed}");
+        hit += first.timeline.iter().filter(|moment| matches!(moment, Moment::Fault { .. })).count();
+    }
+    assert!(hit > 0, "no fault hit anything in eight stories");
+}
+
+#[test]
+fn many_seeds_are_the_same_on_any_number_of_threads() {
+    let rehearsal = radio("{}", "crash,pull-fails");
+    let (one, none) = soak(&rehearsal, 0..6, 1, &|_| {});
+    let (two, _) = soak(&rehearsal, 0..6, 2, &|_| {});
+    assert_eq!((one.len(), none.len()), (6, 0));
+    assert_eq!(Summary::of(&one), Summary::of(&two));
+    assert_eq!(Summary::of(&one).endings[&1]["verified"], 6);
+}
