@@ -306,11 +306,26 @@ fn adopted(
         .collect()
 }
 
+/// What the API server allocates. It stays without being asked for; whoever asks for it once cannot stop to, because then it
+/// would be taken away, which is forbidden.
+const ALLOCATED: &[&str] =
+    &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort", "nodePort"];
+
 /// A live object as something that can be applied again: without what the server and the controllers keep in it.
 fn as_it_was(live: &Value) -> Value {
     let mut body = live.clone();
     if let Some(map) = body.as_object_mut() {
         map.remove("status");
+        // Those of a ServiceAccount are its controller's.
+        map.remove("secrets");
+    }
+    if body["kind"] == "Service" {
+        let spec = &mut body["spec"];
+        let ports = spec["ports"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut);
+        ports.for_each(|port| port.retain(|key, _| !ALLOCATED.contains(&key.as_str())));
+        if let Some(spec) = spec.as_object_mut() {
+            spec.retain(|key, _| !ALLOCATED.contains(&key.as_str()));
+        }
     }
     if let Some(metadata) = body["metadata"].as_object_mut() {
         metadata.retain(|key, _| ["name", "namespace", "labels", "annotations"].contains(&key.as_str()));

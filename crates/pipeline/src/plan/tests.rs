@@ -141,6 +141,13 @@ fn what_was_there_comes_back_without_the_servers_bookkeeping() {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 2},
             "metadata": {"name": "web", "namespace": "n", "labels": {"a": "b"}, "annotations": {"x": "y"}}})
     );
+    let service = json!({"kind": "Service", "metadata": {"name": "web"},
+        "spec": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ports": [{"port": 80, "nodePort": 30000}]}});
+    let kept = json!({"kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}});
+    assert_eq!(as_it_was(&service), kept);
+    let account =
+        json!({"kind": "ServiceAccount", "metadata": {"name": "web"}, "secrets": [{"name": "web-token"}]});
+    assert_eq!(as_it_was(&account), json!({"kind": "ServiceAccount", "metadata": {"name": "web"}}));
 }
 
 #[test]
