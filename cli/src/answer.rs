@@ -1,7 +1,6 @@
 //! Answers on stdout, in the form that was asked for.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::args::Format;
 use crate::error::Failure;
@@ -57,11 +56,6 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         out.push('\n');
     }
     out
-}
-
-/// What `-o json` says about a value that is only text otherwise.
-pub(crate) fn json_line(value: &Value) {
-    emit(&format!("{value}\n"));
 }
 
 #[cfg(test)]

@@ -2,32 +2,40 @@
 
 use std::path::PathBuf;
 
-use crate::words;
+use crate::{exit, words};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+/// Where options are listed that every command has.
+const GLOBAL: &str = "Options of every command";
 
 /// Build images, roll them out, verify them, and roll back by itself.
 #[derive(Debug, Parser)]
 #[command(name = "release", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_long_help = exit::help())]
+#[command(
+    after_help = "`release --help` says more, with the exit codes; `release COMMAND --help` explains a command."
+)]
 pub(crate) struct Args {
-    /// The project file.
-    #[arg(long, global = true, value_name = "FILE", default_value = "release.yaml", env = "RELEASE_CONFIG")]
+    /// The project file. Paths in it are relative to its folder.
+    #[arg(long, global = true, value_name = "FILE", default_value = "release.yaml", env = "RELEASE_CONFIG", help_heading = GLOBAL)]
     pub(crate) config: PathBuf,
 
     /// Override a value of the project file: `services.web.replicas=5`. May be repeated.
-    #[arg(long = "set", global = true, value_name = "PATH=VALUE")]
+    #[arg(long = "set", global = true, value_name = "PATH=VALUE", help_heading = GLOBAL)]
     pub(crate) set: Vec<String>,
 
-    /// How the answer is written.
+    /// How the answer is written: `text`, `yaml`, or `json` (JSON Lines where it is a stream of events).
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    #[arg(hide_possible_values = true, help_heading = GLOBAL)]
     pub(crate) output: Format,
 
-    /// Say only what went wrong.
-    #[arg(short, long, global = true)]
+    /// Say nothing on the way; only the answer and what went wrong.
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub(crate) quiet: bool,
 
     /// Log what is done, for debugging; twice for everything.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub(crate) verbose: u8,
 
     #[command(subcommand)]
@@ -49,30 +57,44 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Look at the repository and write a first release.yaml.
     Init(Init),
-    /// Build images; prints a line a service: SERVICE IMAGE-ID, or the pinned image where nothing is built.
+    /// Build images and leave them in the Docker Engine.
+    ///
+    /// Prints a line a service: SERVICE IMAGE-ID, or the pinned image where nothing is built.
     Build(Build),
-    /// Build and push images; prints the image lock, a line a service: SERVICE REPOSITORY@DIGEST.
+    /// Build and push images, and print the image lock.
+    ///
+    /// The image lock is a line a service: SERVICE REPOSITORY@DIGEST, each confirmed by the registry. `deploy --images` takes it, so
+    /// that what was tested is what runs.
     Push(Build),
     /// Print the Kubernetes manifests of an environment.
+    ///
+    /// Contacts nothing. The same input gives the same bytes.
     Render(Render),
     /// Release to an environment: build, push, render, roll out, verify, record.
+    ///
+    /// What does not become healthy, or fails a check, is rolled back. An interrupted release is taken up by the same command.
     Deploy(Deploy),
-    /// Run the checks of an environment on what runs now.
+    /// Run the checks of an environment on what runs now; changes nothing.
     Verify(Environment),
     /// Return to an earlier release: image and config together.
+    ///
+    /// Works from the cluster's own record: with --project, -n and --context it needs no checkout. After an interrupted release it
+    /// returns to the last verified one.
     Rollback(Rollback),
-    /// Show what runs.
-    Status(Environment),
-    /// Show the releases of an environment.
-    History(Environment),
+    /// Show what runs, and how it is; changes nothing.
+    Status(Recorded),
+    /// Show the releases of an environment, newest first; changes nothing.
+    History(Recorded),
     /// Print the JSON Schema of release.yaml.
     Schema,
     /// Print a shell completion script.
+    ///
+    /// For instance `release completions bash > /etc/bash_completion.d/release`.
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Look whether everything a release needs is there.
+    /// Look whether everything a release needs is there; changes nothing.
     Doctor(Doctor),
 }
 
@@ -110,32 +132,39 @@ pub(crate) struct Render {
     #[arg(value_name = "SERVICE")]
     pub(crate) services: Vec<String>,
 
-    /// The environment.
+    /// The environment, a name under `environments:` in the project file.
     #[arg(long, value_name = "ENV")]
     pub(crate) env: String,
 
-    /// The image lock that `release push` printed; `-` reads it from standard input.
+    /// The image lock that `release push` printed; `-` reads it from standard input. Without it images show a digest of zeros.
     #[arg(long, value_name = "FILE")]
     pub(crate) images: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Environment {
-    /// The environment.
+    /// The environment, a name under `environments:` in the project file.
     #[arg(long, value_name = "ENV")]
     pub(crate) env: String,
-
-    /// The project, where there is no project file.
-    #[arg(long, value_name = "PROJECT")]
-    pub(crate) project: Option<String>,
 
     /// The namespace, in place of the environment's.
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
 
-    /// The kubeconfig context, in place of the environment's. The cluster must be one that is known.
+    /// The kubeconfig context, in place of the environment's. Only a cluster that has a record of the project is accepted.
     #[arg(long, value_name = "CONTEXT")]
     pub(crate) context: Option<String>,
+}
+
+/// An environment that the cluster's own record suffices for.
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Recorded {
+    #[command(flatten)]
+    pub(crate) environment: Environment,
+
+    /// The project's name, where there is no project file; give -n and --context too.
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -151,7 +180,7 @@ pub(crate) struct Deploy {
     #[arg(long, value_name = "FILE")]
     pub(crate) images: Option<PathBuf>,
 
-    /// Open the environment's manual gate.
+    /// Open the environment's manual gate. Without it the plan is shown and nothing is written (exit code 10).
     #[arg(long)]
     pub(crate) approve: bool,
 
@@ -164,11 +193,11 @@ pub(crate) struct Deploy {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Run {
-    /// How long to wait for another release of the same environment.
+    /// How long to wait while another release of the same environment runs: 90s, 5m, 1h.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = words::duration)]
     pub(crate) lock_timeout: std::time::Duration,
 
-    /// Take over fields that another field manager owns.
+    /// Take over fields that another tool or person owns (another field manager). Their values are lost.
     #[arg(long)]
     pub(crate) force_conflicts: bool,
 }
@@ -176,10 +205,10 @@ pub(crate) struct Run {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Rollback {
     #[command(flatten)]
-    pub(crate) environment: Environment,
+    pub(crate) recorded: Recorded,
 
-    /// The release to return to; by default the one before the release that runs.
-    #[arg(long, value_name = "N")]
+    /// The release to return to, as `release history` numbers them; by default the verified one before what runs.
+    #[arg(long, value_name = "N", value_parser = words::release)]
     pub(crate) to: Option<u64>,
 
     #[command(flatten)]
@@ -188,15 +217,23 @@ pub(crate) struct Rollback {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Doctor {
-    /// The environment; without one only the tools of this machine are looked at.
+    /// The environment whose cluster is looked at too; without one, only this machine and the project file.
     #[arg(long, value_name = "ENV")]
     pub(crate) env: Option<String>,
 
-    /// Print the minimal Role and RoleBinding for a service account of this name, and look at nothing.
+    /// Print the minimal Role, and its binding, for a service account (`release` by default), and look at nothing.
     #[arg(long, value_name = "ACCOUNT", num_args = 0..=1, default_missing_value = "release")]
     pub(crate) rbac: Option<String>,
 
-    /// The namespace of the Role.
+    /// The namespace, in place of the environment's.
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
+}
+
+/// Whether these words ask for JSON, when they could not be read as a whole.
+pub(crate) fn asks_for_json(words: impl Iterator<Item = String>) -> bool {
+    let words: Vec<String> = words.take_while(|word| word != "--").collect();
+    let after = |word: &str| word == "-o" || word == "--output";
+    words.windows(2).any(|pair| after(&pair[0]) && pair[1] == "json")
+        || words.iter().any(|word| matches!(word.as_str(), "-ojson" | "-o=json" | "--output=json"))
 }

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use release_cluster::{ApiError, ConnectError, LockError, SurveyError};
 use release_manifest::{Color, ProjectError, RenderError};
-use release_pipeline::{ImageLockError, PlanError, PrepareError, RunError, TargetError};
+use release_pipeline::{Event, ImageLockError, PlanError, PrepareError, RunError, TargetError};
+use release_registry::ConfirmError;
+
+use crate::exit::Exit;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +21,7 @@ pub(crate) enum Failure {
     File {
         verb: &'static str,
         path: String,
+        hint: Option<&'static str>,
         #[source]
         source: std::io::Error,
     },
@@ -55,51 +59,56 @@ pub(crate) enum Failure {
     Need { needed: String, why: String },
     /// The environment's gate is closed.
     #[error("the gate of environment `{environment}` is manual; nothing was written")]
-    Gate { environment: String },
-    /// A check failed, or something is missing that a release needs.
+    Gate { environment: String, planned: bool },
+    /// A check failed, or something is missing that a release needs. The answer on stdout says which.
     #[error("{message}")]
     Check { message: String },
     /// A signal came before anything was begun.
     #[error("stopped; nothing was changed in the cluster")]
-    Stopped { code: u8 },
+    Stopped { exit: Exit },
     /// Output could not be made; a defect of this program.
     #[error(transparent)]
     Internal(#[from] anyhow::Error),
 }
 
+const CREDENTIALS: &str =
+    "credentials come from ~/.docker/config.json and its helpers: `docker login` stores them";
+
 impl Failure {
-    /// The published exit code.
-    pub(crate) fn exit_code(&self) -> u8 {
+    /// How the process ends.
+    pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Internal(_) => 1,
+            Self::Internal(_) => Exit::Bug,
             Self::Usage { .. }
             | Self::File { .. }
             | Self::Sources(_)
             | Self::Project(_)
-            | Self::ImageLock { .. } => 2,
+            | Self::ImageLock { .. } => Exit::Usage,
             Self::Prepare(error) => match error {
-                PrepareError::NoRegistry { .. } | PrepareError::Name { .. } => 2,
-                PrepareError::Engine { .. } | PrepareError::Build { .. } => 3,
+                PrepareError::NoRegistry { .. } | PrepareError::Name { .. } => Exit::Usage,
+                PrepareError::Engine { .. } | PrepareError::Build { .. } => Exit::Build,
                 PrepareError::Push { .. }
                 | PrepareError::Credentials { .. }
                 | PrepareError::Confirm { .. }
-                | PrepareError::Registry(_) => 4,
+                | PrepareError::Registry(_) => Exit::Push,
             },
-            Self::Render { .. } => 5,
-            Self::Target(_) | Self::Survey(_) | Self::Api(_) | Self::Rights { .. } | Self::Need { .. } => 6,
+            Self::Render { .. } => Exit::Render,
+            Self::Target(_) | Self::Survey(_) | Self::Api(_) | Self::Rights { .. } | Self::Need { .. } => {
+                Exit::Cluster
+            }
             Self::Run(error) => match error {
-                RunError::Lock(LockError::Held { .. }) | RunError::TakenOver { .. } => 11,
+                RunError::Lock(LockError::Held { .. }) | RunError::TakenOver { .. } => Exit::Locked,
                 RunError::Lock(LockError::Api { .. })
                 | RunError::Store(_)
                 | RunError::Plan(_)
                 | RunError::NotResumable { .. }
-                | RunError::Survey(_) => 6,
-                RunError::Unsound(_) => 1,
-                RunError::NothingToRestore | RunError::NotVerified { .. } => 2,
+                | RunError::Survey(_) => Exit::Cluster,
+                RunError::Unsound(_) => Exit::Bug,
+                RunError::NothingToRestore | RunError::NotVerified { .. } => Exit::Usage,
             },
-            Self::Check { .. } => 9,
-            Self::Gate { .. } => 10,
-            Self::Stopped { code } => *code,
+            Self::Check { .. } => Exit::Check,
+            Self::Gate { .. } => Exit::Gate,
+            Self::Stopped { exit } => *exit,
         }
     }
 
@@ -110,20 +119,27 @@ impl Failure {
             Self::Rights { namespace, .. } => {
                 return Some(format!("`release doctor --rbac -n {namespace}` prints the Role that suffices"));
             }
-            Self::Gate { environment } => {
-                return Some(format!(
-                    "look at the plan above, then run it again with --approve (environment {environment})"
-                ));
+            Self::File { hint, .. } => hint.as_ref().copied()?,
+            Self::ImageLock { .. } => {
+                "an image lock is what `release push` prints: `SERVICE REPOSITORY@sha256:…`, a line a service"
+            }
+            Self::Gate { planned: true, .. } => {
+                "the plan above is what will be done; run it again with --approve to do it"
+            }
+            Self::Gate { planned: false, .. } => {
+                "building ends with a push, which is a write: give --images FILE to see the plan first, or --approve to build and release"
             }
             Self::Target(error) => target_hint(error)?,
             Self::Prepare(PrepareError::Engine { .. }) => {
-                "is the Docker Engine running? DOCKER_HOST and Docker contexts are honoured; `release doctor` looks"
+                "start the Docker Engine, or choose another with DOCKER_HOST or `docker context use`"
             }
             Self::Prepare(PrepareError::NoRegistry { .. }) => {
                 "name one in release.yaml: `registry: registry.example.com/team`"
             }
-            Self::Prepare(PrepareError::Push { .. } | PrepareError::Confirm { .. }) => {
-                "credentials come from ~/.docker/config.json and its helpers: `docker login` stores them"
+            Self::Prepare(PrepareError::Confirm { source, .. }) => confirm_hint(source)?,
+            Self::Prepare(PrepareError::Push { .. }) => CREDENTIALS,
+            Self::Prepare(PrepareError::Credentials { .. }) => {
+                "repair the file, or point DOCKER_CONFIG at another folder; `docker login` writes it"
             }
             Self::Run(RunError::Lock(LockError::Held { .. })) => {
                 "wait for it, or give --lock-timeout; a holder that died is replaced after 15 s"
@@ -134,10 +150,8 @@ impl Failure {
             }
             Self::Run(RunError::TakenOver { .. }) => "`release status` shows what the other process does",
             Self::Run(RunError::NothingToRestore) => "`release history` shows the releases there are",
-            Self::File { .. }
-            | Self::Sources(_)
+            Self::Sources(_)
             | Self::Project(_)
-            | Self::ImageLock { .. }
             | Self::Render { .. }
             | Self::Prepare(_)
             | Self::Survey(_)
@@ -151,6 +165,28 @@ impl Failure {
         Some(text.to_owned())
     }
 
+    /// What led to it, without what was said already.
+    fn causes(&self) -> Vec<String> {
+        let mut causes: Vec<String> = Vec::new();
+        let said = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            // The parser shows the lines around the mistake, and lines of a kubeconfig have tokens in them.
+            let words = if self.is_about_kubeconfig() { text.lines().next() } else { Some(text.trim_end()) };
+            let words = words.unwrap_or_default();
+            if !said.contains(words) && !causes.iter().any(|cause| cause.contains(words)) {
+                causes.push(words.to_owned());
+            }
+            source = cause.source();
+        }
+        causes
+    }
+
+    fn is_about_kubeconfig(&self) -> bool {
+        matches!(self, Self::Target(TargetError::Connect(ConnectError::Kubeconfig { .. })))
+    }
+
     /// The message as people read it.
     pub(crate) fn text(&self, color: Color) -> String {
         let mut text = match self {
@@ -158,13 +194,8 @@ impl Failure {
             Self::Project(error) => return error.render(color),
             other => format!("error: {other}\n"),
         };
-        let mut source = self.source();
-        while let Some(cause) = source {
-            let words = cause.to_string();
-            if !text.contains(&words) {
-                let _ = writeln!(text, "  caused by: {words}");
-            }
-            source = cause.source();
+        for cause in self.causes() {
+            let _ = writeln!(text, "  caused by: {}", cause.replace('\n', "\n    "));
         }
         if let Some(hint) = self.hint() {
             let _ = writeln!(text, "  hint: {hint}");
@@ -172,17 +203,52 @@ impl Failure {
         text
     }
 
-    /// Prints the message on stderr; with `-o json` a JSON line on stdout too, so that a reader of the stream knows.
-    pub(crate) fn print(&self, json: bool) {
-        use std::io::IsTerminal as _;
-        let color = std::io::stderr().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        eprint!("{}", self.text(if color { Color::Always } else { Color::Never }));
-        if json {
-            let line = serde_json::json!({"v": 1, "type": "failed", "exitCode": self.exit_code(), "error": self.text(Color::Never).trim_end()});
-            println!("{line}");
-        }
+    /// Prints the message on stderr.
+    pub(crate) fn print(&self) {
+        eprint!("{}", self.text(color()));
     }
+
+    /// What a reader of the events is told; nothing where the answer on stdout has said it already.
+    pub(crate) fn event(&self) -> Option<Event> {
+        let told = matches!(self, Self::Check { .. });
+        (!told).then(|| Event::Failed {
+            exit_code: self.exit().code(),
+            error: self.text(Color::Never).trim_end().to_owned(),
+        })
+    }
+
+    /// Message and causes in one line, and the hint, for a table.
+    pub(crate) fn in_a_line(&self) -> (String, Option<String>) {
+        let mut line = self.to_string();
+        for cause in self.causes() {
+            let _ = write!(line, "; {cause}");
+        }
+        let hint = match self {
+            Self::Project(error) => error.problems.first().map(|problem| problem.help.join("; ")),
+            other => other.hint(),
+        };
+        (line, hint.filter(|hint| !hint.is_empty()))
+    }
+}
+
+/// Whether stderr shows colours.
+pub(crate) fn color() -> Color {
+    use std::io::IsTerminal as _;
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted && std::io::stderr().is_terminal() { Color::Always } else { Color::Never }
+}
+
+fn confirm_hint(error: &ConfirmError) -> Option<&'static str> {
+    Some(match error {
+        ConfirmError::NotFound { .. } => {
+            "was it pushed to this registry, and not deleted since? `release push` pushes and prints what is there"
+        }
+        ConfirmError::Unauthorized { .. } => CREDENTIALS,
+        ConfirmError::Unreachable { .. } => {
+            "is the registry's name right, is it up, and is the network (VPN, proxy) open?"
+        }
+        _ => return None,
+    })
 }
 
 fn target_hint(error: &TargetError) -> Option<&'static str> {
@@ -217,6 +283,10 @@ fn refused_hint(causes: &[release_core::Cause]) -> Option<&'static str> {
     } else if words.contains("immutable") {
         Some(
             "immutable fields cannot be changed in place: give the service a new name, or delete the object first",
+        )
+    } else if words.contains("preStop.sleep") {
+        Some(
+            "Kubernetes before 1.30 cannot sleep in preStop: set `shutdown: {drain: 0s}`, or `shutdown: {command: […]}` with a sleep of the image's own",
         )
     } else if words.contains("forbidden") {
         Some("`release doctor --rbac` prints the Role that suffices")

@@ -4,6 +4,9 @@ mod answer;
 mod args;
 mod command;
 mod error;
+mod exit;
+#[cfg(test)]
+mod reference;
 mod signal;
 mod talk;
 mod words;
@@ -12,11 +15,17 @@ mod workspace;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use release_pipeline::Event;
 
-use crate::args::Args;
+use crate::args::{Args, Format};
+use crate::exit::Exit;
+use crate::talk::Talk;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return misread(&error),
+    };
     init_tracing(args.verbose);
     // One provider for the whole process; a second install would only say that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -24,20 +33,37 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: the async runtime cannot be started: {error}");
-            return ExitCode::from(1);
+            return Exit::Bug.into();
         }
     };
-    let json = args.output == args::Format::Json;
-    let code = match runtime.block_on(command::run(args)) {
-        Ok(code) => code,
+    let talk = Talk::new(&args);
+    let exit = match runtime.block_on(command::run(&args, &talk)) {
+        Ok(exit) => exit,
         Err(failure) => {
-            failure.print(json);
-            failure.exit_code()
+            talk.finish();
+            if let Some(event) = failure.event() {
+                talk.tell(event);
+            }
+            failure.print();
+            failure.exit()
         }
     };
     // Requests nobody waits for any more must not hold up the exit.
     runtime.shutdown_background();
-    ExitCode::from(code)
+    exit.into()
+}
+
+/// Help, the version, or words that make no sense; the latter with a line of JSON for who asked for JSON.
+fn misread(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Done.into();
+    }
+    if args::asks_for_json(std::env::args()) {
+        let error = error.to_string().trim_end().to_owned();
+        Talk::of(Format::Json, false).tell(Event::Failed { exit_code: Exit::Usage.code(), error });
+    }
+    Exit::Usage.into()
 }
 
 /// Diagnostics for developers of the tool, on stderr; people's talk is not made of log lines.

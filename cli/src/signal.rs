@@ -1,31 +1,35 @@
 //! Ctrl-C and SIGTERM are inputs: the first asks for a clean stop, the second ends the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A wish to stop, and the exit code that tells which signal expressed it.
+use crate::exit::Exit;
+
+/// A wish to stop, and the exit that tells which signal expressed it.
 #[derive(Clone)]
 pub(crate) struct Stop {
     token: CancellationToken,
-    code: Arc<AtomicU8>,
+    terminated: Arc<AtomicBool>,
 }
 
 impl Stop {
     /// Listens for signals from now on.
     pub(crate) fn listen() -> Self {
-        let stop = Self { token: CancellationToken::new(), code: Arc::new(AtomicU8::new(130)) };
-        for (kind, code) in [(SignalKind::interrupt(), 130), (SignalKind::terminate(), 143)] {
+        let stop = Self { token: CancellationToken::new(), terminated: Arc::new(AtomicBool::new(false)) };
+        for (kind, exit) in
+            [(SignalKind::interrupt(), Exit::Interrupted), (SignalKind::terminate(), Exit::Terminated)]
+        {
             let Ok(mut signals) = signal(kind) else { continue };
             let stop = stop.clone();
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
                     if stop.token.is_cancelled() {
-                        std::process::exit(i32::from(code));
+                        std::process::exit(i32::from(exit.code()));
                     }
-                    stop.code.store(code, Ordering::SeqCst);
+                    stop.terminated.store(exit == Exit::Terminated, Ordering::SeqCst);
                     stop.token.cancel();
                 }
             });
@@ -37,8 +41,9 @@ impl Stop {
         &self.token
     }
 
-    pub(crate) fn code(&self) -> u8 {
-        self.code.load(Ordering::SeqCst)
+    /// How the process ends after the signal; Ctrl-C when there was none.
+    pub(crate) fn exit(&self) -> Exit {
+        if self.terminated.load(Ordering::SeqCst) { Exit::Terminated } else { Exit::Interrupted }
     }
 
     /// `work`, unless the wish to stop comes first. For work that leaves nothing half-done when dropped.

@@ -38,11 +38,18 @@ struct Bars {
 }
 
 impl Talk {
-    pub(crate) fn new(args: &Args, clock: &Clock) -> Self {
+    /// For a command. The run begins now.
+    pub(crate) fn new(args: &Args) -> Self {
+        Self::of(args.output, args.quiet)
+    }
+
+    /// In this format, perhaps with nothing but failures.
+    pub(crate) fn of(output: Format, quiet: bool) -> Self {
+        let clock = Clock::system();
         let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
-        let view = if args.output == Format::Json {
+        let view = if output == Format::Json {
             View::Json
-        } else if args.quiet {
+        } else if quiet {
             View::Quiet
         } else if std::io::stderr().is_terminal() && !in_ci {
             View::Terminal(Bars { all: MultiProgress::new(), by_service: BTreeMap::new() })
@@ -51,7 +58,7 @@ impl Talk {
         };
         let run = format!("{:x}-{:x}", clock.wall().as_millisecond(), std::process::id());
         let recorder = Recorder::new(run, clock.now());
-        Self(Arc::new(Mutex::new(Inner { recorder, clock: clock.clone(), view, report: Report::default() })))
+        Self(Arc::new(Mutex::new(Inner { recorder, clock, view, report: Report::default() })))
     }
 
     /// Takes one event.
@@ -138,7 +145,7 @@ impl Bars {
                 self.bar(service).set_message(phase_word(phase));
             }
             Phase::Verified | Phase::RolledBack | Phase::NotRolledBack | Phase::NotStarted => {
-                self.done(service)
+                self.done(service);
             }
         }
     }
@@ -194,9 +201,10 @@ pub(crate) fn lines(envelope: &Envelope) -> Vec<String> {
             image_line(event).map(|text| format!("{at}  {service:16} {text}")).into_iter().collect()
         }
         Event::Planned { release, changes, unchanged, baseline } => {
-            let baseline = baseline
-                .map_or("nothing: this is the first".to_owned(), |number| format!("release {number}"));
-            let mut all = plain(format!("release {release}; a rollback returns to {baseline}"));
+            let mut all = plain(match baseline {
+                Some(number) => format!("release {release}; a rollback returns to release {number}"),
+                None => format!("release {release}, the first; a rollback removes it"),
+            });
             for change in changes {
                 let sign = match change.verb {
                     Verb::Create => '+',
@@ -216,8 +224,13 @@ pub(crate) fn lines(envelope: &Envelope) -> Vec<String> {
             }
             all
         }
-        Event::NothingToDo { .. } | Event::ReleaseBegan { .. } | Event::ReleaseEnded { .. } => Vec::new(),
-        Event::ReleaseResumed { release } => {
+        Event::NothingToDo { .. }
+        | Event::ReleaseBegan { .. }
+        | Event::ReleaseEnded { .. }
+        | Event::Prepared { .. }
+        | Event::Failed { .. }
+        | Event::Unknown { .. } => Vec::new(),
+        Event::ReleaseResumed { release, .. } => {
             plain(format!("release {release} was interrupted; taking it up where it stood"))
         }
         Event::ReleaseSuperseded { release, by } => {
@@ -254,8 +267,9 @@ fn cluster_lines(at: &str, event: &Cluster) -> Vec<String> {
     let of = |service: &ServiceName, text: String| vec![format!("{at}  {service:16} {text}")];
     match event {
         Cluster::LockAwaited { holder } => vec![format!("{at}  waiting for {holder}, who is releasing here")],
-        Cluster::LockTaken { .. } | Cluster::OutcomeUnknown { .. } => Vec::new(),
-        Cluster::PhaseEntered { phase: Phase::Waiting | Phase::NotStarted, .. } => Vec::new(),
+        Cluster::LockTaken { .. }
+        | Cluster::OutcomeUnknown { .. }
+        | Cluster::PhaseEntered { phase: Phase::Waiting | Phase::NotStarted, .. } => Vec::new(),
         Cluster::PhaseEntered { service, phase } => of(service, phase_word(*phase).to_owned()),
         Cluster::ObjectApplied { service, object, version, .. } => match version {
             Version::New => of(service, format!("applied {object}")),
@@ -301,3 +315,6 @@ fn cluster_lines(at: &str, event: &Cluster) -> Vec<String> {
         Cluster::WatchTroubled { why } => vec![format!("{at}  the cluster cannot be watched yet: {why}")],
     }
 }
+
+#[cfg(test)]
+mod tests;

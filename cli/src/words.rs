@@ -20,6 +20,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| format!("`{text}` is too long"))
 }
 
+/// Reads the number of a release.
+pub(crate) fn release(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "not a release's number; `release history` shows them".to_owned())
+}
+
 /// `4.2s`, `3m12s`.
 pub(crate) fn seconds(seconds: f64) -> String {
     if seconds < 60.0 {

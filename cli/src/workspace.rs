@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use release_cluster::Access;
 use release_core::ServiceName;
-use release_manifest::{Environment, Project, Service, Set, sources};
+use release_manifest::sources::SourcesError;
+use release_manifest::{Environment, Problem, Project, Service, Set, closest, sources};
 use release_pipeline::{Expect, ImageLock};
 
 use crate::args::{self, Args};
-use crate::error::Failure;
+use crate::error::{Failure, color};
 
 /// An image lock is a line a service; this is thousands of services.
 const LOCK_MAX: u64 = 1 << 20;
@@ -24,21 +25,19 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     pub(crate) fn load(args: &Args) -> Result<Self, Failure> {
-        let source = sources::load(&args.config)?;
+        let source = sources::load(&args.config).map_err(|error| no_project(&args.config, error))?;
         let sets = args.set.iter().map(|set| set.parse::<Set>()).collect::<Result<Vec<_>, _>>();
         let sets = sets.map_err(|error| Failure::Usage { message: error.to_string(), hint: None })?;
         let project = Project::parse(&source, &|name| std::env::var(name).ok(), &sets)?;
         let parent = args.config.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Ok(Self { project, root: parent.unwrap_or(Path::new(".")).to_owned() })
+        Ok(Self { project, root: parent.unwrap_or(Path::new("")).to_owned() })
     }
 
     /// The environment, with its warnings shown.
     pub(crate) fn environment(&self, name: &str, quiet: bool) -> Result<Environment, Failure> {
         let environment = self.project.environment(name)?;
         if !quiet {
-            for warning in &environment.warnings {
-                eprintln!("warning: {warning}");
-            }
+            warn(&environment.warnings);
         }
         Ok(environment)
     }
@@ -52,6 +51,24 @@ impl Workspace {
     }
 }
 
+/// Tells what is probably not meant.
+pub(crate) fn warn(warnings: &[Problem]) {
+    for warning in warnings {
+        eprint!("{}", warning.render(color()));
+    }
+}
+
+/// A project file that does not exist needs another hint than one that cannot be read.
+fn no_project(path: &Path, error: SourcesError) -> Failure {
+    match error {
+        SourcesError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Failure::Usage {
+            message: format!("there is no {}", path.display()),
+            hint: Some("`release init` writes a first one; --config names one that is elsewhere".to_owned()),
+        },
+        error => error.into(),
+    }
+}
+
 /// The services somebody named, checked against those there are.
 pub(crate) fn named(
     words: &[String],
@@ -60,20 +77,40 @@ pub(crate) fn named(
     words
         .iter()
         .map(|word| {
-            known.iter().find(|name| name.as_str() == word).cloned().ok_or_else(|| {
-                let names: Vec<_> = known.iter().map(ServiceName::as_str).collect();
-                Failure::Usage {
-                    message: format!("the project has no service `{word}`"),
-                    hint: Some(format!("it has: {}", names.join(", "))),
-                }
+            known.iter().find(|name| name.as_str() == word).cloned().ok_or_else(|| Failure::Usage {
+                message: format!("the project has no service `{word}`"),
+                hint: Some(suggestion(word, known)),
             })
         })
         .collect()
 }
 
+/// Whether a lock is one of this project: a misspelt or foreign line must not look like an image that was given.
+pub(crate) fn check_lock(lock: &ImageLock, known: &BTreeSet<ServiceName>) -> Result<(), Failure> {
+    let Some(stranger) = lock.0.keys().find(|name| !known.contains(*name)) else { return Ok(()) };
+    Err(Failure::Usage {
+        message: format!("the image lock names service `{stranger}`, which the project does not have"),
+        hint: Some(suggestion(stranger.as_str(), known)),
+    })
+}
+
+/// The name that was probably meant, or all there are.
+fn suggestion(word: &str, known: &BTreeSet<ServiceName>) -> String {
+    let names: Vec<_> = known.iter().map(ServiceName::as_str).collect();
+    match closest(word, names.iter().copied()) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("it has: {}", names.join(", ")),
+    }
+}
+
 /// Reads an image lock from a file, or from standard input for `-`.
 pub(crate) fn image_lock(path: &Path) -> Result<ImageLock, Failure> {
-    let fail = |source| Failure::File { verb: "read", path: path.display().to_string(), source };
+    let fail = |source| Failure::File {
+        verb: "read",
+        path: format!("the image lock {}", path.display()),
+        hint: Some("`release push > FILE` writes one; `-` reads it from standard input"),
+        source,
+    };
     let mut text = String::new();
     if path == Path::new("-") {
         std::io::stdin().take(LOCK_MAX).read_to_string(&mut text).map_err(fail)?;

@@ -2,43 +2,49 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use release_cluster::{Clock, Conflicts};
+use release_cluster::Conflicts;
 use release_core::{ObjectRef, ServiceName, Status};
 use release_manifest::{Environment, Gate, ImageSource, LABEL_PART_OF, Need};
-use release_pipeline::{DesireError, Event, Options, Preparation, Until, deploy, desire};
+use release_pipeline::{DesireError, Event, ImageLock, Options, Preparation, Until, deploy, desire};
 
 use super::images::prepare;
 use super::target::{Target, open};
-use crate::args::{Args, Deploy, Run};
+use crate::answer;
+use crate::args::{Args, Deploy, Format, Run};
 use crate::command::finish;
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::talk::Talk;
-use crate::workspace::{Workspace, actor, git_revision, image_lock, named};
+use crate::workspace::{Workspace, actor, check_lock, git_revision, image_lock, named};
 
-pub(crate) async fn run(args: &Args, words: &Deploy, stop: &Stop) -> Result<u8, Failure> {
+pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
     let workspace = Workspace::load(args)?;
     let mut environment = workspace.environment(&words.environment.env, args.quiet)?;
     if let Some(namespace) = &words.environment.namespace {
         environment.namespace.clone_from(namespace);
     }
-    let only = named(&words.services, &environment.services.keys().cloned().collect())?;
+    let known = environment.services.keys().cloned().collect();
+    let only = named(&words.services, &known)?;
     let lock = words.images.as_deref().map(image_lock).transpose()?;
+    if let Some(lock) = &lock {
+        check_lock(lock, &known)?;
+        nothing_to_build(lock, &environment, &only)?;
+    }
     let closed = environment.gate == Gate::Manual && !words.approve;
     if closed && lock.is_none() && builds_something(&environment, &only) {
         // Building ends with a push, which is a write.
-        return Err(Failure::Gate { environment: environment.name.to_string() });
+        return Err(Failure::Gate { environment: environment.name.to_string(), planned: false });
     }
     let version = words.version.version.clone().or_else(|| git_revision(&workspace.root));
 
     // The cluster is looked at before anything is built: a wrong context should cost seconds.
     let reaching =
         open(Some(&environment), environment.project.clone(), environment.name.clone(), &words.environment);
-    let target = stop.or(reaching).await.unwrap_or(Err(Failure::Stopped { code: stop.code() }))?;
+    let target = stop.or(reaching).await.unwrap_or(Err(Failure::Stopped { exit: stop.exit() }))?;
     target.require_rights().await?;
     check_needs(&target, &environment, &only).await?;
 
-    let talk = Talk::new(args, &Clock::system());
     talk.tell(started("deploy", &target, version.clone()));
     let images = match lock {
         Some(lock) => lock.0,
@@ -57,7 +63,7 @@ pub(crate) async fn run(args: &Args, words: &Deploy, stop: &Stop) -> Result<u8, 
         services: wanted,
         version: version.clone(),
     };
-    let prepared = prepare(&preparation, Until::Pushed, &talk, stop).await?;
+    let prepared = prepare(&preparation, Until::Pushed, talk, stop).await?;
     let files = environment
         .services
         .iter()
@@ -68,7 +74,7 @@ pub(crate) async fn run(args: &Args, words: &Deploy, stop: &Stop) -> Result<u8, 
     if closed {
         let planned =
             release_pipeline::preview(&target.cluster, &target.store, &target.found, &options, desired).await;
-        let planned = planned.inspect_err(|_| talk.finish())?;
+        let planned = planned?;
         let nothing = planned.changes.is_empty();
         talk.tell(Event::Planned {
             release: planned.number,
@@ -77,11 +83,13 @@ pub(crate) async fn run(args: &Args, words: &Deploy, stop: &Stop) -> Result<u8, 
             baseline: planned.baseline,
         });
         talk.finish();
-        return if nothing {
-            Ok(0)
-        } else {
-            Err(Failure::Gate { environment: environment.name.to_string() })
-        };
+        if nothing {
+            if args.output == Format::Text {
+                answer::emit("nothing to do: what runs is what the project says; nothing was written\n");
+            }
+            return Ok(Exit::Done);
+        }
+        return Err(Failure::Gate { environment: environment.name.to_string(), planned: true });
     }
     let mut tell = |event| talk.tell(event);
     let done =
@@ -101,11 +109,37 @@ fn given(
 }
 
 fn builds_something(environment: &Environment, only: &BTreeSet<ServiceName>) -> bool {
+    built(environment, only).next().is_some()
+}
+
+/// The services that are released and whose images are built.
+fn built<'a>(
+    environment: &'a Environment,
+    only: &'a BTreeSet<ServiceName>,
+) -> impl Iterator<Item = &'a ServiceName> {
     environment
         .services
         .iter()
         .filter(|(name, _)| only.is_empty() || only.contains(*name))
-        .any(|(_, service)| matches!(service.image, ImageSource::Dockerfile(_)))
+        .filter(|(_, service)| matches!(service.image, ImageSource::Dockerfile(_)))
+        .map(|(name, _)| name)
+}
+
+/// With an image lock nothing is built: what was tested is what runs.
+fn nothing_to_build(
+    lock: &ImageLock,
+    environment: &Environment,
+    only: &BTreeSet<ServiceName>,
+) -> Result<(), Failure> {
+    match built(environment, only).find(|name| !lock.0.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => Err(Failure::Usage {
+            message: format!(
+                "the image lock has no line for service `{name}`, and with --images nothing is built"
+            ),
+            hint: Some(format!("`release push {name}` prints the line; or name the services to release")),
+        }),
+    }
 }
 
 fn render_failure(error: DesireError) -> Failure {
@@ -163,7 +197,7 @@ async fn check_needs(
         let object = ObjectRef::new("apps/v1", "Deployment", target.cluster.namespace(), service.as_str());
         let labels = format!("{LABEL_PART_OF}={project}");
         let seen = target.cluster.survey(&labels, &[(object, Vec::new())]).await?;
-        for seen in seen.into_iter().filter(|seen| seen.assessment.status != Status::Ready) {
+        if let Some(seen) = seen.into_iter().find(|seen| seen.assessment.status != Status::Ready) {
             let why = seen.assessment.cause.map_or_else(
                 || {
                     format!(

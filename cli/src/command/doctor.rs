@@ -2,21 +2,35 @@
 
 use release_image::{Endpoint, Engine};
 use release_manifest::Object;
+use serde::Serialize;
 
+use super::render::manifests;
 use super::target::open;
 use crate::answer;
 use crate::args::{Args, Doctor, Environment};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::workspace::Workspace;
 
+/// The answer.
+#[derive(Serialize)]
+struct Answer {
+    v: u32,
+    good: bool,
+    findings: Vec<Finding>,
+}
+
 /// What was looked at.
+#[derive(Serialize)]
 struct Finding {
     what: &'static str,
     good: bool,
     text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
-pub(crate) async fn run(args: &Args, words: &Doctor) -> Result<u8, Failure> {
+pub(crate) async fn run(args: &Args, words: &Doctor) -> Result<Exit, Failure> {
     if let Some(account) = &words.rbac {
         return role(args, words, account);
     }
@@ -32,36 +46,35 @@ pub(crate) async fn run(args: &Args, words: &Doctor) -> Result<u8, Failure> {
             Err(failure) => findings.push(bad("project", &failure)),
         }
     }
-    let rows: Vec<Vec<String>> = findings
-        .iter()
-        .map(|finding| {
-            vec![
-                finding.what.to_owned(),
-                if finding.good { "good" } else { "bad" }.to_owned(),
-                finding.text.clone(),
-            ]
-        })
-        .collect();
-    let value: Vec<_> = findings
-        .iter()
-        .map(|finding| serde_json::json!({"what": finding.what, "good": finding.good, "text": finding.text}))
-        .collect();
-    answer::print(args.output, &value, || answer::table(&["WHAT", "STATE", ""], &rows))?;
-    if findings.iter().all(|finding| finding.good) {
-        Ok(0)
+    let good = findings.iter().all(|finding| finding.good);
+    let found = Answer { v: 1, good, findings };
+    answer::print(args.output, &found, || text(&found.findings))?;
+    if good {
+        Ok(Exit::Done)
     } else {
-        Err(Failure::Check { message: "something a release needs is missing".to_owned() })
+        Err(Failure::Check { message: "something a release needs is missing: see `bad` above".to_owned() })
     }
 }
 
+fn text(findings: &[Finding]) -> String {
+    let mut rows = Vec::new();
+    for finding in findings {
+        let state = if finding.good { "good" } else { "bad" };
+        rows.push(vec![finding.what.to_owned(), state.to_owned(), finding.text.clone()]);
+        rows.extend(
+            finding.hint.iter().map(|hint| vec![String::new(), String::new(), format!("hint: {hint}")]),
+        );
+    }
+    answer::table(&["WHAT", "STATE", ""], &rows)
+}
+
 fn good(what: &'static str, text: String) -> Finding {
-    Finding { what, good: true, text }
+    Finding { what, good: true, text, hint: None }
 }
 
 fn bad(what: &'static str, failure: &Failure) -> Finding {
-    let text = failure.text(release_manifest::Color::Never);
-    let first = text.lines().collect::<Vec<_>>().join("; ");
-    Finding { what, good: false, text: first.trim_start_matches("error: ").to_owned() }
+    let (text, hint) = failure.in_a_line();
+    Finding { what, good: false, text, hint }
 }
 
 async fn engine() -> Finding {
@@ -88,8 +101,7 @@ async fn cluster(args: &Args, words: &Doctor, workspace: &Workspace, env: &str, 
             return;
         }
     };
-    let asked =
-        Environment { env: env.to_owned(), project: None, namespace: words.namespace.clone(), context: None };
+    let asked = Environment { env: env.to_owned(), namespace: words.namespace.clone(), context: None };
     let target =
         match open(Some(&environment), environment.project.clone(), environment.name.clone(), &asked).await {
             Ok(target) => target,
@@ -102,7 +114,7 @@ async fn cluster(args: &Args, words: &Doctor, workspace: &Workspace, env: &str, 
     findings.push(good("cluster", format!("{} answers: Kubernetes {version}", target.cluster.context())));
     match target.cluster.missing_rights().await {
         Ok(missing) if missing.is_empty() => {
-            findings.push(good("rights", "everything a release may need".to_owned()))
+            findings.push(good("rights", "everything a release may need".to_owned()));
         }
         Ok(missing) => {
             let (always, sometimes): (Vec<_>, Vec<_>) =
@@ -125,7 +137,7 @@ async fn cluster(args: &Args, words: &Doctor, workspace: &Workspace, env: &str, 
     }
 }
 
-fn role(args: &Args, words: &Doctor, account: &str) -> Result<u8, Failure> {
+fn role(args: &Args, words: &Doctor, account: &str) -> Result<Exit, Failure> {
     let namespace = match (&words.namespace, &words.env) {
         (Some(namespace), _) => namespace.clone(),
         (None, Some(env)) => Workspace::load(args)?.environment(env, args.quiet)?.namespace,
@@ -140,6 +152,6 @@ fn role(args: &Args, words: &Doctor, account: &str) -> Result<u8, Failure> {
         .into_iter()
         .filter_map(|value| Object::new(value).ok())
         .collect();
-    answer::emit(&release_manifest::to_yaml(&objects));
-    Ok(0)
+    manifests(args, &objects)?;
+    Ok(Exit::Done)
 }

@@ -9,19 +9,21 @@ use release_pipeline::{Ending, Report};
 use crate::answer;
 use crate::args::{Args, Format};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::words;
 
 /// Prints the answer and returns the exit code.
-pub(crate) fn answer(args: &Args, report: &Report, stop: &Stop) -> Result<u8, Failure> {
+pub(crate) fn answer(args: &Args, report: &Report, stop: &Stop) -> Result<Exit, Failure> {
     let Some(ending) = &report.ending else {
         return Err(Failure::Internal(anyhow::anyhow!("the run ended without saying how")));
     };
     eprint!("{}", story(report, ending));
+    // With JSON the events have been the answer.
     if args.output != Format::Json {
-        answer::emit(&format!("{}\n", verdict(report, ending)));
+        answer::print(args.output, report, || format!("{}\n", verdict(report, ending)))?;
     }
-    Ok(if *ending == Ending::Stopped { stop.code() } else { ending.exit_code() })
+    Ok(Exit::of(ending, stop.exit()))
 }
 
 /// One line: what is now.
@@ -46,6 +48,10 @@ pub(crate) fn verdict(report: &Report, ending: &Ending) -> String {
         }
         Ending::NotRolledBack { .. } => format!("release {number} failed and could NOT be rolled back"),
         Ending::Stopped => format!("release {number} stopped half-way"),
+        Ending::Failed { exit_code, .. } => {
+            let number = report.release.map(|number| format!("release {number}: ")).unwrap_or_default();
+            format!("{number}the command failed with exit code {exit_code}")
+        }
     }
 }
 
@@ -54,6 +60,9 @@ fn story(report: &Report, ending: &Ending) -> String {
     let mut text = String::new();
     match ending {
         Ending::Verified => {}
+        Ending::Failed { error, .. } => {
+            let _ = writeln!(text, "{error}");
+        }
         Ending::NothingToDo { unwell } => {
             for cause in unwell {
                 let _ = writeln!(text, "warning: {}: {}", cause.object, cause.summary);
@@ -61,7 +70,7 @@ fn story(report: &Report, ending: &Ending) -> String {
         }
         Ending::RolledBack { service, cause, .. } => {
             error_line(&mut text, service.as_ref(), cause);
-            let _ = writeln!(text, "  hint: `release history` shows what ran when; the events are above");
+            let _ = writeln!(text, "  hint: `release history` shows what ran when; what was seen is above");
         }
         Ending::NotRolledBack { service, cause, why } => {
             error_line(&mut text, service.as_ref(), cause);
@@ -75,9 +84,14 @@ fn story(report: &Report, ending: &Ending) -> String {
         }
         Ending::Stopped => {
             let number = report.release.unwrap_or(0);
+            let again = match report.action {
+                // Without --to it would mean the last verified release, which may be another one.
+                Some(Action::Rollback { to }) => format!("`release rollback --to {to}`"),
+                Some(Action::Deploy) | None => "the same `release deploy`".to_owned(),
+            };
             let _ = writeln!(
                 text,
-                "stopped; release {number} is half-way and nothing is lost.\n  hint: the same `release deploy` takes it up again; `release rollback` returns to the last verified release"
+                "stopped; release {number} is half-way and nothing is lost.\n  hint: {again} takes it up again; `release rollback` returns to the last verified release"
             );
         }
     }
@@ -102,3 +116,6 @@ fn error_line(text: &mut String, service: Option<&release_core::ServiceName>, ca
         let _ = writeln!(text, "  caused by: {} {reason}{message}", evidence.object);
     }
 }
+
+#[cfg(test)]
+mod tests;

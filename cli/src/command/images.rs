@@ -15,11 +15,7 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared, Failure> {
     let mut tell = |event| talk.tell(event);
     let prepared = stop.or(preparation.run(until, &mut tell)).await;
-    let done = prepared
-        .ok_or(Failure::Stopped { code: stop.code() })
-        .and_then(|prepared| prepared.map_err(Failure::from));
-    if done.is_err() {
-        talk.finish();
-    }
-    done
+    prepared
+        .ok_or(Failure::Stopped { exit: stop.exit() })
+        .and_then(|prepared| prepared.map_err(Failure::from))
 }

@@ -3,12 +3,22 @@
 use std::path::Path;
 
 use release_manifest::{init, sources};
+use serde::Serialize;
 
 use crate::answer;
 use crate::args::{Args, Init};
 use crate::error::Failure;
+use crate::exit::Exit;
 
-pub(crate) fn run(args: &Args, words: &Init) -> Result<u8, Failure> {
+/// What `-o json` says.
+#[derive(Serialize)]
+struct Written {
+    v: u32,
+    file: String,
+    dockerfiles: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args, words: &Init) -> Result<Exit, Failure> {
     let path = &args.config;
     if path.exists() && !words.force {
         return Err(Failure::Usage {
@@ -22,6 +32,7 @@ pub(crate) fn run(args: &Args, words: &Init) -> Result<u8, Failure> {
     std::fs::write(path, text).map_err(|source| Failure::File {
         verb: "write",
         path: path.display().to_string(),
+        hint: None,
         source,
     })?;
     if !args.quiet {
@@ -30,6 +41,11 @@ pub(crate) fn run(args: &Args, words: &Init) -> Result<u8, Failure> {
         }
         eprintln!("next: look it over, then `release render --env dev`");
     }
-    answer::emit(&format!("{}\n", path.display()));
-    Ok(0)
+    let written = Written {
+        v: 1,
+        file: path.display().to_string(),
+        dockerfiles: findings.dockerfiles.into_iter().map(|file| file.path).collect(),
+    };
+    answer::print(args.output, &written, || format!("{}\n", written.file))?;
+    Ok(Exit::Done)
 }

@@ -19,23 +19,25 @@ use release_pipeline::Until;
 
 use crate::args::{Args, Command};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::signal::Stop;
+use crate::talk::Talk;
 
 /// Runs the command and returns the exit code.
-pub(crate) async fn run(args: Args) -> Result<u8, Failure> {
+pub(crate) async fn run(args: &Args, talk: &Talk) -> Result<Exit, Failure> {
     let stop = Stop::listen();
     match &args.command {
-        Command::Init(words) => init::run(&args, words),
-        Command::Build(words) => build::run(&args, words, Until::Built, &stop).await,
-        Command::Push(words) => build::run(&args, words, Until::Pushed, &stop).await,
-        Command::Render(words) => render::run(&args, words),
-        Command::Deploy(words) => deploy::run(&args, words, &stop).await,
-        Command::Verify(words) => verify::run(&args, words, &stop).await,
-        Command::Rollback(words) => rollback::run(&args, words, &stop).await,
-        Command::Status(words) => status::run(&args, words).await,
-        Command::History(words) => history::run(&args, words).await,
-        Command::Schema => schema::run(),
-        Command::Completions { shell } => completions::run(*shell),
-        Command::Doctor(words) => doctor::run(&args, words).await,
+        Command::Init(words) => init::run(args, words),
+        Command::Build(words) => build::run(args, words, Until::Built, talk, &stop).await,
+        Command::Push(words) => build::run(args, words, Until::Pushed, talk, &stop).await,
+        Command::Render(words) => render::run(args, words),
+        Command::Deploy(words) => deploy::run(args, words, talk, &stop).await,
+        Command::Verify(words) => verify::run(args, words, &stop).await,
+        Command::Rollback(words) => rollback::run(args, words, talk, &stop).await,
+        Command::Status(words) => status::run(args, words).await,
+        Command::History(words) => history::run(args, words).await,
+        Command::Schema => schema::run(args),
+        Command::Completions { shell } => Ok(completions::run(*shell)),
+        Command::Doctor(words) => doctor::run(args, words).await,
     }
 }

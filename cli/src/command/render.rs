@@ -1,30 +1,32 @@
 //! `release render`: the manifests of an environment, byte-identical for identical input.
 
 use release_core::{Digest, PinnedImage, Repository};
-use release_manifest::{ImageSource, Service, render, to_yaml};
+use release_manifest::{ImageSource, Object, Service, render, to_yaml};
 use release_pipeline::ImageLock;
 
 use crate::answer;
 use crate::args::{Args, Format, Render};
 use crate::error::Failure;
-use crate::workspace::{Workspace, image_lock, named};
+use crate::exit::Exit;
+use crate::workspace::{Workspace, check_lock, image_lock, named};
 
-pub(crate) fn run(args: &Args, words: &Render) -> Result<u8, Failure> {
+pub(crate) fn run(args: &Args, words: &Render) -> Result<Exit, Failure> {
     let workspace = Workspace::load(args)?;
     let environment = workspace.environment(&words.env, args.quiet)?;
-    let only = named(&words.services, &environment.services.keys().cloned().collect())?;
+    let known = environment.services.keys().cloned().collect();
+    let only = named(&words.services, &known)?;
     let lock = words.images.as_deref().map(image_lock).transpose()?.unwrap_or_default();
+    check_lock(&lock, &known)?;
     let mut objects = Vec::new();
     let mut made_up = false;
     for service in
         environment.services.values().filter(|service| only.is_empty() || only.contains(&service.name))
     {
-        let image = match pinned(service, &lock) {
-            Some(image) => image,
-            None => {
-                made_up = true;
-                placeholder(service, environment.registry.as_ref())?
-            }
+        let image = if let Some(image) = pinned(service, &lock) {
+            image
+        } else {
+            made_up = true;
+            placeholder(service, environment.registry.as_ref())?
         };
         let context = environment.render_context(workspace.files(service)?);
         objects.extend(
@@ -33,16 +35,24 @@ pub(crate) fn run(args: &Args, words: &Render) -> Result<u8, Failure> {
         );
     }
     if made_up && !args.quiet {
-        eprintln!("note: images that are built show an all-zero digest; give --images to see the real ones");
+        eprintln!(
+            "note: an image that is not built yet shows an all-zero digest; give --images FILE (from `release push`) to see the real one"
+        );
     }
+    manifests(args, &objects)?;
+    Ok(Exit::Done)
+}
+
+/// Prints manifests: a YAML stream, or as JSON a list that `kubectl apply` takes.
+pub(super) fn manifests(args: &Args, objects: &[Object]) -> Result<(), Failure> {
     match args.output {
         Format::Json => {
             let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
             answer::emit(&format!("{}\n", serde_json::to_string_pretty(&list).map_err(anyhow::Error::from)?));
         }
-        Format::Text | Format::Yaml => answer::emit(&to_yaml(&objects)),
+        Format::Text | Format::Yaml => answer::emit(&to_yaml(objects)),
     }
-    Ok(0)
+    Ok(())
 }
 
 fn pinned(service: &Service, lock: &ImageLock) -> Option<PinnedImage> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use release_cluster::Clock;
 use release_pipeline::rollback;
 
 use super::deploy::{options, started};
@@ -10,14 +9,14 @@ use super::target::connect;
 use crate::args::{Args, Rollback};
 use crate::command::finish;
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::talk::Talk;
 
-pub(crate) async fn run(args: &Args, words: &Rollback, stop: &Stop) -> Result<u8, Failure> {
-    let connecting = connect(args, &words.environment);
-    let target = stop.or(connecting).await.unwrap_or(Err(Failure::Stopped { code: stop.code() }))?;
+pub(crate) async fn run(args: &Args, words: &Rollback, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
+    let connecting = connect(args, &words.recorded);
+    let target = stop.or(connecting).await.unwrap_or(Err(Failure::Stopped { exit: stop.exit() }))?;
     target.require_rights().await?;
-    let talk = Talk::new(args, &Clock::system());
     talk.tell(started("rollback", &target, None));
     let options = options(&target, &words.run, None, BTreeSet::new());
     let mut tell = |event| talk.tell(event);

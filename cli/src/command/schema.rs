@@ -1,10 +1,14 @@
 //! `release schema`: the JSON Schema of the project file, for editors.
 
 use crate::answer;
+use crate::args::{Args, Format};
 use crate::error::Failure;
+use crate::exit::Exit;
 
-pub(crate) fn run() -> Result<u8, Failure> {
-    let text = serde_json::to_string_pretty(&release_manifest::schema()).map_err(anyhow::Error::from)?;
-    answer::emit(&format!("{text}\n"));
-    Ok(0)
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+    let schema = release_manifest::schema();
+    // It is JSON for people too.
+    let format = if args.output == Format::Yaml { Format::Yaml } else { Format::Json };
+    answer::print(format, &schema, String::new)?;
+    Ok(Exit::Done)
 }

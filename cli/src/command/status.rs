@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::target::connect;
 use crate::answer::{self, table};
-use crate::args::{Args, Environment};
+use crate::args::{Args, Recorded};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::words;
 
 /// One service as it runs.
@@ -21,7 +22,7 @@ struct Row<'a> {
     seen: Seen,
 }
 
-pub(crate) async fn run(args: &Args, words: &Environment) -> Result<u8, Failure> {
+pub(crate) async fn run(args: &Args, words: &Recorded) -> Result<Exit, Failure> {
     let target = connect(args, words).await?;
     let journal = target.store.peek().await.map_err(release_pipeline::TargetError::from)?;
     let current = target.found.headers.iter().rev().find(|header| header.state == State::Verified);
@@ -53,9 +54,15 @@ pub(crate) async fn run(args: &Args, words: &Environment) -> Result<u8, Failure>
             "cause": row.seen.assessment.cause,
         })).collect::<Vec<_>>(),
     });
-    let head = headline(&target.project.to_string(), words, current, journal.as_ref(), Timestamp::now());
+    let head = headline(
+        &target.project.to_string(),
+        &words.environment.env,
+        current,
+        journal.as_ref(),
+        Timestamp::now(),
+    );
     answer::print(args.output, &value, || text(&head, &rows))?;
-    Ok(0)
+    Ok(Exit::Done)
 }
 
 fn interrupted(journal: Option<&Entry>) -> Option<u64> {
@@ -64,20 +71,19 @@ fn interrupted(journal: Option<&Entry>) -> Option<u64> {
 
 fn headline(
     project: &str,
-    words: &Environment,
+    environment: &str,
     current: Option<&Header>,
     journal: Option<&Entry>,
     now: Timestamp,
 ) -> String {
     let mut text = match current {
         Some(header) => format!(
-            "{project} in {}: release {}{}, verified {}",
-            words.env,
+            "{project} in {environment}: release {}{}, verified {}",
             header.number,
             header.version.as_ref().map(|version| format!(" ({version})")).unwrap_or_default(),
             words::ago(header.ended_at.unwrap_or(header.started_at), now)
         ),
-        None => format!("{project} in {}: nothing has been released and verified yet", words.env),
+        None => format!("{project} in {environment}: nothing has been released and verified yet"),
     };
     if let Some(number) = interrupted(journal) {
         let _ = write!(
@@ -108,10 +114,17 @@ fn text(head: &str, rows: &[Row<'_>]) -> String {
                 format!("{}/{}", assessment.readiness.ready, assessment.readiness.desired),
                 word.to_owned(),
                 row.image.clone(),
-                assessment.cause.as_ref().map(|cause| cause.summary.clone()).unwrap_or_default(),
+                assessment
+                    .cause
+                    .as_ref()
+                    .map(|cause| format!("{}: {}", cause.kind, cause.summary))
+                    .unwrap_or_default(),
             ]
         })
         .collect();
     out.push_str(&table(&["SERVICE", "READY", "STATUS", "IMAGE", "CAUSE"], &rows));
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,11 +19,12 @@ pub(crate) struct Target {
 }
 
 /// Connects for commands that work without a checkout: the project file is used when it is there.
-pub(crate) async fn connect(args: &Args, words: &args::Environment) -> Result<Target, Failure> {
+pub(crate) async fn connect(args: &Args, words: &args::Recorded) -> Result<Target, Failure> {
+    let place = &words.environment;
     if let Some(project) = &words.project {
         let project = parse::<ProjectName>(project)?;
-        let environment = parse::<EnvironmentName>(&words.env)?;
-        return open(None, project, environment, words).await;
+        let environment = parse::<EnvironmentName>(&place.env)?;
+        return open(None, project, environment, place).await;
     }
     if !args.config.exists() {
         return Err(Failure::Usage {
@@ -35,9 +36,9 @@ pub(crate) async fn connect(args: &Args, words: &args::Environment) -> Result<Ta
         });
     }
     let workspace = Workspace::load(args)?;
-    let environment = workspace.environment(&words.env, true)?;
+    let environment = workspace.environment(&place.env, true)?;
     let (project, name) = (environment.project.clone(), environment.name.clone());
-    open(Some(&environment), project, name, words).await
+    open(Some(&environment), project, name, place).await
 }
 
 /// Connects to the cluster of an environment.

@@ -9,14 +9,15 @@ use super::target::open;
 use crate::answer::{self, table};
 use crate::args::{Args, Environment};
 use crate::error::Failure;
+use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &Args, words: &Environment, stop: &Stop) -> Result<u8, Failure> {
+pub(crate) async fn run(args: &Args, words: &Environment, stop: &Stop) -> Result<Exit, Failure> {
     let workspace = Workspace::load(args)?;
     let environment = workspace.environment(&words.env, args.quiet)?;
     let opening = open(Some(&environment), environment.project.clone(), environment.name.clone(), words);
-    let target = stop.or(opening).await.unwrap_or(Err(Failure::Stopped { code: stop.code() }))?;
+    let target = stop.or(opening).await.unwrap_or(Err(Failure::Stopped { exit: stop.exit() }))?;
     let asked: Vec<_> = environment
         .services
         .values()
@@ -39,7 +40,7 @@ pub(crate) async fn run(args: &Args, words: &Environment, stop: &Stop) -> Result
     })).collect::<Vec<_>>()});
     answer::print(args.output, &value, || text(&seen))?;
     if good {
-        Ok(0)
+        Ok(Exit::Done)
     } else {
         Err(Failure::Check { message: "not everything that runs is as it should be".to_owned() })
     }

@@ -207,11 +207,17 @@ impl Driver<'_> {
         let (release, effects) = release.step(self.now(), input);
         self.release = release;
         self.asked.extend(effects);
-        for (service, phase) in self.release.phases() {
-            if self.phases.get(&service) != Some(&phase) {
-                self.phases.insert(service.clone(), phase);
-                (self.tell)(Event::PhaseEntered { service, phase });
-            }
+        let entered: Vec<_> = self
+            .release
+            .phases()
+            .into_iter()
+            .filter(|(service, phase)| self.phases.get(service) != Some(phase))
+            .collect();
+        // One service may begin because another one ended in the same step: what ended is told first.
+        let (ended, begun): (Vec<_>, Vec<_>) = entered.into_iter().partition(|(_, phase)| phase.is_over());
+        for (service, phase) in ended.into_iter().chain(begun) {
+            self.phases.insert(service.clone(), phase);
+            (self.tell)(Event::PhaseEntered { service, phase });
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) enum Mode {
 impl Api {
     /// The object, or `None` when there is none.
     pub(crate) async fn get(&self, object: &ObjectRef) -> Result<Option<Value>, ApiError> {
-        found(self.json(&Call::get(object.to_string(), kind::path(object))).await)
+        found(object, self.json(&Call::get(object.to_string(), kind::path(object))).await)
     }
 
     /// Objects of a kind with these labels.
@@ -88,22 +88,26 @@ impl Api {
         let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
         let call =
             Call::write("delete", object.to_string(), Method::DELETE, kind::path(object), &body).repeatable();
-        Ok(found(self.json(&call).await)?.is_some())
+        Ok(found(object, self.json(&call).await)?.is_some())
     }
 }
 
-/// An answer that may be "there is none".
-fn found(answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
+/// An answer that may be "there is none". A request into a namespace that does not exist is answered with 404 too, about the
+/// namespace: that is an error.
+fn found(object: &ObjectRef, answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        Err(error) if error.is_code(404) && error.is_reason("NotFound") && !names_the_namespace(&error) => {
+        Err(error)
+            if error.is_code(404)
+                && error.is_reason("NotFound")
+                && (object.namespace.is_none() || !names_the_namespace(&error)) =>
+        {
             Ok(None)
         }
         Err(error) => Err(error),
     }
 }
 
-/// A write into a namespace that does not exist is answered with 404 too, about the namespace.
 fn names_the_namespace(error: &ApiError) -> bool {
     error
         .status()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use release_core::{Assessment, CauseKind, MonoTime, ObjectRef, Readiness, ServiceName, Status};
+use release_core::{Assessment, CauseKind, Certainty, MonoTime, ObjectRef, Readiness, ServiceName, Status};
 use release_health::{Graces, Target, Tracker};
 use release_rollout::{Effect, EffectKind, Phase, ReleasePlan, Strategy, Version};
 use serde_json::Value;
@@ -110,11 +110,8 @@ impl Tracked {
         let workload = self.all.get_mut(&(service.clone(), object.clone()))?;
         let assessment = workload.tracker.assess(now, &known.snapshot(object));
         workload.revisit_at = assessment.revisit_at.filter(|at| *at > now);
-        let told = Told {
-            status: assessment.status,
-            cause: assessment.cause.as_ref().map(|cause| cause.kind),
-            readiness: assessment.readiness,
-        };
+        let told =
+            Told { status: assessment.status, cause: audible(&assessment), readiness: assessment.readiness };
         let before = workload.told.replace(told);
         if before != Some(told) {
             report(service, object, workload.version, before, &assessment, tell);
@@ -145,21 +142,24 @@ fn report(
         let readiness = assessment.readiness;
         tell(Event::Progress { service: service.clone(), object: object.clone(), readiness });
     }
-    let is_new = before.is_none_or(|before| {
-        before.status != assessment.status
-            || before.cause != assessment.cause.as_ref().map(|cause| cause.kind)
-    });
+    let is_new =
+        before.is_none_or(|before| before.status != assessment.status || before.cause != audible(assessment));
     if !is_new {
         return;
     }
     match (assessment.status, &assessment.cause) {
         (Status::Ready, _) => tell(Event::WorkloadReady { service, object: object.clone(), version }),
         (Status::Failed, Some(cause)) => tell(Event::CauseFound { service, cause: cause.clone() }),
-        (Status::Progressing | Status::Unknown, Some(cause)) => {
+        (Status::Progressing | Status::Unknown, Some(cause)) if cause.certainty > Certainty::Early => {
             tell(Event::CauseSuspected { service, cause: cause.clone() });
         }
-        (Status::Progressing | Status::Unknown | Status::Failed, None) => {}
+        (Status::Progressing | Status::Unknown, Some(_) | None) | (Status::Failed, None) => {}
     }
+}
+
+/// The kind of the cause people are warned of, if there is one.
+fn audible(assessment: &Assessment) -> Option<CauseKind> {
+    assessment.cause.as_ref().filter(|cause| cause.certainty > Certainty::Early).map(|cause| cause.kind)
 }
 
 /// When the API server says our manager last changed the object's content, by its own clock.

@@ -84,6 +84,9 @@ pub struct Evidence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Certainty {
+    /// Nothing is wrong yet: it is within the time its own probes give it. Not worth a warning, and the best explanation
+    /// there is when a deadline comes first.
+    Early,
     /// Looks bad and usually becomes good by itself.
     Transient,
     /// Probably not going to become good; decided when its grace period is over.

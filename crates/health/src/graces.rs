@@ -21,8 +21,10 @@ pub struct Graces {
     /// The least time a running container gets to become ready: 60 s. A longer budget in its probes
     /// counts instead, twice.
     pub never_ready: Duration,
-    /// Readiness was there and got lost: 30 s to come back and to stay.
+    /// Readiness was there and got lost, and has not settled since: 60 s. Three losses need no grace.
     pub flapping: Duration,
+    /// How long a pod that lost its readiness has to be ready again before it is trusted: 30 s.
+    pub settle: Duration,
     /// No node takes the pod: 90 s, more than an autoscaler needs to say that it is working on it.
     pub unschedulable: Duration,
     /// No node takes the pod, but an autoscaler said it is adding one: 10 minutes.
@@ -47,7 +49,8 @@ impl Default for Graces {
             first_exit: Duration::from_secs(30),
             cannot_start: Duration::from_secs(60),
             never_ready: Duration::from_secs(60),
-            flapping: Duration::from_secs(30),
+            flapping: Duration::from_secs(60),
+            settle: Duration::from_secs(30),
             unschedulable: Duration::from_secs(90),
             scale_up: Duration::from_secs(600),
             quota: Duration::from_secs(60),

@@ -12,9 +12,25 @@
 //! | [`Graces`] | how long each kind of bad look may last before it counts as a failure |
 //! | [`Tracker`] | remembers when each bad look began; turns snapshots into assessments |
 
+mod choice;
+mod container;
+mod creation;
+mod daemon_set;
+mod deployment;
+mod events;
+mod finding;
 mod graces;
+mod job;
+mod json;
+mod other;
+mod pod;
+mod pull;
+mod refusal;
 mod snapshot;
+mod stateful_set;
+mod steadiness;
 mod tracker;
+mod workload;
 
 pub use graces::Graces;
 pub use snapshot::{Snapshot, Target};

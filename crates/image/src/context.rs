@@ -15,6 +15,7 @@ use futures::Stream;
 use tokio::sync::mpsc;
 
 use crate::dockerfile::Paths;
+use crate::ignore::Fate;
 use crate::{BuildError, Ignore};
 
 /// The time every entry carries: 2000-01-01, the same everywhere, and late enough for zip files, which begin in 1980.
@@ -95,7 +96,7 @@ fn list_now(paths: &Paths) -> Result<Listing, BuildError> {
         entries: BTreeSet::new(),
         skipped: Vec::new(),
     };
-    walk.folder(Path::new(""), "")?;
+    walk.folder(Path::new(""), "", &Fate::default())?;
     Ok(Listing {
         root: paths.context.clone(),
         entries: walk.entries.into_iter().collect(),
@@ -130,7 +131,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Goes through the folder at `relative`; `name` is the same path, as patterns are matched against it.
-    fn folder(&mut self, relative: &Path, name: &str) -> Result<(), ContextError> {
+    fn folder(&mut self, relative: &Path, name: &str, parent: &Fate) -> Result<(), ContextError> {
         let path = self.root.join(relative);
         let failed = |source| ContextError::Read { path: path.clone(), source };
         for entry in fs::read_dir(&path).map_err(failed)? {
@@ -139,7 +140,8 @@ impl Walk<'_> {
             let child = relative.join(entry.file_name());
             let part = entry.file_name().to_string_lossy().into_owned();
             let child_name = if name.is_empty() { part } else { format!("{name}/{part}") };
-            let sent = !self.ignore.ignores(&child_name) || self.always.contains(&child_name);
+            let fate = self.ignore.fate(parent, &child_name);
+            let sent = !fate.ignored || self.always.contains(&child_name);
             if sent && !kind.is_dir() && !kind.is_file() && !kind.is_symlink() {
                 self.skipped.push(child_name);
                 continue;
@@ -148,7 +150,7 @@ impl Walk<'_> {
                 self.add(&child)?;
             }
             if kind.is_dir() && (sent || self.looks_below(&child_name)) {
-                self.folder(&child, &child_name)?;
+                self.folder(&child, &child_name, &fate)?;
             }
         }
         Ok(())
@@ -197,14 +199,13 @@ pub(crate) fn stream(listing: Listing) -> (impl Stream<Item = io::Result<Bytes>>
     tokio::task::spawn_blocking(move || {
         let pieces = io::BufWriter::with_capacity(PIECE_BYTES, Pieces(sender.clone()));
         match write(&listing, pieces) {
-            Ok(()) => {}
             Err(WriteError::Context(error)) => {
                 told.put(error);
                 // An error in the stream makes the request end as broken, not as complete.
                 let _ = sender.blocking_send(Err(io::Error::other("the build context broke off")));
             }
-            // Nobody takes the stream any more; they know why.
-            Err(WriteError::Gone) => {}
+            // Whoever does not take the stream any more knows why.
+            Ok(()) | Err(WriteError::Gone) => {}
         }
     });
     let stream = futures::stream::unfold(receiver, |mut receiver| async move {

@@ -65,6 +65,14 @@ impl DockerfileBuild {
         let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
         Ok(Paths { context, dockerfile: parts.join("/") })
     }
+
+    /// Whether the Dockerfile and its context are there, before anybody is contacted.
+    ///
+    /// # Errors
+    /// When one of them is missing, or the Dockerfile is outside of its context.
+    pub fn check(&self) -> Result<(), BuildError> {
+        self.paths().map(drop)
+    }
 }
 
 #[cfg(test)]

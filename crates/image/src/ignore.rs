@@ -10,6 +10,15 @@ pub struct Ignore {
     patterns: Vec<Pattern>,
 }
 
+/// What becomes of a path: whether it is left out, and which patterns matched it or a folder it lies in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fate {
+    /// Whether it is left out.
+    pub(crate) ignored: bool,
+    /// For each pattern, in order.
+    matched: Vec<bool>,
+}
+
 /// Why an ignore file cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IgnoreError {
@@ -94,14 +103,24 @@ impl Ignore {
 
     /// Whether the file or folder at `path` is left out. The path is relative to the context and has `/` between its parts.
     pub fn ignores(&self, path: &str) -> bool {
-        let mut ignored = false;
-        for pattern in &self.patterns {
-            // A pattern that could change nothing is not asked.
-            if pattern.exception == ignored && pattern.matches_path_or_parent(path) {
-                ignored = !pattern.exception;
+        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+        let top = Fate::default();
+        parents.chain([path]).fold(top, |parent, path| self.fate(&parent, path)).ignored
+    }
+
+    /// What becomes of `path`, which lies in the folder with the fate `parent` (the default one at the top).
+    pub(crate) fn fate(&self, parent: &Fate, path: &str) -> Fate {
+        let mut fate = Fate::default();
+        for (index, pattern) in self.patterns.iter().enumerate() {
+            let inherited = parent.matched.get(index).copied().unwrap_or(false);
+            // A pattern that could change nothing is not asked, and then not known to match for what is below, either.
+            let matched = inherited || (pattern.exception == fate.ignored && pattern.matches(path));
+            if matched {
+                fate.ignored = !pattern.exception;
             }
+            fate.matched.push(matched);
         }
-        ignored
+        fate
     }
 
     /// Whether an exception could let through something below `folder`, which itself is ignored.
@@ -115,9 +134,9 @@ impl Ignore {
 }
 
 impl Pattern {
-    fn matches_path_or_parent(&self, path: &str) -> bool {
-        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
-        std::iter::once(path).chain(parents).any(|path| matches(&self.tokens, path))
+    fn matches(&self, path: &str) -> bool {
+        // Most patterns begin with a name or are one, and most paths begin otherwise.
+        path.starts_with(&self.prefix) && matches(&self.tokens, path)
     }
 }
 

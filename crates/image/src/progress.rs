@@ -30,26 +30,29 @@ pub(crate) struct Progress {
 #[derive(Default)]
 struct Step {
     name: String,
-    /// Bytes after the last line end.
-    rest: Vec<u8>,
+    /// Bytes after the last line end, of each of the step's streams: stdout and stderr do not share lines.
+    rest: BTreeMap<i64, Vec<u8>>,
     last: VecDeque<String>,
 }
 
 impl Step {
-    fn write(&mut self, bytes: &[u8], tell: &mut (dyn FnMut(BuildEvent) + Send)) {
+    fn write(&mut self, stream: i64, bytes: &[u8], tell: &mut (dyn FnMut(BuildEvent) + Send)) {
+        let mut rest = self.rest.remove(&stream).unwrap_or_default();
         for byte in bytes {
-            if *byte == b'\n' || self.rest.len() >= LINE_BYTES {
-                self.end_line(tell);
+            if *byte == b'\n' || rest.len() >= LINE_BYTES {
+                self.line(&std::mem::take(&mut rest), tell);
             }
             if *byte != b'\n' {
-                self.rest.push(*byte);
+                rest.push(*byte);
             }
+        }
+        if !rest.is_empty() {
+            self.rest.insert(stream, rest);
         }
     }
 
-    fn end_line(&mut self, tell: &mut (dyn FnMut(BuildEvent) + Send)) {
-        let bytes = std::mem::take(&mut self.rest);
-        let line = String::from_utf8_lossy(&bytes).trim_end_matches('\r').to_owned();
+    fn line(&mut self, bytes: &[u8], tell: &mut (dyn FnMut(BuildEvent) + Send)) {
+        let line = String::from_utf8_lossy(bytes).trim_end_matches('\r').to_owned();
         if self.last.len() == BuildError::OUTPUT_LINES {
             self.last.pop_front();
         }
@@ -58,8 +61,8 @@ impl Step {
     }
 
     fn flush(&mut self, tell: &mut (dyn FnMut(BuildEvent) + Send)) {
-        if !self.rest.is_empty() {
-            self.end_line(tell);
+        for rest in std::mem::take(&mut self.rest).into_values() {
+            self.line(&rest, tell);
         }
     }
 }
@@ -79,7 +82,7 @@ impl Progress {
             }
         }
         for log in &status.logs {
-            self.steps.entry(log.vertex.clone()).or_default().write(&log.msg, tell);
+            self.steps.entry(log.vertex.clone()).or_default().write(log.stream, &log.msg, tell);
         }
         for warning in &status.warnings {
             let short = String::from_utf8_lossy(&warning.short).into_owned();
@@ -109,8 +112,11 @@ impl Progress {
             tell(BuildEvent::Step { name: self.current.clone(), cached: true });
         } else if let Some(warning) = line.strip_prefix("[Warning] ") {
             tell(BuildEvent::Notice { message: warning.to_owned() });
-        } else if !line.starts_with(" ---> ") && !line.starts_with("Removing intermediate container ") {
-            self.steps.entry(self.current.clone()).or_default().write(text.as_bytes(), tell);
+        } else if !line.is_empty()
+            && !line.starts_with(" ---> ")
+            && !line.starts_with("Removing intermediate container ")
+        {
+            self.steps.entry(self.current.clone()).or_default().write(0, text.as_bytes(), tell);
         }
     }
 

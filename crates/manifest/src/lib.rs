@@ -85,7 +85,7 @@ mod yaml;
 
 pub use environment::{Environment, Gate, Images};
 pub use object::{Object, ObjectError, apply_order};
-pub use problem::{Color, Problem, ProblemKind, ProjectError};
+pub use problem::{Color, Problem, ProblemKind, ProjectError, closest};
 pub use project::{Project, Set, SetError, schema};
 pub use quantity::{Quantity, QuantityError};
 pub use render::{

@@ -152,10 +152,13 @@ impl fmt::Display for ProjectError {
 }
 
 /// The known name that was probably meant: the most alike, if it is alike enough.
-pub(crate) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Below this similarity suggestions surprise more than they help.
     const ALIKE: f64 = 0.75;
-    let alike = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), known);
+    let name = name.to_lowercase();
+    // One slip of the keyboard in a short name makes it unlike by that measure: `dve`, `wbe`.
+    let slip = |known: &str| known.len() > 2 && strsim::osa_distance(&name, known) == 1;
+    let alike = |known: &str| if slip(known) { 1.0 } else { strsim::jaro_winkler(&name, known) };
     known
         .into_iter()
         .map(|known| (alike(known), known))

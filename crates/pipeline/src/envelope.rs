@@ -1,7 +1,10 @@
 //! What is put around every event, and the wire format of `-o json`.
 //!
-//! JSON Lines: one [`Envelope`] a line, UTF-8, no line breaks inside. A reader must ignore keys and event types it does not
-//! know. Fields are never removed or given another meaning within a version `v`.
+//! JSON Lines: one [`Envelope`] a line, UTF-8, no line breaks inside. Fields are never removed or given another meaning
+//! within a version `v`; keys and event types are added.
+//!
+//! A reader ignores keys and event types it does not know. [`read`] does: an event of an unknown type keeps its place in
+//! the run as [`Event::Unknown`]. It refuses a line of a newer `v`, and a line of a known type that it cannot read.
 //!
 //! ```json
 //! {"v":1,"run":"01jd…","seq":0,"at":"2026-11-24T08:00:00Z","elapsed":0.0,"type":"started","command":"deploy",…}
@@ -43,6 +46,51 @@ pub struct Envelope {
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
+}
+
+/// Why a text is not the events of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A line is no event.
+    #[error("line {line} is not an event of a run")]
+    Line {
+        /// Line number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A line was written in a newer format.
+    #[error("line {line} has format version {found}; this program reads up to {ENVELOPE_VERSION}")]
+    Newer {
+        /// Line number, from 1.
+        line: usize,
+        /// Its version.
+        found: u32,
+    },
+}
+
+/// Reads JSON Lines; empty lines are passed over.
+///
+/// # Errors
+/// At the first line that is no envelope, or one of a newer version.
+pub fn read(text: &str) -> Result<Vec<Envelope>, ReadError> {
+    /// What tells the version before anything else is looked at.
+    #[derive(Deserialize)]
+    struct Version {
+        v: u32,
+    }
+    let mut envelopes = Vec::new();
+    for (index, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+        let line = index + 1;
+        let fail = |source| ReadError::Line { line, source };
+        let Version { v } = serde_json::from_str(text).map_err(fail)?;
+        if v > ENVELOPE_VERSION {
+            return Err(ReadError::Newer { line, found: v });
+        }
+        envelopes.push(serde_json::from_str(text).map_err(fail)?);
+    }
+    Ok(envelopes)
 }
 
 /// Puts events into envelopes: the one place where they get their number and time.

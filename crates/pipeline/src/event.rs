@@ -1,16 +1,21 @@
 //! What a run tells. The libraries' events are wrapped, the pipeline adds the frame.
+//!
+//! Writing is derived. Reading looks at `type` first: a type nobody here knows becomes [`Event::Unknown`], while a known type
+//! with unreadable fields is an error. Half a story must not look like a whole one.
 
 use std::collections::BTreeMap;
 
 use release_cluster::{Action, State};
 use release_core::{Cause, PinnedImage, ServiceName};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use crate::PlannedChange;
 
 /// One fact about a run of the tool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "type")]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "type", remote = "Self")]
 pub enum Event {
     /// The run began.
     Started {
@@ -35,6 +40,11 @@ pub enum Event {
         /// What.
         #[serde(flatten)]
         event: ImageEvent,
+    },
+    /// Every image is there. The answer of `build` and `push`.
+    Prepared {
+        /// The image of each service: the pinned one after a push, the engine's id after a build.
+        images: BTreeMap<ServiceName, String>,
     },
     /// What will be done was worked out; nothing has been written yet.
     Planned {
@@ -68,6 +78,9 @@ pub enum Event {
     ReleaseResumed {
         /// Its number.
         release: u64,
+        /// What was asked for when it began.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        action: Option<Action>,
     },
     /// A release that another process left unfinished gives way to a new one.
     ReleaseSuperseded {
@@ -109,9 +122,89 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         running: Option<u64>,
     },
+    /// The command did not do what was asked. The last line, when there is one.
+    Failed {
+        /// What the process ends with.
+        exit_code: u8,
+        /// The message as people read it, with causes and hint.
+        error: String,
+    },
+    /// An event of a later version of this program. Only ever read, never written.
+    #[serde(skip)]
+    Unknown {
+        /// Its type; `image/TYPE` for one about an image.
+        kind: String,
+    },
     /// Something about the release's objects in the cluster.
-    #[serde(untagged)]
+    #[serde(skip)]
     Cluster(release_cluster::Event),
+}
+
+impl Event {
+    /// Every type of event of the frame, as `type` has it.
+    pub const TYPES: &'static [&'static str] = &[
+        "started",
+        "image",
+        "prepared",
+        "planned",
+        "nothing-to-do",
+        "release-began",
+        "release-resumed",
+        "release-superseded",
+        "lock-lost",
+        "stopped",
+        "release-ended",
+        "failed",
+    ];
+
+    /// Every type of event about objects in the cluster, as `type` has it.
+    pub const CLUSTER_TYPES: &'static [&'static str] = &[
+        "lock-awaited",
+        "lock-taken",
+        "phase-entered",
+        "object-applied",
+        "object-deleted",
+        "write-refused",
+        "outcome-unknown",
+        "progress",
+        "cause-suspected",
+        "cause-found",
+        "workload-ready",
+        "checked",
+        "captured",
+        "watch-troubled",
+    ];
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            // It has its own `type`.
+            Self::Cluster(event) => event.serialize(serializer),
+            own => Self::serialize(own, serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let Some(kind) = value["type"].as_str().map(str::to_owned) else {
+            return Err(D::Error::missing_field("type"));
+        };
+        let image = value["image"].as_str().filter(|_| kind == "image");
+        if let Some(image) = image.filter(|image| !ImageEvent::TYPES.contains(image)) {
+            return Ok(Self::Unknown { kind: format!("image/{image}") });
+        }
+        let read = if Self::TYPES.contains(&&*kind) {
+            Self::deserialize(value)
+        } else if Self::CLUSTER_TYPES.contains(&&*kind) {
+            release_cluster::Event::deserialize(value).map(Self::Cluster)
+        } else {
+            return Ok(Self::Unknown { kind });
+        };
+        read.map_err(|error| D::Error::custom(format!("event `{kind}`: {error}")))
+    }
 }
 
 /// Something about an image.
@@ -164,4 +257,10 @@ pub enum ImageEvent {
         /// Which.
         reference: PinnedImage,
     },
+}
+
+impl ImageEvent {
+    /// Every type of event about an image, as `image` has it.
+    pub const TYPES: &'static [&'static str] =
+        &["build-began", "step", "output", "notice", "built", "pushing", "pushed", "confirmed"];
 }

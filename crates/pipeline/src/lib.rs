@@ -20,7 +20,7 @@ mod run;
 mod target;
 
 pub use desire::{DesireError, Files, checks, desire};
-pub use envelope::{ENVELOPE_VERSION, Envelope, Recorder};
+pub use envelope::{ENVELOPE_VERSION, Envelope, ReadError, Recorder, read};
 pub use event::{Event, ImageEvent};
 pub use lockfile::{ImageLock, ImageLockError};
 pub use plan::{Desired, DesiredService, FIELDS_MAX, KEEP, Plan, PlanError, PlannedChange, Verb};

@@ -90,32 +90,4 @@ impl fmt::Display for ImageLock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(text: &str) -> String {
-        match text.parse::<ImageLock>() {
-            Ok(lock) => lock.to_string(),
-            Err(error) => {
-                let cause =
-                    std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-                format!("{error}{cause}")
-            }
-        }
-    }
-
-    #[test]
-    fn lines_are_read_back_as_they_were_printed() {
-        let line = format!("web r.io/radio/web@sha256:{}\n", "a".repeat(64));
-        assert_eq!(check(&line), line);
-        assert_eq!(check(&format!("# made by CI\n\n  {line}")), line);
-    }
-
-    #[test]
-    fn what_is_not_pinned_is_refused_with_its_line() {
-        insta::assert_snapshot!(check("web r.io/web:v1"), @"line 1: image `r.io/web:v1` has no digest: write `repository@sha256:…`");
-        insta::assert_snapshot!(check("\nweb"), @"line 2: `web` is not `SERVICE REPOSITORY@DIGEST`");
-        let line = format!("web r.io/web@sha256:{}\n", "a".repeat(64));
-        insta::assert_snapshot!(check(&format!("{line}{line}")), @"line 2: service `web` has an earlier line already");
-    }
-}
+mod tests;

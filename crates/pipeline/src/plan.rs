@@ -121,11 +121,7 @@ impl Desired {
                 hasher.update(serde_json::to_vec(&sorted(body)).unwrap_or_default());
             }
         }
-        use std::fmt::Write as _;
-        hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        release_core::Digest::from_sha256(hasher.finalize().into()).hex().to_owned()
     }
 
     /// The bodies, by service, as the record keeps them.
@@ -385,19 +381,4 @@ async fn superfluous(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn people_are_told_the_fields_that_change() {
-        let live = json!({"metadata": {"labels": {"a": "1"}, "resourceVersion": "1"},
-            "spec": {"replicas": 2, "containers": [{"image": "x", "env": [1]}]}});
-        let would_be = json!({"metadata": {"labels": {"a": "2"}, "resourceVersion": "2"},
-            "spec": {"replicas": 2, "containers": [{"image": "y", "env": [1, 2]}]}});
-        assert_eq!(
-            changed_fields(&live, &would_be),
-            ["metadata.labels.a", "spec.containers[0].env", "spec.containers[0].image"]
-        );
-    }
-}
+mod tests;

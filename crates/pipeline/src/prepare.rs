@@ -88,7 +88,7 @@ pub enum PrepareError {
         service: ServiceName,
         /// The reason.
         #[source]
-        source: PushError,
+        source: Box<PushError>,
     },
     /// Docker's configuration cannot be read.
     #[error("credentials for registry {registry} cannot be had")]
@@ -183,18 +183,18 @@ impl Preparation<'_> {
             labels: self.labels(service),
             tag: tag.clone(),
         };
-        let mut built = |event| {
+        let mut forward = |event| {
             tell(match event {
                 BuildEvent::Step { name, cached } => ImageEvent::Step { name, cached },
                 BuildEvent::Output { line } => ImageEvent::Output { line },
                 BuildEvent::Notice { message } => ImageEvent::Notice { message },
             });
         };
+        let fail = |source| PrepareError::Build { service: service.clone(), source };
+        // A Dockerfile that is not there is the nearer mistake, whether or not an engine runs.
+        build.check().map_err(fail)?;
         let engine = kit.engine().await?;
-        let image = engine
-            .build(&build, &mut built)
-            .await
-            .map_err(|source| PrepareError::Build { service: service.clone(), source })?;
+        let image = engine.build(&build, &mut forward).await.map_err(fail)?;
         tell(ImageEvent::Built { id: image.id.clone() });
         Ok(image.id)
     }
@@ -222,15 +222,14 @@ struct Kit {
 
 impl Kit {
     async fn engine(&mut self) -> Result<&Engine, PrepareError> {
-        let engine = match self.engine.take() {
-            Some(engine) => engine,
-            None => {
-                let connected = match Endpoint::from_env() {
-                    Ok(endpoint) => Engine::connect(&endpoint).await,
-                    Err(error) => Err(error),
-                };
-                connected.map_err(|source| PrepareError::Engine { source })?
-            }
+        let engine = if let Some(engine) = self.engine.take() {
+            engine
+        } else {
+            let connected = match Endpoint::from_env() {
+                Ok(endpoint) => Engine::connect(&endpoint).await,
+                Err(error) => Err(error),
+            };
+            connected.map_err(|source| PrepareError::Engine { source })?
         };
         Ok(self.engine.insert(engine))
     }
@@ -261,7 +260,7 @@ impl Kit {
         let image = engine
             .push(tag, credentials.as_ref(), &mut pushing)
             .await
-            .map_err(|source| PrepareError::Push { service: service.clone(), source })?;
+            .map_err(|source| PrepareError::Push { service: service.clone(), source: Box::new(source) })?;
         tell(ImageEvent::Pushed { reference: image.clone() });
         Ok(image)
     }

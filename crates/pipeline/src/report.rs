@@ -78,6 +78,14 @@ pub enum Ending {
     },
     /// It was stopped half-way and can be taken up again.
     Stopped,
+    /// The command did not do what was asked. What it had begun is told by the events before.
+    #[serde(rename_all = "camelCase")]
+    Failed {
+        /// What the process ended with.
+        exit_code: u8,
+        /// The message as people read it.
+        error: String,
+    },
 }
 
 impl Ending {
@@ -90,6 +98,7 @@ impl Ending {
             Self::RolledBack { .. } => 7,
             Self::NotRolledBack { .. } => 8,
             Self::Stopped => 130,
+            Self::Failed { exit_code, .. } => *exit_code,
         }
     }
 }
@@ -122,7 +131,10 @@ impl Report {
                     }
                 }
             }
-            Event::ReleaseResumed { release } => self.release = Some(*release),
+            Event::ReleaseResumed { release, action } => {
+                self.release = Some(*release);
+                self.action = *action;
+            }
             Event::NothingToDo { release, unwell } => {
                 self.release = Some(*release);
                 self.ending = Some(Ending::NothingToDo { unwell: unwell.clone() });
@@ -136,9 +148,14 @@ impl Report {
                 self.ending =
                     ended(*state, service.as_ref(), cause.as_ref(), not_restored.as_ref(), *running);
             }
+            Event::Failed { exit_code, error } => {
+                self.ending = Some(Ending::Failed { exit_code: *exit_code, error: error.clone() });
+            }
             Event::Cluster(event) => self.cluster(envelope.elapsed, event),
             Event::Started { .. }
             | Event::Image { .. }
+            | Event::Prepared { .. }
+            | Event::Unknown { .. }
             | Event::ReleaseSuperseded { .. }
             | Event::LockLost { .. } => {}
         }
@@ -156,14 +173,14 @@ impl Report {
                 self.service(service).cause.get_or_insert_with(|| cause.clone());
             }
             Cluster::Captured { service, capture, .. } => {
-                self.service(service).captures.push(capture.clone())
+                self.service(service).captures.push(capture.clone());
             }
             Cluster::Checked { service, verdict, .. } => {
                 let checks = &mut self.service(service).checks;
                 match verdict {
                     release_core::Verdict::Good { .. } => checks.0 += 1,
                     release_core::Verdict::Bad { .. } | release_core::Verdict::NotEnough { .. } => {
-                        checks.1 += 1
+                        checks.1 += 1;
                     }
                 }
             }

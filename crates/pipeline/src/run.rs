@@ -224,7 +224,7 @@ impl Run<'_> {
             }
         }
         let objects = self.store.objects(target).await?;
-        let desired = desired_from(target, objects);
+        let desired = desired_from(target, &objects);
         self.fresh(Action::Rollback { to: target.number }, desired, headers.clone(), hold, tell).await
     }
 
@@ -326,7 +326,7 @@ impl Run<'_> {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), RunError> {
         let (job, entry) = self.reenter(&header, machine, hold.lock.fence()).await?;
-        tell(Event::ReleaseResumed { release: header.number });
+        tell(Event::ReleaseResumed { release: header.number, action: Some(header.action) });
         self.drive(header, job, entry, hold, tell).await
     }
 
@@ -524,7 +524,7 @@ fn rollback_target(headers: &[Header], to: Option<u64>, interrupted: bool) -> Re
 }
 
 /// A recorded release as something to be released again. It was verified before: its checks run once, it does not soak.
-fn desired_from(header: &Header, objects: Objects) -> Desired {
+fn desired_from(header: &Header, objects: &Objects) -> Desired {
     let services = header
         .services
         .iter()
@@ -548,7 +548,7 @@ fn carry_over(
         let touched = desired.services.keys().cloned().collect();
         return (desired, touched);
     }
-    let mut carried = baseline.map(|header| desired_from(header, previous.clone())).unwrap_or_default();
+    let mut carried = baseline.map(|header| desired_from(header, previous)).unwrap_or_default();
     for (name, service) in desired.services {
         if only.contains(&name) {
             carried.services.insert(name, service);

@@ -58,18 +58,15 @@ fn challenges(header: &str) -> Vec<(String, Params)> {
         if word.is_empty() {
             return found;
         }
-        match after.strip_prefix('=') {
-            Some(value) => {
-                let (value, left) = value_of(value.trim_start());
-                if let Some((_, params)) = found.last_mut() {
-                    params.push((word.to_owned(), value));
-                }
-                rest = left;
+        if let Some(value) = after.strip_prefix('=') {
+            let (value, left) = value_of(value.trim_start());
+            if let Some((_, params)) = found.last_mut() {
+                params.push((word.to_owned(), value));
             }
-            None => {
-                found.push((word.to_owned(), Params::new()));
-                rest = &rest[end..];
-            }
+            rest = left;
+        } else {
+            found.push((word.to_owned(), Params::new()));
+            rest = &rest[end..];
         }
     }
 }

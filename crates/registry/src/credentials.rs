@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use release_core::{Credentials, Secret};
 use serde::Deserialize;
 
-use crate::helper::{self, HelperError};
+use crate::credential_helper::{self, HelperError};
 
 /// Docker Hub's key in the configuration; its images are named `docker.io/…`.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -158,7 +158,7 @@ impl CredentialStore {
                 helper: helper.clone(),
                 source,
             };
-            if let Some((username, secret)) = helper::get(helper, key).await.map_err(failed)? {
+            if let Some((username, secret)) = credential_helper::get(helper, key).await.map_err(failed)? {
                 return Ok(Some(if username == TOKEN_USER {
                     Credentials::IdentityToken(secret)
                 } else {

@@ -6,11 +6,11 @@
 //! Not here: nothing is uploaded, and nobody's configuration is written.
 
 mod challenge;
+mod credential_helper;
 mod credentials;
-mod helper;
 mod registry;
 mod token;
 
+pub use credential_helper::HelperError;
 pub use credentials::{CredentialStore, CredentialsError};
-pub use helper::HelperError;
 pub use registry::{ConfirmError, Registry, RegistryError};

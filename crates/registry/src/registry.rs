@@ -48,8 +48,14 @@ pub struct Registry {
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up a client for registries")]
-pub struct RegistryError(#[source] reqwest::Error);
+pub enum RegistryError {
+    /// The process has not chosen who does its TLS.
+    #[error("no TLS provider is installed in this process")]
+    NoTlsProvider,
+    /// The system's certificates cannot be used.
+    #[error("cannot set up a client for registries")]
+    Client(#[source] reqwest::Error),
+}
 
 /// Why an image could not be confirmed or resolved. None of the texts holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -119,14 +125,18 @@ impl Registry {
     /// A client with the system's certificates. Needs the process's TLS provider to be installed.
     ///
     /// # Errors
-    /// When the system's certificates cannot be loaded.
+    /// When there is no TLS provider, or the system's certificates cannot be loaded.
     pub fn new() -> Result<Self, RegistryError> {
+        // The HTTP client would panic.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(RegistryError::NoTlsProvider);
+        }
         let builder = || {
             Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).user_agent("release")
         };
         // A proxy cannot see this machine's own addresses.
-        let near = builder().no_proxy().build().map_err(RegistryError)?;
-        let far = builder().build().map_err(RegistryError)?;
+        let near = builder().no_proxy().build().map_err(RegistryError::Client)?;
+        let far = builder().build().map_err(RegistryError::Client)?;
         Ok(Self { clients: Clients { near, far, first_pause: FIRST_PAUSE } })
     }
 

@@ -49,6 +49,11 @@ wait_for() {
     done
 }
 
+# runs_all DIR: whether everything that was started still runs.
+runs_all() {
+    [ -f "$1/pid/kube-proxy" ] && ! status_all "$1" | grep -q '^gone'
+}
+
 status_all() {
     local file
     for file in "$1"/pid/*; do

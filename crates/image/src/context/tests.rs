@@ -1,3 +1,5 @@
+//! What is sent, in which order and how, and what is refused.
+
 use std::fmt::Write as _;
 
 use futures::StreamExt as _;

@@ -42,9 +42,9 @@ pub(crate) struct ProjectSpec {
 pub(crate) struct EnvironmentSpec {
     /// The kubeconfig context. Without one it is given on the command line. `${VAR}` is filled in.
     pub(crate) context: Option<String>,
-    /// The namespace, which exists already. `${VAR}` is filled in.
+    /// The namespace, which exists already. It has to be given. `${VAR}` is filled in.
     pub(crate) namespace: Option<String>,
-    /// Who decides whether a release may start.
+    /// Who decides whether a release may start. `auto` by default.
     pub(crate) gate: Option<GateSpec>,
     /// Another registry than the project's. `${VAR}` is filled in.
     #[serde(rename = "registry")]
@@ -98,7 +98,7 @@ pub(crate) struct ServiceSpec {
     pub(crate) before: Option<BTreeMap<String, BeforeSpec>>,
     /// Who must be healthy first.
     pub(crate) needs: Option<Vec<Needed>>,
-    /// How a new version replaces the old one: `rolling`, or a map with its settings.
+    /// How a new version replaces the old one: its name, or a map with its settings. `rolling` by default.
     pub(crate) strategy: Option<StrategySpec>,
     /// Checks of a new version, during the soak.
     pub(crate) verify: Option<Vec<VerifySpec>>,

@@ -99,8 +99,8 @@ fn hex(letter: char) -> String {
     letter.to_string().repeat(64)
 }
 
-fn basic(password: &str) -> Option<Credentials> {
-    Some(Credentials::Basic { username: "ci".into(), password: Secret::new(password) })
+fn basic(password: &str) -> Credentials {
+    Credentials::Basic { username: "ci".into(), password: Secret::new(password) }
 }
 
 /// Confirms `player@sha256:aaa…`; gives back what came of it and what the registry saw.
@@ -174,10 +174,10 @@ async fn failures_that_may_pass_are_tried_again_and_not_forever() {
 #[tokio::test]
 async fn a_password_is_shown_only_when_asked_for() {
     let asked = "401 Unauthorized\nWWW-Authenticate: Basic realm=\"r\"";
-    let (shown, seen) = check(&[(HEAD, &[asked, THERE])], basic("hunter2")).await;
+    let (shown, seen) = check(&[(HEAD, &[asked, THERE])], Some(basic("hunter2"))).await;
     assert_eq!(shown, "confirmed");
     assert_eq!(seen, [HEAD.to_owned(), format!("{HEAD} Basic Y2k6aHVudGVyMg==")]);
-    let (shown, seen) = check(&[(HEAD, &[asked])], basic("hunter2")).await;
+    let (shown, seen) = check(&[(HEAD, &[asked])], Some(basic("hunter2"))).await;
     assert_eq!(shown, "registry HOST does not let this user in");
     assert_eq!(seen.len(), 2);
 }
@@ -193,7 +193,7 @@ async fn passwords_and_identity_tokens_are_exchanged_for_tokens() {
     assert_eq!(seen, [HEAD.to_owned(), get.to_owned(), format!("{HEAD} Bearer t0k3n")]);
 
     let token = &["500 Internal Server Error", "200 OK\n\n{\"access_token\":\"t0k3n\"}"][..];
-    let (shown, seen) = check(&[(HEAD, answers), (get, token)], basic("hunter2")).await;
+    let (shown, seen) = check(&[(HEAD, answers), (get, token)], Some(basic("hunter2"))).await;
     assert_eq!(shown, "confirmed");
     assert_eq!(seen[2], format!("{get} Basic Y2k6aHVudGVyMg=="));
 
@@ -214,7 +214,7 @@ async fn passwords_and_identity_tokens_are_exchanged_for_tokens() {
         ("200 OK\n\n{\"token\":\"\"}", "registry HOST sent a token that cannot be understood"),
         ("200 OK\n\nt0k3n", "registry HOST sent a token that cannot be understood"),
     ] {
-        let (shown, _) = check(&[(HEAD, answers), (get, &[answer])], basic("hunter2")).await;
+        let (shown, _) = check(&[(HEAD, answers), (get, &[answer])], Some(basic("hunter2"))).await;
         assert_eq!(shown, expected, "{answer}");
     }
 }
@@ -222,7 +222,7 @@ async fn passwords_and_identity_tokens_are_exchanged_for_tokens() {
 #[tokio::test]
 async fn a_realm_elsewhere_without_tls_gets_no_secret() {
     let asked = "401 Unauthorized\nWWW-Authenticate: Bearer realm=\"http://r.example.com/token\"";
-    let (shown, seen) = check(&[(HEAD, &[asked])], basic("hunter2")).await;
+    let (shown, seen) = check(&[(HEAD, &[asked])], Some(basic("hunter2"))).await;
     assert_eq!(
         shown,
         "registry HOST asks for credentials at `http://r.example.com/token`, which is not secure"

@@ -1,0 +1,41 @@
+//! The first line and the table of what runs.
+
+use release_core::{Assessment, Cause, CauseKind, Certainty, ObjectRef, Readiness};
+
+use super::*;
+
+fn seen(status: Status, ready: u32, cause: Option<Cause>) -> Seen {
+    let readiness = Readiness { ready, updated: ready, desired: 3 };
+    let object = ObjectRef::new("apps/v1", "Deployment", "radio", "web");
+    Seen { object, assessment: Assessment { status, cause, readiness, revisit_at: None }, checks: Vec::new() }
+}
+
+#[test]
+fn every_status_in_a_table() {
+    let web: ServiceName = "web".parse().expect("a name");
+    let cause = Cause {
+        kind: CauseKind::CrashLoop,
+        certainty: Certainty::Terminal,
+        object: ObjectRef::new("v1", "Pod", "radio", "web-1"),
+        summary: "3 of 3 pods: exit code 1".to_owned(),
+        evidence: Vec::new(),
+    };
+    let row =
+        |seen| Row { service: &web, image: "registry.example.com/radio/web@sha256:11".to_owned(), seen };
+    let rows = [
+        row(seen(Status::Ready, 3, None)),
+        row(seen(Status::Progressing, 1, None)),
+        row(seen(Status::Failed, 0, Some(cause))),
+        row(seen(Status::Unknown, 0, None)),
+    ];
+    insta::assert_snapshot!(text("radio in prod: release 42", &rows));
+}
+
+#[test]
+fn nothing_has_been_released() {
+    let now = "2026-11-24T08:00:00Z".parse().expect("a time");
+    assert_eq!(
+        text(&headline("radio", "prod", None, None, now), &[]),
+        "radio in prod: nothing has been released and verified yet\n"
+    );
+}

@@ -1,0 +1,48 @@
+//! `release build` and `push` where there is no Docker Engine and no registry.
+
+use crate::folder::{DIGEST, Folder, RADIO, check};
+
+#[test]
+fn the_engine_is_not_there() {
+    let folder = Folder::with(RADIO);
+    folder.write("Dockerfile", "FROM scratch\n");
+    check("images_engine", &folder.screen(&["build", "build web -q", "push web"]));
+    let folder = folder.var("DOCKER_HOST", "ftp://engine");
+    check("images_address", &folder.screen(&["build web"]));
+}
+
+#[test]
+fn the_dockerfile_is_not_there() {
+    check("images_dockerfile", &Folder::with(RADIO).screen(&["build web"]));
+}
+
+#[test]
+fn the_registry_is_not_there() {
+    let yaml =
+        format!("project: radio\nservices:\n  web: {{image: {{ref: '127.0.0.1:9/radio/web@{DIGEST}'}}}}\n");
+    check("images_registry", &Folder::with(&yaml).screen(&["push"]));
+}
+
+#[test]
+fn there_is_no_registry_to_push_to() {
+    let yaml = RADIO.replace("registry: registry.example.com/radio\n", "");
+    let folder = Folder::with(&yaml);
+    folder.write("Dockerfile", "FROM scratch\n");
+    check("images_no_registry", &folder.screen(&["push web", "push wbe"]));
+}
+
+#[test]
+fn an_image_that_exists_is_not_built() {
+    let folder = Folder::with(RADIO);
+    let screen = folder.screen(&["build player", "build player -o yaml", "build player -o json"]);
+    check("images_pinned", &screen);
+}
+
+#[test]
+fn credentials_that_cannot_be_read() {
+    let yaml =
+        format!("project: radio\nservices:\n  web: {{image: {{ref: '127.0.0.1:9/radio/web@{DIGEST}'}}}}\n");
+    let folder = Folder::with(&yaml).var("DOCKER_CONFIG", "docker");
+    folder.write("docker/config.json", "{");
+    check("images_credentials", &folder.screen(&["push"]));
+}

@@ -1,0 +1,11 @@
+//! What people see: the real program, in a folder of its own, with nothing around it. Every text is a snapshot.
+
+mod cluster;
+mod doctor;
+mod folder;
+mod help;
+mod images;
+mod init;
+mod json;
+mod project;
+mod render;

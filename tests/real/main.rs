@@ -1,0 +1,8 @@
+//! Scenarios on a real Docker Engine, a real registry and a real Kubernetes. Run by `tests/run`.
+
+mod failing;
+mod going;
+mod input;
+mod interrupted;
+mod requests;
+mod rights;
