@@ -33,6 +33,7 @@ pub struct ScalePaths {
 
 /// One kind.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "a table of independent facts")]
 pub struct Kind {
     /// Where its objects live.
     pub resource: Resource,
@@ -100,6 +101,14 @@ impl Kinds {
         let mut kinds = Self::builtin();
         if !profile.missing.is_empty() {
             kinds.kinds.retain(|resource, _| !profile.missing.contains(&&*resource.plural));
+        }
+        if !profile.atomic_types {
+            for kind in kinds.kinds.values_mut().map(Arc::make_mut) {
+                kind.shape = kind.shape.granular();
+                for served in &mut kind.served {
+                    served.shape = served.shape.granular();
+                }
+            }
         }
         for (group, plural, versions) in profile.served {
             let resource = Resource::fixed(group, plural);
@@ -229,9 +238,6 @@ const WITH_GENERATION: &[&str] = &[
     "validatingadmissionpolicies",
     "validatingadmissionpolicybindings",
     "priorityclasses",
-    "runtimeclasses",
-    "csidrivers",
-    "horizontalpodautoscalers",
 ];
 
 /// Generations that exist only as the constant 1 of their creation are the same as the others here.

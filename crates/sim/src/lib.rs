@@ -43,5 +43,5 @@ pub use resource::Resource;
 pub use schema::Shape;
 pub use selector::{FieldSelector, LabelSelector};
 pub use server::{ApiServer, By, DeleteOptions, Patch, Preconditions, Propagation, Seed};
-pub use status::{Cause, Status};
+pub use status::{Cause, Details, Status};
 pub use store::{Change, Compacted, Retention, Store, What};

@@ -2,6 +2,7 @@
 
 /// One version's ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a table of independent facts")]
 pub struct ApiProfile {
     /// As in `v1.36.0`.
     pub git_version: &'static str,
@@ -19,8 +20,8 @@ pub struct ApiProfile {
     pub job_modes: bool,
     /// Services have an internal traffic policy and IP families.
     pub internal_traffic_policy: bool,
-    /// Pods have a generation.
-    pub pod_generation: bool,
+    /// Resources whose generation is not counted yet.
+    pub without_generation: &'static [&'static str],
     /// The request parameter `fieldValidation` is understood.
     pub field_validation: bool,
     /// Lists can be streamed by watches.
@@ -48,7 +49,7 @@ impl ApiProfile {
         daemon_set_surge: true,
         job_modes: true,
         internal_traffic_policy: true,
-        pod_generation: true,
+        without_generation: &[],
         field_validation: true,
         watch_list: true,
         atomic_types: true,
@@ -68,7 +69,7 @@ impl ApiProfile {
         daemon_set_surge: false,
         job_modes: false,
         internal_traffic_policy: false,
-        pod_generation: false,
+        without_generation: &["pods", "jobs", "cronjobs"],
         field_validation: false,
         watch_list: false,
         atomic_types: false,

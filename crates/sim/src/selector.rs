@@ -31,15 +31,13 @@ impl LabelSelector {
     ///
     /// 400 when it cannot be read.
     pub fn parse(text: &str) -> Result<Self, Status> {
-        let bad = |why: &str| Status::bad_request(format!("unable to parse requirement: {why}"));
         let mut rules = Vec::new();
         for part in split_outside_brackets(text) {
             let part = part.trim();
             if part.is_empty() {
                 continue;
             }
-            rules
-                .push(parse_rule(part).ok_or_else(|| bad(&format!("found '{part}', expected: identifier")))?);
+            rules.push(parse_rule(part).ok_or_else(|| unreadable(part))?);
         }
         Ok(Self { rules })
     }
@@ -105,6 +103,18 @@ impl Rule {
             Rule::Less(key, than) => get(key).and_then(|v| v.parse::<i64>().ok()).is_some_and(|v| v < *than),
         }
     }
+}
+
+/// Says where a requirement stops making sense.
+fn unreadable(part: &str) -> Status {
+    let mut words = part.split_whitespace();
+    let (first, second, third) = (words.next().unwrap_or_default(), words.next(), words.next());
+    let why = match (second, third) {
+        (Some("in" | "notin"), Some(word)) => format!("found '{word}' expected: '('"),
+        (Some(word), _) => format!("found '{word}', expected: '=', '!=', '==', 'in', notin'"),
+        _ => format!("found '{first}', expected: identifier"),
+    };
+    Status::bad_request(format!("unable to parse requirement: {why}"))
 }
 
 fn split_outside_brackets(text: &str) -> Vec<&str> {
@@ -209,6 +219,11 @@ impl FieldSelector {
                 || custom.iter().any(|f| f.trim_start_matches('.') == field)
         };
         self.terms.iter().map(|(field, ..)| field.as_str()).find(|field| !known(field))
+    }
+
+    /// Whether objects of the kind can be selected by fields of their own.
+    pub(crate) fn has_own(plural: &str) -> bool {
+        FIELDS.iter().any(|(of, _)| *of == plural)
     }
 
     /// Whether the object is selected.

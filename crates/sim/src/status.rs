@@ -41,6 +41,13 @@ pub struct Status {
     pub reason: &'static str,
     /// The words.
     pub message: String,
+    /// What it is about, and why.
+    pub details: Box<Details>,
+}
+
+/// What a refusal is about, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Details {
     /// The object's name, empty if it is not about one.
     pub name: String,
     /// The API group of what it is about.
@@ -60,33 +67,22 @@ pub struct Status {
 impl Status {
     /// A refusal without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.into(),
-            name: String::new(),
-            group: String::new(),
-            kind: String::new(),
-            uid: String::new(),
-            causes: Vec::new(),
-            retry_after_seconds: None,
-            continue_token: String::new(),
-        }
+        Self { code, reason, message: message.into(), details: Box::default() }
     }
 
     /// Says what it is about.
     #[must_use]
     pub fn about(mut self, resource: &Resource, name: &str) -> Self {
-        self.group = resource.group.to_string();
-        self.kind = resource.plural.to_string();
-        name.clone_into(&mut self.name);
+        self.details.group = resource.group.to_string();
+        self.details.kind = resource.plural.to_string();
+        name.clone_into(&mut self.details.name);
         self
     }
 
     /// Adds a cause.
     #[must_use]
     pub fn cause(mut self, cause: Cause) -> Self {
-        self.causes.push(cause);
+        self.details.causes.push(cause);
         self
     }
 
@@ -142,10 +138,10 @@ impl Status {
             _ => format!(": [{}]", lines.join(", ")),
         };
         let mut status = Self::new(422, "Invalid", format!("{what} \"{name}\" is invalid{list}"));
-        status.group = group.to_owned();
-        status.kind = kind.to_owned();
-        name.clone_into(&mut status.name);
-        status.causes = causes;
+        group.clone_into(&mut status.details.group);
+        kind.clone_into(&mut status.details.kind);
+        name.clone_into(&mut status.details.name);
+        status.details.causes = causes;
         status
     }
 
@@ -156,11 +152,17 @@ impl Status {
 
     /// 504 for a revision that is not there yet.
     pub fn too_large_revision(asked: u64, current: u64) -> Self {
-        let message = format!("Too large resource version: {asked}, current: {current}");
+        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
         let cause = Cause::new("ResourceVersionTooLarge", "", "Too large resource version");
         let mut status = Self::new(504, "Timeout", message).cause(cause);
-        status.retry_after_seconds = Some(1);
+        status.details.retry_after_seconds = Some(1);
         status
+    }
+
+    /// 500 for a resource version that is no number.
+    pub(crate) fn bad_revision(text: &str) -> Self {
+        let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+        Self::internal(format!("resourceVersion: Invalid value: {text:?}: {why}"))
     }
 
     /// 405.
@@ -180,23 +182,25 @@ impl Status {
             map.insert(key.to_owned(), json!(text));
         }
         let mut metadata = Map::new();
-        if !self.continue_token.is_empty() {
-            metadata.insert("continue".to_owned(), json!(self.continue_token));
+        if !self.details.continue_token.is_empty() {
+            metadata.insert("continue".to_owned(), json!(self.details.continue_token));
         }
         map.insert("metadata".to_owned(), Value::Object(metadata));
         map.insert("message".to_owned(), json!(self.message));
         if !self.reason.is_empty() {
             map.insert("reason".to_owned(), json!(self.reason));
         }
-        let details = self.details();
-        if !details.is_empty() || self.reason == "NotFound" || self.reason == "MethodNotAllowed" {
+        let details = self.details.to_map();
+        if !details.is_empty() || matches!(self.reason, "NotFound" | "MethodNotAllowed" | "Invalid") {
             map.insert("details".to_owned(), Value::Object(details));
         }
         map.insert("code".to_owned(), json!(self.code));
         Value::Object(map)
     }
+}
 
-    fn details(&self) -> Map<String, Value> {
+impl Details {
+    fn to_map(&self) -> Map<String, Value> {
         let mut details = Map::new();
         let texts = [("name", &self.name), ("group", &self.group), ("kind", &self.kind), ("uid", &self.uid)];
         for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {

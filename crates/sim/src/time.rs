@@ -1,5 +1,7 @@
 //! Moments as the API writes them. Nobody here asks what time it is.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -22,7 +24,7 @@ pub fn micros(at: Timestamp) -> String {
     let mut text = seconds(at);
     text.pop();
     let micros = at.subsec_microsecond();
-    text.push_str(&format!(".{micros:06}Z"));
+    let _ = write!(text, ".{micros:06}Z");
     text
 }
 

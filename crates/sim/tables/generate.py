@@ -107,6 +107,6 @@ for name in sorted(wanted):
         elif how and how[0] == "list::map" or path in LISTS:
             patch = [camel(k) for k in how[1:]] if how and how[0] == "list::map" else []
             ssa = LISTS.get(path) or patch
-            extra = " map=" + ",".join(ssa) + (f" patch={patch[0]}" if patch and patch != ssa else "")
+            extra = "" if not ssa else " map=" + ",".join(ssa) + (f" patch={patch[0]}" if patch and patch != ssa else "")
         if path in KEEP: extra += " keep"
         print(key, ("!" if required else "") + c + extra)

@@ -57,11 +57,19 @@ pub(super) fn parse(body: &[u8], is_yaml: bool) -> Result<Value, Status> {
     let bad = |why: String| {
         Status::bad_request(format!("the object provided is unrecognized (must be of type Object): {why}"))
     };
-    if is_yaml && !body.first().is_some_and(|b| *b == b'{') {
+    if is_yaml && body.first().is_none_or(|b| *b != b'{') {
         let text = std::str::from_utf8(body).map_err(|e| bad(e.to_string()))?;
         return serde_saphyr::from_str(text).map_err(|e| bad(e.to_string()));
     }
     serde_json::from_slice(body).map_err(|e| bad(e.to_string()))
+}
+
+/// Where a real server's types are registered, as its messages say.
+const SCHEME: &str = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30";
+
+/// What a group is called inside a real server.
+fn internal_group(group: &str) -> &str {
+    if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
 }
 
 /// Makes a body one of the stored version, and says what was unknown in it.
@@ -102,7 +110,19 @@ fn check_type(place: &Place, body: &Value) -> Result<(), Status> {
         let expected = &place.kind.kind;
         let version = &place.version;
         return Err(Status::bad_request(format!(
-            "{kind} in version {version:?} cannot be handled as a {expected}: converting ({kind}) to ({expected}): unknown conversion"
+            "{kind} in version {version:?} cannot be handled as a {expected}: converting ({}.{kind}) to ({}.{expected}): unknown conversion",
+            sent.rsplit('/').next().filter(|v| !v.is_empty()).unwrap_or(version),
+            internal_group(&place.kind.resource.group)
+        )));
+    }
+    let has_version = || {
+        let (group, version) = sent.rsplit_once('/').unwrap_or(("", sent));
+        group == place.kind.resource.group && place.kind.served(version).is_some()
+    };
+    if !sent.is_empty() && sent != wanted && !has_version() {
+        let (kind, version) = (&place.kind.kind, &place.version);
+        return Err(Status::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: no kind {kind:?} is registered for version {sent:?} in scheme \"{SCHEME}\""
         )));
     }
     if !sent.is_empty() && sent != wanted {
@@ -119,13 +139,19 @@ fn check_type(place: &Place, body: &Value) -> Result<(), Status> {
 }
 
 /// Checks that what a body says of its place is where it was sent to, and fills in what it does not say.
-pub(super) fn check_place(place: &Place, body: &mut Value) -> Result<(), Status> {
+pub(super) fn check_place(place: &Place, is_old_update: bool, body: &mut Value) -> Result<(), Status> {
     if !body["metadata"].is_object() {
         body["metadata"] = serde_json::json!({});
     }
     let metadata = &mut body["metadata"];
     let namespace = metadata["namespace"].as_str().unwrap_or_default();
     if place.kind.namespaced && !namespace.is_empty() && namespace != place.namespace {
+        if is_old_update {
+            let wanted = &place.namespace;
+            return Err(Status::bad_request(format!(
+                "the namespace of the object ({namespace}) does not match the namespace on the request ({wanted})"
+            )));
+        }
         return Err(Status::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));

@@ -214,7 +214,7 @@ pub(super) fn resources(server: &ApiServer, group: &str, version: &str) -> Resul
     let mut resources = Vec::new();
     for kind in kinds {
         let plural = &kind.resource.plural;
-        let mut resource = json!({"name": plural, "singularName": kind.singular, "namespaced": kind.namespaced,
+        let mut resource = json!({"name": plural, "singularName": singular(server, kind), "namespaced": kind.namespaced,
             "kind": kind.kind, "verbs": verbs(kind)});
         for (field, list) in [("shortNames", &kind.short_names), ("categories", &kind.categories)] {
             if !list.is_empty() {
@@ -233,11 +233,16 @@ pub(super) fn resources(server: &ApiServer, group: &str, version: &str) -> Resul
         }
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    Ok(Answer::value(
-        200,
-        &json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version,
-            "resources": resources}),
-    ))
+    let mut list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
+    if !group.is_empty() {
+        list["apiVersion"] = json!("v1");
+    }
+    Ok(Answer::value(200, &list))
+}
+
+/// Old versions did not say.
+fn singular<'k>(server: &ApiServer, kind: &'k Kind) -> &'k str {
+    if server.profile().field_validation || kind.custom { &kind.singular } else { "" }
 }
 
 pub(super) fn paths(server: &ApiServer) -> Answer {

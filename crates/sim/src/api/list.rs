@@ -28,7 +28,14 @@ impl Selection {
         let labels = LabelSelector::parse(query.text("labelSelector"))?;
         let mut fields = FieldSelector::parse(query.text("fieldSelector"))?;
         if let Some(field) = fields.unsupported(&place.resource.plural, &[]) {
-            return Err(Status::bad_request(format!("field label not supported: {field}")));
+            let text = if FieldSelector::has_own(&place.resource.plural) {
+                format!("field label not supported: {field}")
+            } else {
+                format!(
+                    "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                )
+            };
+            return Err(Status::bad_request(text));
         }
         if let Some(name) = place.name.as_deref() {
             fields = FieldSelector::name(name);
@@ -135,12 +142,7 @@ fn wanted_revision(query: &Query, asked: &str, current: u64) -> Result<u64, Stat
         }
         return Ok(current);
     }
-    let revision: u64 = asked.parse().map_err(|_| {
-        let message =
-            format!("Invalid value: {asked:?}: strconv.ParseUint: parsing {asked:?}: invalid syntax");
-        let cause = Cause::new("FieldValueInvalid", "resourceVersion", message);
-        Status::invalid("", "", "", vec![cause])
-    })?;
+    let revision: u64 = asked.parse().map_err(|_| Status::bad_revision(asked))?;
     if revision > current {
         return Err(Status::too_large_revision(revision, current));
     }
@@ -171,7 +173,8 @@ fn write_token(revision: Option<u64>, after: &str) -> String {
 }
 
 fn read_token(token: &str) -> Result<(Option<u64>, String), Status> {
-    let bad = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
+    let bad =
+        |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
     let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|e| bad(&e.to_string()))?;
     let token: Value = serde_json::from_slice(&bytes).map_err(|e| bad(&e.to_string()))?;
     if token["v"] != "meta.k8s.io/v1" {
@@ -191,6 +194,6 @@ fn read_token(token: &str) -> Result<(Option<u64>, String), Status> {
 fn expired_token(after: &str) -> Status {
     let text = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
     let mut status = Status::new(410, "Expired", text);
-    status.continue_token = write_token(None, after);
+    status.details.continue_token = write_token(None, after);
     status
 }

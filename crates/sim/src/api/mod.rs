@@ -154,7 +154,7 @@ impl Answer {
 impl From<Status> for Answer {
     fn from(status: Status) -> Self {
         let mut answer = Self::value(status.code, &status.to_value());
-        answer.retry_after_seconds = status.retry_after_seconds;
+        answer.retry_after_seconds = status.details.retry_after_seconds;
         answer
     }
 }
@@ -192,12 +192,31 @@ fn route<M: Model + ?Sized>(model: &mut M, now: Timestamp, request: Request<'_>)
         }
         ["api"] => Ok(discovery::core(model.server(), request.headers).into()),
         ["apis"] => Ok(discovery::groups(model.server(), request.headers).into()),
+        ["api", version, ..] if !is_served(model.server(), "", version) => Ok(page_not_found().into()),
+        ["apis", group, ref rest @ ..]
+            if !is_served(model.server(), group, rest.first().copied().unwrap_or_default()) =>
+        {
+            Ok(page_not_found().into())
+        }
         ["apis", group] => discovery::group(model.server(), group).map(Reply::from),
         ["api", version] => discovery::resources(model.server(), "", version).map(Reply::from),
         ["apis", group, version] => discovery::resources(model.server(), group, version).map(Reply::from),
         ["api", version, ref rest @ ..] => objects::serve(model, now, request, "", version, rest),
         ["apis", group, version, ref rest @ ..] => objects::serve(model, now, request, group, version, rest),
         [""] | [] => Ok(discovery::paths(model.server()).into()),
-        _ => Err(Status::no_such_path()),
+        _ => Ok(Answer { status: StatusCode::NOT_FOUND, ..discovery::paths(model.server()) }.into()),
     }
+}
+
+/// What is said where nothing at all is served.
+fn page_not_found() -> Answer {
+    Answer { status: StatusCode::NOT_FOUND, ..Answer::text("404 page not found\n") }
+}
+
+/// Whether a group is served in that version.
+fn is_served(server: &ApiServer, group: &str, version: &str) -> bool {
+    server
+        .kinds()
+        .iter()
+        .any(|k| k.resource.group == group && (version.is_empty() || k.served(version).is_some()))
 }

@@ -77,7 +77,7 @@ pub(super) fn serve<M: Model + ?Sized>(
     let server = model.server_mut();
     let is_watch = is_old_watch || call.query.flag("watch");
     match (request.method.as_str(), call.place.name.is_some()) {
-        ("GET", _) if is_watch => {
+        ("GET", has_name) if is_old_watch || (is_watch && !has_name) => {
             let Call { place, query, form, .. } = call;
             Watch::start(server, place, &query, form).map(|watch| Reply::Watch(Box::new(watch)))
         }
@@ -103,7 +103,7 @@ impl Call<'_> {
             "" => false,
             "All" => true,
             other => {
-                let message = format!("Unsupported value: {other:?}: supported values: \"All\"");
+                let message = format!("Unsupported value: []string{{{other:?}}}: supported values: \"All\"");
                 let cause = Cause::new("FieldValueNotSupported", "dryRun", message);
                 return Err(Status::invalid("meta.k8s.io", "CreateOptions", "", vec![cause]));
             }
@@ -141,7 +141,7 @@ fn get(server: &ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
 fn create(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     let body = body::read(call.request)?;
     let (mut body, told) = body::accept(&call.place, call.strictness(server)?, body, false)?;
-    body::check_place(&call.place, &mut body)?;
+    body::check_place(&call.place, false, &mut body)?;
     // Objects may be made without a namespace in the path if their body has one only in old clients.
     let by = call.by()?;
     let made = server.create(call.now, &call.place.resource, &call.place.namespace, body, &by)?;
@@ -154,7 +154,8 @@ fn create(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
 pub(super) fn update(server: &mut ApiServer, call: &Call<'_>, part: Part) -> Result<Answer, Status> {
     let body = body::read(call.request)?;
     let (mut body, told) = body::accept(&call.place, call.strictness(server)?, body, false)?;
-    body::check_place(&call.place, &mut body)?;
+    let is_old = !server.profile().field_validation;
+    body::check_place(&call.place, is_old, &mut body)?;
     let by = call.by()?;
     let place = &call.place;
     let old = server.store().get(&place.resource, &place.namespace, call.name()).cloned();
@@ -183,9 +184,14 @@ pub(super) fn patch(server: &mut ApiServer, call: &Call<'_>, subresource: &str) 
     let place = &call.place;
     let kind = body::content_type(call.request.headers);
     let is_apply = matches!(kind, "application/apply-patch+yaml" | "application/apply-patch+cbor");
+    let is_old = !server.profile().field_validation;
     let value = || {
-        serde_json::from_slice::<Value>(call.request.body)
-            .map_err(|e| Status::bad_request(format!("error decoding patch: {e}")))
+        serde_json::from_slice::<Value>(call.request.body).map_err(|e| {
+            if is_old {
+                return Status::internal("Invalid JSON Patch");
+            }
+            Status::bad_request(format!("error decoding patch: {e}"))
+        })
     };
     let patch = match kind {
         "application/json-patch+json" => Patch::Json(value()?),
@@ -239,15 +245,17 @@ fn apply_config(call: &Call<'_>) -> Result<Patch, Status> {
         .map_err(|e| Status::bad_request(format!("error decoding YAML: {}", e.message)))?;
     for (field, wanted) in [("apiVersion", place.api_version()), ("kind", place.kind.kind.clone())] {
         let sent = config[field].as_str().unwrap_or_default();
-        if sent.is_empty() {
-            return Err(Status::bad_request(format!("{field} must be set")));
+        if sent != wanted && field == "apiVersion" {
+            return Err(Status::bad_request(format!(
+                "Incorrect version specified in apply patch. Specified patch version: {sent}, expected: {wanted}"
+            )));
         }
         if sent != wanted {
-            let why = format!("Invalid value: {sent:?}: expected {wanted}, got {sent}",);
+            let why = format!("Invalid value: {sent:?}: expected {wanted}, got {sent}");
             return Err(Status::bad_request(why));
         }
     }
-    body::check_place(place, &mut config)?;
+    body::check_place(place, false, &mut config)?;
     convert::to_stored(place, &mut config);
     Ok(Patch::Apply { config, force: call.query.flag("force") })
 }
@@ -350,7 +358,9 @@ fn delete(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     let place = &call.place;
     let last = server.delete(call.now, &place.resource, &place.namespace, call.name(), &options, &by)?;
     let remains = !by.dry_run && server.store().by_uid(last.uid()).is_some();
-    if remains || SHOWN_WHEN_DELETED.contains(&&*place.resource.plural) {
+    let is_shown = SHOWN_WHEN_DELETED.contains(&&*place.resource.plural)
+        && (place.resource.plural != "services" || server.profile().field_validation);
+    if remains || is_shown {
         return Ok(call.answer(200, &last));
     }
     let mut details = json!({"name": last.name(), "kind": place.kind.resource.plural, "uid": last.uid()});

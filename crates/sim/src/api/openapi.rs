@@ -124,7 +124,7 @@ fn add_paths(kind: &Kind, version: &str, paths: &mut Map<String, Value>) {
 fn schemas(kind: &Kind, version: &str, shape: &Shape, prefix: &str, out: &mut Map<String, Value>) {
     let gvk = json!([{"group": kind.resource.group, "version": version, "kind": kind.kind}]);
     match shape {
-        Shape::Builtin(index) => {
+        Shape::Builtin(index) | Shape::Granular(index) => {
             add_type(*index, prefix, out);
             if let Some(schema) = out.get_mut(&long_name(type_at(*index).name)) {
                 schema["x-kubernetes-group-version-kind"] = gvk;
@@ -162,13 +162,6 @@ fn add_type(index: usize, prefix: &str, out: &mut Map<String, Value>) {
         properties.insert(field.name.to_owned(), field_schema(field, prefix));
         if let Leaf::Type(inner) = field.code.leaf {
             add_type(inner, prefix, out);
-        }
-    }
-    if of.fields.iter().any(|f| f.name == "metadata") && !properties.contains_key("kind") {
-        for field in ["apiVersion", "kind"] {
-            if !of.name.ends_with("TemplateSpec") {
-                properties.insert(field.to_owned(), json!({"type": "string"}));
-            }
         }
     }
     let required: Vec<&str> =

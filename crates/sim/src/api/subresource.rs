@@ -71,7 +71,6 @@ pub(super) fn serve<M: Model + ?Sized>(model: &mut M, call: &Call<'_>) -> Result
         "status" if place.kind.has_status => status(model.server_mut(), call),
         "scale" if place.kind.scale.is_some() => scale::serve(model.server_mut(), call),
         "finalize" if plural == "namespaces" && is(method, "PUT") => finalize(model.server_mut(), call),
-        "approval" => Err(Status::no_such_path()),
         "eviction" if plural == "pods" && is(method, "POST") => evict(model.server_mut(), call),
         "binding" if plural == "pods" && is(method, "POST") => bind(model.server_mut(), call),
         "log" if plural == "pods" && is(method, "GET") => log(model, call),
@@ -132,6 +131,9 @@ fn evict(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
 
 fn bind(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     let binding = body::read(call.request)?;
+    if binding["metadata"]["name"].as_str() != Some(call.name()) {
+        return Err(Status::bad_request("name in URL does not match name in Binding object"));
+    }
     let node = binding["target"]["name"].as_str().unwrap_or_default();
     server.bind(call.now, &call.place.namespace, call.name(), node)?;
     Ok(success(201))

@@ -22,6 +22,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// A watch that somebody reads. It holds no events: it looks up what comes next.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something the reader asked for or is owed")]
 pub struct Watch {
     place: Place,
     selection: Selection,
@@ -195,11 +196,7 @@ impl Watch {
 }
 
 fn parse_revision(text: &str) -> Result<u64, Status> {
-    text.parse().map_err(|_| {
-        let why = format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
-        let cause = crate::status::Cause::new("FieldValueInvalid", "resourceVersion", why);
-        Status::invalid("", "", "", vec![cause])
-    })
+    text.parse().map_err(|_| Status::bad_revision(text))
 }
 
 fn line(value: &Value, out: &mut Vec<u8>) {

@@ -11,7 +11,7 @@ use crate::kind::Kind;
 use crate::profile::ApiProfile;
 use crate::schema::check;
 
-pub(crate) use pod::image_pull_policy;
+pub(crate) use workload::TEMPLATE_GENERATION;
 
 /// Fills in the defaults of a stored object and the fields that are always there.
 pub(crate) fn fill(kind: &Kind, profile: &ApiProfile, object: &mut Value) {

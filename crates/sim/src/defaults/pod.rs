@@ -8,12 +8,22 @@ use super::{each, set};
 pub(super) fn pod(object: &mut Value) {
     spec(&mut object["spec"]);
     set(&mut object["spec"], "enableServiceLinks", true);
+    addresses(object);
     for list in ["containers", "initContainers"] {
         for container in each(&mut object["spec"][list]) {
             requests_from_limits(container);
         }
     }
-    set(&mut object["status"], "phase", "Pending");
+}
+
+/// A pod's first address stands in two places.
+fn addresses(object: &mut Value) {
+    let status = &object["status"];
+    if let Some(ip) = status["podIP"].as_str().filter(|ip| !ip.is_empty())
+        && status["podIPs"].is_null()
+    {
+        object["status"]["podIPs"] = json!([{ "ip": ip }]);
+    }
 }
 
 /// What is limited and not asked for is asked for.
@@ -140,7 +150,7 @@ fn downward(source: &mut Value) {
 }
 
 /// When an image is pulled if nobody says: always, if its name does not fix a version.
-pub(crate) fn image_pull_policy(image: &str) -> &'static str {
+fn image_pull_policy(image: &str) -> &'static str {
     let last = image.rsplit('/').next().unwrap_or_default();
     let is_fixed = last.contains('@') || last.split_once(':').is_some_and(|(_, tag)| tag != "latest");
     if is_fixed { "IfNotPresent" } else { "Always" }

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::{each, pod, set};
 use crate::profile::ApiProfile;
 
+/// Counts changes of a DaemonSet's template, for clients of long ago.
+pub(crate) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
 pub(super) fn deployment(object: &mut Value) {
     let spec = &mut object["spec"];
     set(spec, "replicas", 1);
@@ -46,6 +49,8 @@ pub(super) fn stateful_set(object: &mut Value, profile: &ApiProfile) {
 }
 
 pub(super) fn daemon_set(object: &mut Value, profile: &ApiProfile) {
+    set(&mut object["metadata"], "annotations", json!({}));
+    set(&mut object["metadata"]["annotations"], TEMPLATE_GENERATION, "1");
     let spec = &mut object["spec"];
     set(spec, "revisionHistoryLimit", 10);
     set(&mut spec["updateStrategy"], "type", "RollingUpdate");

@@ -15,7 +15,7 @@ use super::service::Shared;
 use crate::api::{Model, Watch};
 
 /// How often a quiet watch gets a bookmark.
-const BOOKMARK_EVERY: Duration = Duration::from_mins(1);
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
 type Next = Pin<Box<dyn Future<Output = Option<(Bytes, Box<dyn Stream>)>> + Send>>;
 

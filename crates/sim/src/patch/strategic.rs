@@ -175,9 +175,9 @@ mod tests {
     use crate::schema::builtin::{Code, type_named};
 
     #[track_caller]
-    fn check(kind: &str, before: Value, patch: Value, after: Value) {
+    fn check(kind: &str, before: &Value, patch: &Value, after: &Value) {
         let node = Node::Builtin(Code::of_type(type_named(kind).unwrap()));
-        assert_eq!(strategic_patch(node, &before, &patch).unwrap(), after);
+        assert_eq!(strategic_patch(node, before, patch).unwrap(), *after);
     }
 
     #[test]
@@ -185,27 +185,27 @@ mod tests {
         let before = json!({"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]});
         check(
             "core.v1.PodSpec",
-            before.clone(),
-            json!({"containers": [{"name": "b", "image": "z"}, {"name": "c"}]}),
-            json!({"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "z"}, {"name": "c"}]}),
+            &before,
+            &json!({"containers": [{"name": "b", "image": "z"}, {"name": "c"}]}),
+            &json!({"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "z"}, {"name": "c"}]}),
         );
         check(
             "core.v1.PodSpec",
-            before.clone(),
-            json!({"containers": [{"name": "a", "$patch": "delete"}]}),
-            json!({"containers": [{"name": "b", "image": "y"}]}),
+            &before,
+            &json!({"containers": [{"name": "a", "$patch": "delete"}]}),
+            &json!({"containers": [{"name": "b", "image": "y"}]}),
         );
         check(
             "core.v1.PodSpec",
-            before.clone(),
-            json!({"containers": [{"$patch": "replace"}, {"name": "q"}]}),
-            json!({"containers": [{"name": "q"}]}),
+            &before,
+            &json!({"containers": [{"$patch": "replace"}, {"name": "q"}]}),
+            &json!({"containers": [{"name": "q"}]}),
         );
         check(
             "core.v1.PodSpec",
-            before,
-            json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}),
-            json!({"containers": [{"name": "b", "image": "y"}, {"name": "a", "image": "x"}]}),
+            &before,
+            &json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}),
+            &json!({"containers": [{"name": "b", "image": "y"}, {"name": "a", "image": "x"}]}),
         );
     }
 
@@ -213,27 +213,27 @@ mod tests {
     fn directives() {
         check(
             "apps.v1.DeploymentSpec",
-            json!({"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}),
-            json!({"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}),
-            json!({"strategy": {"type": "Recreate"}}),
+            &json!({"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}),
+            &json!({"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}),
+            &json!({"strategy": {"type": "Recreate"}}),
         );
         check(
             "meta.v1.ObjectMeta",
-            json!({"finalizers": ["a", "b"], "labels": {"x": "y"}}),
-            json!({"$deleteFromPrimitiveList/finalizers": ["a"], "labels": {"x": null, "z": "1"}}),
-            json!({"finalizers": ["b"], "labels": {"z": "1"}}),
+            &json!({"finalizers": ["a", "b"], "labels": {"x": "y"}}),
+            &json!({"$deleteFromPrimitiveList/finalizers": ["a"], "labels": {"x": null, "z": "1"}}),
+            &json!({"finalizers": ["b"], "labels": {"z": "1"}}),
         );
         check(
             "meta.v1.ObjectMeta",
-            json!({"finalizers": ["a"]}),
-            json!({"finalizers": ["c"], "$setElementOrder/finalizers": ["c", "a"]}),
-            json!({"finalizers": ["c", "a"]}),
+            &json!({"finalizers": ["a"]}),
+            &json!({"finalizers": ["c"], "$setElementOrder/finalizers": ["c", "a"]}),
+            &json!({"finalizers": ["c", "a"]}),
         );
         check(
             "core.v1.PodSpec",
-            json!({"tolerations": [{"key": "a"}]}),
-            json!({"tolerations": []}),
-            json!({"tolerations": []}),
+            &json!({"tolerations": [{"key": "a"}]}),
+            &json!({"tolerations": []}),
+            &json!({"tolerations": []}),
         );
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Code {
     wraps: &'static str,
     pub(crate) leaf: Leaf,
     how: How,
+    /// Whether small types and maps are merged field by field, as they were in old versions.
+    granular: bool,
 }
 
 /// How the outermost list or map of a field is merged.
@@ -101,11 +103,21 @@ impl Type {
 impl Code {
     /// A value of a type, not in a list.
     pub(crate) fn of_type(index: usize) -> Self {
-        Self { wraps: "", leaf: Leaf::Type(index), how: How::default() }
+        Self { wraps: "", leaf: Leaf::Type(index), how: How::default(), granular: false }
+    }
+
+    /// The same, merged as old versions did.
+    pub(crate) fn granular(self) -> Self {
+        Self { granular: true, ..self }
+    }
+
+    /// Whether it is merged as old versions did.
+    pub(crate) fn is_granular(self) -> bool {
+        self.granular
     }
 
     fn inner(self) -> Self {
-        Self { wraps: self.wraps.get(1..).unwrap_or(""), leaf: self.leaf, how: How::default() }
+        Self { wraps: self.wraps.get(1..).unwrap_or(""), how: How::default(), ..self }
     }
 
     pub(crate) fn is_list(self) -> bool {
@@ -121,10 +133,14 @@ impl Code {
             return Sort::List;
         }
         if self.is_map() {
-            return Sort::Map { atomic: self.how.atomic };
+            return Sort::Map { atomic: self.how.atomic && !self.granular };
         }
         match self.leaf {
-            Leaf::Type(index) => Sort::Struct { atomic: type_at(index).atomic },
+            Leaf::Type(index) => {
+                let of = type_at(index);
+                let is_old_atomic = of.name == "meta.v1.LabelSelector";
+                Sort::Struct { atomic: of.atomic && (!self.granular || is_old_atomic) }
+            }
             Leaf::Any => Sort::Any,
             _ => Sort::Scalar,
         }
@@ -137,7 +153,11 @@ impl Code {
         }
         match self.leaf {
             _ if self.is_list() => None,
-            Leaf::Type(index) => type_at(index).field(name).copied(),
+            Leaf::Type(index) => {
+                let mut field = *type_at(index).field(name)?;
+                field.code.granular = self.granular;
+                Some(field)
+            }
             Leaf::Any => Some(Field { name: "", required: false, code: self }),
             _ => None,
         }
@@ -220,6 +240,16 @@ fn read(text: &'static str) -> Table {
             _ => {}
         }
     }
+    for kind in &table.kinds {
+        // Whole objects say what they are.
+        let of = &mut table.types[kind.shape];
+        for name in ["apiVersion", "kind"] {
+            if !of.fields.iter().any(|f| f.name == name) {
+                let code = Code { wraps: "", leaf: Leaf::Text, how: How::default(), granular: false };
+                of.fields.push(Field { name, required: false, code });
+            }
+        }
+    }
     for of in &mut table.types {
         of.fields.sort_by_key(|f| f.name);
     }
@@ -265,7 +295,7 @@ fn read_field(
             },
         }
     }
-    Field { name, required, code: Code { wraps, leaf, how: out } }
+    Field { name, required, code: Code { wraps, leaf, how: out, granular: false } }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! From what somebody sent to a value of the type: unknown fields go and are told, nulls go, quantities get their
 //! shortest form, what cannot be of the type is refused. And the fields Go always writes appear.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value, json};
 
 use super::builtin::{Code, Leaf};
@@ -34,7 +36,7 @@ fn walk(node: Node<'_>, value: &mut Value, path: &mut String, field: &str, out: 
             Sort::List => {
                 for (index, item) in items.iter_mut().enumerate() {
                     let length = path.len();
-                    path.push_str(&format!("[{index}]"));
+                    let _ = write!(path, "[{index}]");
                     walk(node.item(), item, path, field, out);
                     path.truncate(length);
                 }
@@ -43,10 +45,11 @@ fn walk(node: Node<'_>, value: &mut Value, path: &mut String, field: &str, out: 
             _ => mistyped(node, "array", path, field, out),
         },
         Value::Null => {}
-        scalar => match node {
-            Node::Builtin(code) => walk_scalar(code, scalar, path, field, out),
-            _ => {}
-        },
+        scalar => {
+            if let Node::Builtin(code) = node {
+                walk_scalar(code, scalar, path, field, out);
+            }
+        }
     }
 }
 
@@ -59,7 +62,6 @@ fn walk_map(node: Node<'_>, map: &mut Map<String, Value>, path: &mut String, out
         }
         path.push_str(key);
         match node.field(key) {
-            None if path == "apiVersion" || path == "kind" => {}
             None => {
                 out.unknown.push(path.clone());
                 gone.push(key.clone());
@@ -184,6 +186,7 @@ const ALWAYS: &[(&str, &[(&str, &str)])] = &[
     ("core.v1.PersistentVolumeClaimTemplate", &[("metadata", "{}"), ("spec", "{}")]),
     ("core.v1.PersistentVolume", &[("spec", "{}"), ("status", "{}")]),
     ("core.v1.PodTemplateSpec", &[("metadata", "{}"), ("spec", "{}")]),
+    ("core.v1.PodSpec", &[("containers", "null")]),
     ("core.v1.Container", &[("resources", "{}")]),
     ("core.v1.EphemeralContainer", &[("resources", "{}")]),
     ("core.v1.ResourceQuota", &[("spec", "{}"), ("status", "{}")]),
@@ -247,6 +250,8 @@ const ALWAYS: &[(&str, &[(&str, &str)])] = &[
     ("networking.v1.IngressServiceBackend", &[("port", "{}")]),
     ("networking.v1.NetworkPolicy", &[("spec", "{}")]),
     ("networking.v1.NetworkPolicySpec", &[("podSelector", "{}")]),
+    ("rbac.v1.RoleBinding", &[("roleRef", "{}")]),
+    ("rbac.v1.ClusterRoleBinding", &[("roleRef", "{}")]),
     ("coordination.v1.Lease", &[("spec", "{}")]),
     ("discovery.v1.Endpoint", &[("conditions", "{}")]),
     ("apiextensions.v1.CustomResourceDefinition", &[("spec", "{}"), ("status", "{}")]),
@@ -289,7 +294,9 @@ fn complete_at(code: Code, value: &mut Value) {
         Value::Object(map) => {
             let always = code.struct_type().and_then(|of| ALWAYS.iter().find(|(name, _)| *name == of.name));
             for (field, text) in always.into_iter().flat_map(|(_, fields)| fields.iter()) {
-                if !map.contains_key(*field) {
+                // Optional before it became a number that is always written.
+                let is_new = code.is_granular() && *field == "availableReplicas";
+                if !map.contains_key(*field) && !is_new {
                     map.insert((*field).to_owned(), serde_json::from_str(text).unwrap_or(Value::Null));
                 }
             }
@@ -334,7 +341,7 @@ mod tests {
         let shape = Shape::Builtin(type_named("apps.v1.Deployment").unwrap());
         assert_eq!(
             least(&shape),
-            json!({"metadata": {}, "spec": {"strategy": {}, "template": {"metadata": {}, "spec": {}}}, "status": {}})
+            json!({"metadata": {}, "spec": {"strategy": {}, "template": {"metadata": {}, "spec": {"containers": null}}}, "status": {}})
         );
     }
 }

@@ -16,6 +16,8 @@ use serde_json::Value;
 pub enum Shape {
     /// The type of that index in the table of built-in types.
     Builtin(usize),
+    /// The same, with the merge rules of old versions.
+    Granular(usize),
     /// The `openAPIV3Schema` of a CustomResourceDefinition.
     Custom(Arc<Value>),
 }
@@ -77,10 +79,19 @@ pub(crate) enum Sort {
 }
 
 impl Shape {
+    /// The same, with the merge rules of old versions.
+    pub(crate) fn granular(&self) -> Self {
+        match self {
+            Shape::Builtin(index) | Shape::Granular(index) => Shape::Granular(*index),
+            Shape::Custom(schema) => Shape::Custom(Arc::clone(schema)),
+        }
+    }
+
     /// The shape of the whole.
     pub(crate) fn root(&self) -> Node<'_> {
         match self {
             Shape::Builtin(index) => Node::Builtin(builtin::Code::of_type(*index)),
+            Shape::Granular(index) => Node::Builtin(builtin::Code::of_type(*index).granular()),
             Shape::Custom(schema) => Node::Root(schema),
         }
     }
@@ -122,9 +133,8 @@ impl<'a> Node<'a> {
     /// The shape of a list's items.
     pub(crate) fn item(self) -> Node<'a> {
         match self {
-            Node::Any => Node::Any,
+            Node::Any | Node::Root(_) => Node::Any,
             Node::Builtin(code) => Node::Builtin(code.item()),
-            Node::Root(_) => Node::Any,
             Node::Custom(schema) => schema.get("items").map_or(Node::Any, Node::Custom),
         }
     }

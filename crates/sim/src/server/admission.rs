@@ -46,15 +46,9 @@ impl ApiServer {
         }
     }
 
-    pub(super) fn admit_update(
-        &mut self,
-        kind: &Kind,
-        before: &Value,
-        body: &mut Value,
-    ) -> Result<(), Status> {
-        match &*kind.resource.plural {
-            "services" if kind.resource == SERVICES => self.admit_service_update(before, body),
-            _ => Ok(()),
+    pub(super) fn admit_update(&mut self, kind: &Kind, before: &Value, body: &mut Value) {
+        if kind.resource == SERVICES {
+            self.admit_service_update(before, body);
         }
     }
 
@@ -105,6 +99,9 @@ impl ApiServer {
             }
         }
         self.apply_limit_ranges(body, &name)?;
+        if body["status"]["phase"].is_null() {
+            body["status"]["phase"] = json!("Pending");
+        }
         body["status"]["qosClass"] = json!(qos_class(&body["spec"]));
         Ok(())
     }
@@ -152,16 +149,14 @@ impl ApiServer {
             }
             "system-cluster-critical" => value = 2_000_000_000,
             "system-node-critical" => value = 2_000_001_000,
-            class => match self.store.get(&PRIORITY_CLASSES, "", class) {
-                Some(class) => {
-                    value = class["value"].as_i64().unwrap_or(0);
-                    policy = class["preemptionPolicy"].clone();
-                }
-                None => {
+            class => {
+                let Some(class) = self.store.get(&PRIORITY_CLASSES, "", class) else {
                     let why = format!("no PriorityClass with name {class} was found");
                     return Err(Status::forbidden(&PODS, name, &why));
-                }
-            },
+                };
+                value = class["value"].as_i64().unwrap_or(0);
+                policy = class["preemptionPolicy"].clone();
+            }
         }
         spec["priority"] = json!(value);
         spec["preemptionPolicy"] = policy;

@@ -53,8 +53,8 @@ impl ApiServer {
         }
         self.prepare_create(now, &kind, namespace, &mut body);
         defaults::fill(&kind, &self.profile, &mut body);
-        let managed = match applied {
-            Some(managed) => Some(managed),
+        let owners = match applied {
+            Some(owners) => Some(owners),
             None => self.track_create(now, &kind, &body, by),
         };
         let name = name_of(&body);
@@ -65,8 +65,8 @@ impl ApiServer {
         if self.store.get(resource, namespace, &name).is_some() {
             return Err(Status::already_exists(resource, &name));
         }
-        if let Some(managed) = managed {
-            body["metadata"]["managedFields"] = managed.encode();
+        if let Some(owners) = owners {
+            body["metadata"]["managedFields"] = owners.encode();
         }
         if !by.dry_run {
             self.after_create(&kind, &mut body, now)?;
@@ -86,7 +86,7 @@ impl ApiServer {
         }
         let uid = self.ids.uid();
         let has_generation =
-            kind.has_generation && (self.profile.pod_generation || kind.resource.plural != "pods");
+            kind.has_generation && !self.profile.without_generation.contains(&&*kind.resource.plural);
         let metadata = map_mut(body, "metadata");
         for field in [
             "deletionTimestamp",
@@ -149,10 +149,10 @@ impl ApiServer {
     /// Who owns the fields of a new object.
     fn track_create(&self, now: Timestamp, kind: &Kind, body: &Value, by: &By) -> Option<Managed> {
         let manager = by.manager.as_deref()?;
-        let mut managed = Managed::default();
+        let mut owners = Managed::default();
         let least = check::least(&kind.shape);
-        self.track(now, kind, "", manager, &least, body, &mut managed);
-        Some(managed)
+        self.track(now, kind, "", manager, &least, body, &mut owners);
+        Some(owners)
     }
 }
 

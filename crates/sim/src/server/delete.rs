@@ -47,7 +47,12 @@ impl ApiServer {
             }
         }
         if grace == 0 && finalizers.is_empty() {
-            return self.end(now, &old, by);
+            if !old.is_terminating() {
+                return self.end(now, &old, by);
+            }
+            let mut metadata = old["metadata"].clone();
+            metadata["deletionGracePeriodSeconds"] = json!(0);
+            return self.end(now, &old.with("metadata", metadata), by);
         }
         let mut metadata = old["metadata"].clone();
         let due = now + Duration::from_secs(u64::try_from(grace).unwrap_or(0));
@@ -98,8 +103,7 @@ impl ApiServer {
             if is_finished(old) {
                 return self.end(now, old, by);
             }
-            let why = "The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will automatically be purged by the system.";
-            return Err(Status::conflict(&NAMESPACES, old.name(), why));
+            return Ok(Arc::clone(old));
         }
         let mut metadata = old["metadata"].clone();
         metadata["deletionTimestamp"] = json!(time::seconds(now));
@@ -130,19 +134,21 @@ fn is_pod(kind: &Kind) -> bool {
 
 pub(super) fn check_preconditions(old: &Object, options: &DeleteOptions) -> Result<(), Status> {
     let wanted = &options.preconditions;
+    // A real server names the kind here, not the resource.
+    let kind = Resource::new(old.resource().group.clone(), old.kind().kind.clone());
     if let Some(uid) = wanted.uid.as_deref().filter(|uid| *uid != old.uid()) {
         let why = format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
             old.uid()
         );
-        return Err(Status::conflict(old.resource(), old.name(), &why));
+        return Err(Status::conflict(&kind, old.name(), &why));
     }
     let current = old.revision().to_string();
     if let Some(version) = wanted.resource_version.as_deref().filter(|v| *v != current) {
         let why = format!(
             "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({current}). The object might have been modified"
         );
-        return Err(Status::conflict(old.resource(), old.name(), &why));
+        return Err(Status::conflict(&kind, old.name(), &why));
     }
     Ok(())
 }

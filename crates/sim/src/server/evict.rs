@@ -68,7 +68,7 @@ impl ApiServer {
         let too_many = |message: String| {
             let text = "Cannot evict pod as it would violate the pod's disruption budget.";
             let mut status = Status::new(429, "TooManyRequests", text);
-            status.retry_after_seconds = Some(0);
+            status.details.retry_after_seconds = Some(0);
             status.cause(Cause::new("DisruptionBudget", "", message))
         };
         if budget["status"]["observedGeneration"].as_i64().unwrap_or(0) < budget.generation() {
@@ -76,7 +76,7 @@ impl ApiServer {
                 "The disruption budget {} is still being processed by the server.",
                 budget.name()
             ));
-            status.retry_after_seconds = Some(10);
+            status.details.retry_after_seconds = Some(10);
             return Err(status);
         }
         if number("disruptionsAllowed") <= 0 {

@@ -79,7 +79,8 @@ fn hold(container: &Value, limit: &Value, wrong: &mut Vec<String>) {
             None => wrong
                 .push(format!("minimum {resource} usage per Container is {min}.  No request is specified")),
             Some(asked) if asked < min => {
-                wrong.push(format!("minimum {resource} usage per Container is {min}, but request is {asked}"))
+                wrong
+                    .push(format!("minimum {resource} usage per Container is {min}, but request is {asked}"));
             }
             Some(_) => {}
         }
@@ -92,7 +93,7 @@ fn hold(container: &Value, limit: &Value, wrong: &mut Vec<String>) {
                     .push(format!("maximum {resource} usage per Container is {max}.  No limit is specified"));
             }
             Some(asked) if asked > max => {
-                wrong.push(format!("maximum {resource} usage per Container is {max}, but limit is {asked}"))
+                wrong.push(format!("maximum {resource} usage per Container is {max}, but limit is {asked}"));
             }
             Some(_) => {}
         }

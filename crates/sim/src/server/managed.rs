@@ -5,10 +5,11 @@ use serde_json::Value;
 
 use super::ApiServer;
 use crate::kind::Kind;
+use crate::profile::ApiProfile;
 use crate::ssa::{Managed, Manager, Operation, Writing};
 
 impl ApiServer {
-    /// Notes in `managed` what a write changed, as an update by `manager`.
+    /// Notes in `owners` what a write changed, as an update by `manager`.
     #[expect(clippy::too_many_arguments, reason = "what a write is made of")]
     pub(super) fn track(
         &self,
@@ -18,27 +19,29 @@ impl ApiServer {
         manager: &str,
         old: &Value,
         new: &Value,
-        managed: &mut Managed,
+        owners: &mut Managed,
     ) {
-        let api_version = self.managed_version(kind);
+        let api_version = Self::managed_version(kind);
         let subresource_name = self.managed_subresource(subresource);
         let manager = Manager::new(manager, Operation::Update, &api_version, subresource_name);
         let writing = Writing {
             node: kind.shape.root(),
             manager: &manager,
             api_version: &api_version,
-            ignored: ignored(kind, subresource),
+            ignored: ignored(&self.profile, kind, subresource),
             now,
+            names_failures: self.profile.field_validation,
+            modern: self.profile.atomic_types,
         };
         // What cannot be compared (a list without its keys) is refused later, or nobody's.
-        let before = managed.clone();
-        if writing.update(old, new, managed).is_err() {
-            *managed = before;
+        let before = owners.clone();
+        if writing.update(old, new, owners).is_err() {
+            *owners = before;
         }
     }
 
     /// The version that is written down; the stored one may not be served.
-    pub(super) fn managed_version(&self, kind: &Kind) -> String {
+    pub(super) fn managed_version(kind: &Kind) -> String {
         if kind.served(&kind.version).is_some() {
             return kind.api_version();
         }
@@ -51,8 +54,9 @@ impl ApiServer {
 }
 
 /// The fields an endpoint does not write.
-pub(super) fn ignored(kind: &Kind, subresource: &str) -> &'static [&'static str] {
+pub(super) fn ignored(profile: &ApiProfile, kind: &Kind, subresource: &str) -> &'static [&'static str] {
     match subresource {
+        _ if !profile.managed_subresources => &[],
         "status" => &["spec"],
         _ if kind.has_status => &["status"],
         _ => &[],

@@ -12,7 +12,7 @@ use crate::object::Object;
 use crate::patch::{json_patch, merge_patch, strategic_patch};
 use crate::resource::Resource;
 use crate::schema::check;
-use crate::ssa::{self, Managed, Manager, Operation, Owned, Writing};
+use crate::ssa::{Managed, Manager, Operation, Writing};
 use crate::status::{Cause, Status};
 
 impl ApiServer {
@@ -45,24 +45,26 @@ impl ApiServer {
         let old = old.ok_or_else(|| Status::not_found(resource, name))?;
         let mut body = old.to_value();
         apply_patch(&kind, &mut body, patch)?;
-        self.check_patched(&kind, &old, &mut body)?;
+        Self::check_patched(&kind, &old, &mut body)?;
         self.write(now, &old, body, part, None, by)
     }
 
     /// What a patch must not change, and what only a patched object shows.
-    pub(crate) fn check_patched(&self, kind: &Kind, old: &Object, body: &mut Value) -> Result<(), Status> {
+    fn check_patched(kind: &Kind, old: &Object, body: &mut Value) -> Result<(), Status> {
         if !body.is_object() {
             return Err(unprocessable());
         }
         let sent = body["metadata"]["name"].as_str().unwrap_or_default();
         if sent != old.name() {
-            let message = format!("Invalid value: {sent:?}: field is immutable");
-            let cause = Cause::new("FieldValueInvalid", "metadata.name", message);
-            return Err(Status::invalid(&kind.resource.group, &kind.kind, old.name(), vec![cause]));
+            let name = old.name();
+            return Err(Status::bad_request(format!(
+                "the name of the object ({sent}) does not match the name on the URL ({name})"
+            )));
         }
+        let patched = body.to_string();
         let findings = check::conform(&kind.shape, body);
         match findings.mistyped {
-            Some(why) => Err(mistyped_patch(kind, &why)),
+            Some(why) => Err(mistyped_patch(&patched, &why)),
             None => Ok(()),
         }
     }
@@ -79,8 +81,10 @@ impl ApiServer {
             node: kind.shape.root(),
             manager,
             api_version: version,
-            ignored: ignored(kind, part.subresource()),
+            ignored: ignored(&self.profile, kind, part.subresource()),
             now,
+            names_failures: self.profile.field_validation,
+            modern: self.profile.atomic_types,
         }
     }
 
@@ -100,7 +104,7 @@ impl ApiServer {
     ) -> Result<Arc<Object>, Status> {
         let kind = Arc::clone(&old.kind);
         check_config(&kind, config)?;
-        let version = self.managed_version(&kind);
+        let version = Self::managed_version(&kind);
         let manager = self.applier(part, by);
         let live = {
             let mut live = old.to_value();
@@ -110,9 +114,9 @@ impl ApiServer {
             live
         };
         let writing = self.writing(now, &kind, part, &manager, &version);
-        let mut managed = self.owners_for_apply(old, &writing, &live);
+        let mut owners = Self::owners_for_apply(old, &writing, &live);
         let config = without_version(config);
-        let applied = writing.apply(&live, &config.0, &mut managed, force)?;
+        let applied = writing.apply(&live, &config.0, &mut owners, force)?;
         let mut body = match applied.object {
             Some(object) => object,
             None => live,
@@ -124,20 +128,19 @@ impl ApiServer {
         if let Some(why) = findings.mistyped {
             return Err(Status::internal(format!("unable to convert to typed: {why}")));
         }
-        self.write(now, old, body, part, Some(managed), by)
+        self.write(now, old, body, part, Some(owners), by)
     }
 
     /// The owners of an object; of one that has none, somebody from before owns everything.
-    fn owners_for_apply(&self, old: &Object, writing: &Writing<'_>, live: &Value) -> Managed {
-        let mut managed = Managed::decode(old.managed_fields()).unwrap_or_default();
-        if managed.is_empty()
-            && let Ok(set) = ssa::everything(writing, live)
-        {
+    fn owners_for_apply(old: &Object, writing: &Writing<'_>, live: &Value) -> Managed {
+        let mut owners = Managed::decode(old.managed_fields()).unwrap_or_default();
+        if owners.is_empty() {
             let before = Manager::new("before-first-apply", Operation::Update, writing.api_version, "");
-            let time = Some(crate::time::seconds(writing.now));
-            managed.insert(before, Owned { set, api_version: writing.api_version.to_owned(), time });
+            let earlier = Writing { manager: &before, ..*writing };
+            // What cannot be read has no owners; the apply itself will say why.
+            let _ = earlier.update(&check::least(&old.kind.shape), live, &mut owners);
         }
-        managed
+        owners
     }
 
     fn apply_new(
@@ -157,19 +160,19 @@ impl ApiServer {
             );
             return Err(Status::conflict(&kind.resource, name, &why));
         }
-        let version = self.managed_version(kind);
+        let version = Self::managed_version(kind);
         let manager = self.applier(Part::Main, by);
         let writing = self.writing(now, kind, Part::Main, &manager, &version);
-        let mut managed = Managed::default();
+        let mut owners = Managed::default();
         let live = check::least(&kind.shape);
-        let applied = writing.apply(&live, config, &mut managed, true)?;
+        let applied = writing.apply(&live, config, &mut owners, true)?;
         let mut body = applied.object.unwrap_or(live);
         body["metadata"]["name"] = json!(name);
         let findings = check::conform(&kind.shape, &mut body);
         if let Some(why) = findings.mistyped {
             return Err(Status::internal(format!("unable to convert to typed: {why}")));
         }
-        self.make(now, &kind.resource.clone(), namespace, body, Some(managed), by)
+        self.make(now, &kind.resource.clone(), namespace, body, Some(owners), by)
     }
 }
 
@@ -214,7 +217,7 @@ fn unprocessable() -> Status {
     Status::new(422, "Invalid", "the server rejected our request due to an error in our request")
 }
 
-fn mistyped_patch(kind: &Kind, why: &str) -> Status {
-    let _ = kind;
-    Status::bad_request(why)
+fn mistyped_patch(patched: &str, why: &str) -> Status {
+    let cause = Cause::new("FieldValueInvalid", "patch", format!("Invalid value: {patched:?}: {why}"));
+    Status::invalid("", "", "", vec![cause])
 }

@@ -131,20 +131,20 @@ impl ApiServer {
         keep_identity(&kind, &before, &mut body);
         keep_other_part(&kind, part, &before, &mut body);
         defaults::fill(&kind, &self.profile, &mut body);
-        let managed = match (applied, by.manager.as_deref()) {
-            (Some(managed), _) => managed,
+        let owners = match (applied, by.manager.as_deref()) {
+            (Some(owners), _) => owners,
             (None, None) => owners_before(old, &sent, part),
             (None, Some(manager)) => {
-                let mut managed = owners_before(old, &sent, part);
-                self.track(now, &kind, part.subresource(), manager, &before, &body, &mut managed);
-                managed
+                let mut owners = owners_before(old, &sent, part);
+                self.track(now, &kind, part.subresource(), manager, &before, &body, &mut owners);
+                owners
             }
         };
-        self.admit_update(&kind, &before, &mut body)?;
+        self.admit_update(&kind, &before, &mut body);
         count_generation(&kind, &before, &mut body);
         validate::update(&kind, &self.profile, &before, &body)?;
-        if !managed.is_empty() {
-            body["metadata"]["managedFields"] = managed.encode();
+        if !owners.is_empty() {
+            body["metadata"]["managedFields"] = owners.encode();
         }
         let mut next = Object::new(kind, body);
         next.share(old);
@@ -292,16 +292,21 @@ fn count_generation(kind: &Kind, before: &Value, body: &mut Value) {
     if wanted.any(|key| differs(key)) || annotated {
         body["metadata"]["generation"] = json!(generation + 1);
     }
+    if kind.resource.plural == "daemonsets" && before["spec"]["template"] != body["spec"]["template"] {
+        let count = &mut body["metadata"]["annotations"][defaults::TEMPLATE_GENERATION];
+        let last = count.as_str().and_then(|n| n.parse::<u64>().ok()).unwrap_or(1);
+        *count = json!((last + 1).to_string());
+    }
 }
 
 /// Whether owners are the same but for the times at which they wrote.
 fn only_times_differ(a: &Object, b: &Object) -> bool {
     let timeless = |o: &Object| {
-        let mut managed = o.managed_fields().clone();
-        for entry in managed.as_array_mut().into_iter().flatten() {
+        let mut owners = o.managed_fields().clone();
+        for entry in owners.as_array_mut().into_iter().flatten() {
             entry["time"] = Value::Null;
         }
-        managed
+        owners
     };
     timeless(a) == timeless(b)
 }

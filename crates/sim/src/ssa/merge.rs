@@ -9,7 +9,7 @@ use super::walk::{sort_of, step_of};
 use crate::schema::{Items, Node, Sort};
 
 /// What the live object is when the configuration is laid over it.
-pub(super) fn merge(node: Node<'_>, live: &Value, config: &Value) -> Result<Value, String> {
+pub(super) fn merge(node: Node<'_>, live: &Value, config: &Value, ordered: bool) -> Result<Value, String> {
     match (sort_of(node, config), live, config) {
         (
             Sort::Struct { atomic: false } | Sort::Map { atomic: false },
@@ -20,7 +20,7 @@ pub(super) fn merge(node: Node<'_>, live: &Value, config: &Value) -> Result<Valu
             for (key, value) in config {
                 let field = node.field(key).unwrap_or(Node::Any);
                 let merged = match live.get(key) {
-                    Some(old) => merge(field, old, value)?,
+                    Some(old) => merge(field, old, value, ordered)?,
                     None => value.clone(),
                 };
                 out.insert(key.clone(), merged);
@@ -28,14 +28,14 @@ pub(super) fn merge(node: Node<'_>, live: &Value, config: &Value) -> Result<Valu
             Ok(Value::Object(out))
         }
         (Sort::List, Value::Array(live), Value::Array(config)) if node.items() != Items::Atomic => {
-            merge_lists(node, live, config)
+            merge_lists(node, live, config, ordered)
         }
         _ => Ok(config.clone()),
     }
 }
 
 /// Items in the order of the configuration; what it does not have stays where it stood between them.
-fn merge_lists(node: Node<'_>, live: &[Value], config: &[Value]) -> Result<Value, String> {
+fn merge_lists(node: Node<'_>, live: &[Value], config: &[Value], ordered: bool) -> Result<Value, String> {
     let steps =
         |items: &[Value]| items.iter().map(|item| step_of(node, item)).collect::<Result<Vec<Pe>, _>>();
     let (left, right) = (steps(live)?, steps(config)?);
@@ -48,12 +48,16 @@ fn merge_lists(node: Node<'_>, live: &[Value], config: &[Value]) -> Result<Value
     }
     let both = |step: &Pe| -> Result<Value, String> {
         match (in_left.get(step), in_right.get(step)) {
-            (Some(&l), Some(&r)) => merge(node.item(), &live[l], &config[r]),
+            (Some(&l), Some(&r)) => merge(node.item(), &live[l], &config[r], ordered),
             (Some(&l), None) => Ok(live[l].clone()),
             (None, Some(&r)) => Ok(config[r].clone()),
             (None, None) => Ok(Value::Null),
         }
     };
+    if !ordered {
+        let new = right.iter().filter(|step| !in_left.contains_key(*step));
+        return left.iter().chain(new).map(both).collect::<Result<Vec<_>, _>>().map(Value::Array);
+    }
     let mut shared = right.iter().filter(|step| in_left.contains_key(*step));
     let mut next_shared = shared.next();
     let mut out = Vec::new();

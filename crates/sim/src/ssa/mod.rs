@@ -13,8 +13,9 @@ mod walk;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub(crate) use managed::{Managed, Manager, Operation, Owned};
-pub(crate) use set::{Pe, Set, path_text};
+use managed::Owned;
+pub(crate) use managed::{Managed, Manager, Operation};
+use set::{Pe, Set, path_text};
 
 use crate::schema::Node;
 use crate::status::{Cause, Status};
@@ -47,6 +48,11 @@ pub(crate) struct Writing<'a> {
     /// Top-level fields the endpoint does not write.
     pub(crate) ignored: &'a [&'a str],
     pub(crate) now: Timestamp,
+    /// Whether messages say which object could not be read.
+    pub(crate) names_failures: bool,
+    /// Whether the rules are those of today: who applies an empty map owns it, and lists take the order of the
+    /// configuration.
+    pub(crate) modern: bool,
 }
 
 /// What became of an apply.
@@ -81,12 +87,13 @@ impl Writing<'_> {
         force: bool,
     ) -> Result<Applied, Status> {
         let what = |e: String| self.typed_failure(config, &e);
-        let mut set = walk::to_set(self.node, config).map_err(what)?;
+        let mut set = walk::to_set(self.node, config, self.modern).map_err(what)?;
         self.strip(&mut set);
-        let merged = merge::merge(self.node, live, config).map_err(what)?;
+        let merged = merge::merge(self.node, live, config, self.modern).map_err(what)?;
         let last = managed.get(self.manager).map(|owned| owned.set.clone());
         let time = managed.get(self.manager).and_then(|owned| owned.time.clone());
         managed.insert(self.manager.clone(), Owned { time, ..self.owned(set) });
+        let last_set = last.clone();
         let pruned = self.prune(&merged, managed, last).map_err(what)?;
         let changed = self.compare(live, &pruned).map_err(what)?;
         if !force {
@@ -99,13 +106,13 @@ impl Writing<'_> {
         if managed.get(self.manager).is_some_and(|owned| owned.set.is_empty()) {
             managed.remove(self.manager);
         }
-        if same(live, &pruned) {
-            return Ok(Applied { object: None });
-        }
-        if let Some(owned) = managed.get_mut(self.manager) {
+        let is_same = same(live, &pruned);
+        if let Some(owned) = managed.get_mut(self.manager)
+            && !(is_same && last_set.as_ref() == Some(&owned.set))
+        {
             owned.time = Some(crate::time::seconds(self.now));
         }
-        Ok(Applied { object: Some(pruned) })
+        Ok(Applied { object: if is_same { None } else { Some(pruned) } })
     }
 
     fn owned(&self, set: Set) -> Owned {
@@ -160,15 +167,15 @@ impl Writing<'_> {
         let Some(last) = last.filter(|last| !last.is_empty()) else { return Ok(merged.clone()) };
         let last = last.with_named(self.node);
         let pruned = remove::remove(self.node, merged, &last);
-        let everything = walk::to_set(self.node, merged)?.with_named(self.node);
+        let everything = walk::to_set(self.node, merged, true)?.with_named(self.node);
         let mut owned = Set::default();
         for (_, other) in managed.iter() {
             owned = owned.union(&other.set);
         }
-        let kept = walk::to_set(self.node, &pruned)?.with_named(self.node);
+        let kept = walk::to_set(self.node, &pruned, true)?.with_named(self.node);
         let kept = kept.union(&owned.with_named(self.node));
         let pruned = remove::remove(self.node, merged, &everything.difference(&kept));
-        let kept = walk::to_set(self.node, &pruned)?.with_named(self.node);
+        let kept = walk::to_set(self.node, &pruned, true)?.with_named(self.node);
         Ok(remove::remove(self.node, merged, &everything.difference(&kept).intersection(&last)))
     }
 
@@ -177,18 +184,10 @@ impl Writing<'_> {
         let kind = config["kind"].as_str().unwrap_or_default();
         let (namespace, name) = (text("namespace"), text("name"));
         let of = if namespace.is_empty() { format!("/{name}") } else { format!("{namespace}/{name}") };
-        Status::internal(format!(
-            "failed to create typed patch object ({of}; {}, Kind={kind}): {why}",
-            self.api_version
-        ))
+        let what = format!("({of}; {}, Kind={kind})", self.api_version);
+        let what = if self.names_failures { format!(" {what}") } else { String::new() };
+        Status::internal(format!("failed to create typed patch object{what}: {why}"))
     }
-}
-
-/// The set of everything an object says, for objects nobody was known to own anything of.
-pub(crate) fn everything(writing: &Writing<'_>, live: &Value) -> Result<Set, String> {
-    let mut set = walk::to_set(writing.node, live)?;
-    writing.strip(&mut set);
-    Ok(set)
 }
 
 /// Whether both say the same, but for what the server alone writes.
@@ -235,6 +234,6 @@ fn conflict_status(conflicts: &[(&Manager, Vec<Vec<Pe>>)]) -> Status {
     };
     let s = if count == 1 { "" } else { "s" };
     let mut status = Status::new(409, "Conflict", format!("Apply failed with {count} conflict{s}: {list}"));
-    status.causes = causes;
+    status.details.causes = causes;
     status
 }

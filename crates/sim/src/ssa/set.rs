@@ -1,4 +1,4 @@
-//! Sets of fields, and their form in `managedFields` (FieldsV1).
+//! Sets of fields, and their form in `managedFields` (`FieldsV1`).
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

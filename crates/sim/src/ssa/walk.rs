@@ -6,13 +6,19 @@ use super::set::{Entry, Pe, Scalar, Set, path_text};
 use crate::schema::{Items, Node, Sort};
 
 /// The set of everything a value says.
-pub(super) fn to_set(node: Node<'_>, value: &Value) -> Result<Set, String> {
+pub(super) fn to_set(node: Node<'_>, value: &Value, with_empty: bool) -> Result<Set, String> {
     let mut root = Entry::default();
-    fill(node, value, &mut root, &mut Vec::new())?;
+    fill(node, value, &mut root, &mut Vec::new(), with_empty)?;
     Ok(root.below)
 }
 
-fn fill(node: Node<'_>, value: &Value, out: &mut Entry, path: &mut Vec<Pe>) -> Result<(), String> {
+fn fill(
+    node: Node<'_>,
+    value: &Value,
+    out: &mut Entry,
+    path: &mut Vec<Pe>,
+    with_empty: bool,
+) -> Result<(), String> {
     match (sort_of(node, value), value) {
         (Sort::Struct { atomic: false } | Sort::Map { atomic: false }, Value::Object(map)) => {
             for (key, inner) in map {
@@ -22,9 +28,9 @@ fn fill(node: Node<'_>, value: &Value, out: &mut Entry, path: &mut Vec<Pe>) -> R
                     return Err(format!("{}: field not declared in schema", path_text(path)));
                 };
                 let mut entry = Entry::default();
-                fill(field, inner, &mut entry, path)?;
+                fill(field, inner, &mut entry, path, with_empty)?;
                 let is_empty = inner.is_null() || inner.as_object().is_some_and(serde_json::Map::is_empty);
-                entry.here |= is_empty || !node.names(key);
+                entry.here |= (is_empty && with_empty) || !node.names(key);
                 out.below.put(step, entry);
                 path.pop();
             }
@@ -40,7 +46,7 @@ fn fill(node: Node<'_>, value: &Value, out: &mut Entry, path: &mut Vec<Pe>) -> R
                 }
                 path.push(step.clone());
                 let mut entry = Entry { here: true, below: Set::default() };
-                fill(node.item(), item, &mut entry, path)?;
+                fill(node.item(), item, &mut entry, path, with_empty)?;
                 out.below.put(step, entry);
                 path.pop();
             }

@@ -19,7 +19,7 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { age: Duration::from_mins(5), changes: 102_400 }
+        Self { age: Duration::from_secs(300), changes: 102_400 }
     }
 }
 

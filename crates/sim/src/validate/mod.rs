@@ -104,11 +104,11 @@ pub(crate) fn update(kind: &Kind, profile: &ApiProfile, old: &Value, new: &Value
     if kind.custom {
         custom::check(&mut check, kind, new);
     } else {
-        changes(&mut check, &kind.resource.plural, old, new);
         // A pod that is there is not judged again: its spec cannot have changed.
         if kind.resource.plural != "pods" {
             content(&mut check, &kind.resource.plural, new);
         }
+        changes(&mut check, &kind.resource.plural, old, new);
     }
     finish(check, kind, new)
 }
@@ -125,7 +125,7 @@ fn content(check: &mut Check<'_>, plural: &str, object: &Value) {
     match plural {
         "pods" => pod::pod(check, object),
         "deployments" | "replicasets" | "statefulsets" | "daemonsets" => {
-            workload::workload(check, plural, object)
+            workload::workload(check, plural, object);
         }
         "jobs" => workload::job(check, &object["spec"], "spec"),
         "cronjobs" => workload::cron_job(check, &object["spec"]),

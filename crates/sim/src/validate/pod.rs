@@ -170,7 +170,10 @@ fn resources(check: &mut Check<'_>, resources: &Value, path: &str) {
         if let (Some(request), Some(limit)) = (read(asked), read(&resources["limits"][resource]))
             && request > limit
         {
-            let why = format!("must be less than or equal to {resource} limit of {limit}");
+            let mut why = format!("must be less than or equal to {resource} limit");
+            if check.profile.field_validation {
+                why = format!("{why} of {limit}");
+            }
             check.invalid(format!("{path}.requests"), asked, &why);
         }
     }

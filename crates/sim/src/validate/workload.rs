@@ -39,12 +39,11 @@ fn selector(check: &mut Check<'_>, spec: &Value) {
     let selector = &spec["selector"];
     if selector.is_null() {
         check.required("spec.selector", "");
-        return;
     }
     let found = LabelSelector::of(selector);
-    if found.is_empty() {
+    if found.is_empty() && !selector.is_null() {
         check.invalid("spec.selector", selector, "empty selector is invalid for deployment");
-    } else if !found.matches(&spec["template"]["metadata"]["labels"]) {
+    } else if selector.is_null() || !found.matches(&spec["template"]["metadata"]["labels"]) {
         let labels = &spec["template"]["metadata"]["labels"];
         check.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
     }
@@ -87,11 +86,7 @@ pub(super) fn job(check: &mut Check<'_>, spec: &Value, path: &str) {
     let policy = &spec["template"]["spec"]["restartPolicy"];
     if policy == "Always" {
         let path = format!("{path}.template.spec.restartPolicy");
-        if check.profile.job_modes {
-            check.required(path, "valid values: \"OnFailure\", \"Never\"");
-        } else {
-            check.unsupported(path, policy, &["OnFailure", "Never"]);
-        }
+        check.required(path, "valid values: \"OnFailure\", \"Never\"");
     } else {
         let allowed = &["OnFailure", "Never"];
         pod::restart_policy(check, &spec["template"]["spec"], &format!("{path}.template.spec"), allowed);
@@ -181,6 +176,10 @@ pub(super) fn service(check: &mut Check<'_>, spec: &Value) {
             );
         }
         check.one_of(&format!("{path}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
+        if port["targetPort"].as_i64().is_some_and(|n| !(1..=65535).contains(&n)) {
+            let why = "must be between 1 and 65535, inclusive";
+            check.invalid(format!("{path}.targetPort"), &port["targetPort"], why);
+        }
     }
 }
 

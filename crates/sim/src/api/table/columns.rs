@@ -107,11 +107,10 @@ pub(super) fn of(place: &Place) -> Vec<Column> {
         _ => &[],
     };
     if special.is_empty() {
-        let kind = if place.kind.custom { "date" } else { "string" };
         let label = if place.kind.custom { "Age" } else { "Created At" };
         let cell: Cell =
             if place.kind.custom { age } else { |o, _| o["metadata"]["creationTimestamp"].clone() };
-        columns.push(code(label, kind, 0, cell));
+        columns.push(code(label, "date", 0, cell));
     }
     columns.extend(special.iter().map(|(name, kind, priority, cell)| code(name, kind, *priority, *cell)));
     columns
@@ -271,13 +270,13 @@ const ENDPOINTS: Columns = &[
 ];
 
 const CONFIG_MAPS: Columns = &[
-    ("Data", "integer", 0, |o, _| json!(keys(&o["data"]) + keys(&o["binaryData"]))),
+    ("Data", "string", 0, |o, _| json!(keys(&o["data"]) + keys(&o["binaryData"]))),
     ("Age", "string", 0, age),
 ];
 
 const SECRETS: Columns = &[
     ("Type", "string", 0, |o, _| o["type"].clone()),
-    ("Data", "integer", 0, |o, _| json!(keys(&o["data"]))),
+    ("Data", "string", 0, |o, _| json!(keys(&o["data"]))),
     ("Age", "string", 0, age),
 ];
 
@@ -330,7 +329,7 @@ const EVENTS: Columns = &[
         let kind = of["kind"].as_str().unwrap_or_default().to_lowercase();
         json!(format!("{kind}/{}", of["name"].as_str().unwrap_or_default()))
     }),
-    ("Subobject", "string", 1, |o, _| o["involvedObject"]["fieldPath"].clone()),
+    ("Subobject", "string", 1, |o, _| text_or_empty(&o["involvedObject"]["fieldPath"])),
     ("Source", "string", 1, |o, _| {
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
         let (component, host) = (text(&o["source"]["component"]), text(&o["source"]["host"]));
@@ -569,7 +568,7 @@ fn pod_status(o: &Object) -> String {
         }
         if reason == "Completed" && has_running {
             let ready = list(&status["conditions"]).any(|c| c["type"] == "Ready" && c["status"] == "True");
-            reason = if ready { "Running" } else { "NotReady" }.to_owned();
+            reason = String::from(if ready { "Running" } else { "NotReady" });
         }
     }
     if o.is_terminating() {
