@@ -105,8 +105,11 @@ impl Memory {
             Body::Nothing => return Vec::new(),
             Body::Value(value) => value.clone(),
             Body::Last { object, edits } => {
-                let mut value =
-                    self.objects.get(object).map_or_else(|| serde_json::json!({}), |s| s.object.clone());
+                let name = object.rsplit('/').next().unwrap_or_default();
+                let mut value = match self.objects.get(object) {
+                    Some(seen) => seen.object.clone(),
+                    None => serde_json::json!({"metadata": {"name": name}}),
+                };
                 for (pointer, new) in edits {
                     edit(&mut value, pointer, new);
                 }
@@ -162,7 +165,10 @@ fn edit(value: &mut Value, pointer: &str, new: &Value) {
                 Some(item) => item,
                 None => return,
             },
-            Value::Object(map) => map.entry(step).or_insert_with(|| serde_json::json!({})),
+            // There is no item of a list that is not there.
+            Value::Object(map) if step.parse::<usize>().is_err() => {
+                map.entry(step).or_insert_with(|| serde_json::json!({}))
+            }
             _ => return,
         };
     }

@@ -88,7 +88,8 @@ impl Names {
     }
 
     fn text(&mut self, text: &str) -> String {
-        let mut text = text.replace(&self.namespace, "{ns}");
+        // The test server keeps its objects under a prefix of its own.
+        let mut text = text.replace(&self.namespace, "{ns}").replace("/bare/", "/registry/");
         for before in BEFORE_VERSIONS {
             text = self.replace(text, "version", |whole, at| {
                 let is_there = whole.get(..at)?.ends_with(before);
