@@ -56,8 +56,8 @@ pub(super) fn config(rng: &mut Rng, sort: &Sort, name: &str) -> Value {
     }
     match rng.u32(..40) {
         0 => out["metadata"]["managedFields"] = json!([{"manager": "x", "operation": "Apply"}]),
-        1 => out["metadata"]["resourceVersion"] = json!(format!("{{rv:{}}}", sort.object(name))),
-        2 => out["metadata"]["resourceVersion"] = json!(format!("{{old:{}}}", sort.object(name))),
+        1 => out["metadata"]["resourceVersion"] = json!(format!("<rv:{}>", sort.object(name))),
+        2 => out["metadata"]["resourceVersion"] = json!(format!("<old:{}>", sort.object(name))),
         3 => out["unknownField"] = json!(1),
         4 => out["kind"] = json!("Wrong"),
         5 => out["metadata"]["name"] = json!("other"),

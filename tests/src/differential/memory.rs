@@ -2,13 +2,13 @@
 //!
 //! | placeholder | stands for |
 //! |---|---|
-//! | `{rv:PATH}` | the newest resource version seen of the object |
-//! | `{old:PATH}` | the one before it |
-//! | `{uid:PATH}` | its uid |
-//! | `{list}` | the resource version of the newest list |
-//! | `{token}` | the continue token of the newest list |
-//! | `{start}` | the resource version at which the script started |
-//! | `{generated}` | the newest generated name |
+//! | `<rv:PATH>` | the newest resource version seen of the object |
+//! | `<old:PATH>` | the one before it |
+//! | `<uid:PATH>` | its uid |
+//! | `<list>` | the resource version of the newest list |
+//! | `<token>` | the continue token of the newest list |
+//! | `<start>` | the resource version at which the script started |
+//! | `<generated>` | the newest generated name |
 
 use std::collections::BTreeMap;
 
@@ -46,8 +46,8 @@ impl Memory {
     pub(super) fn fill(&self, text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let found = after.split_once('}').and_then(|(name, left)| Some((self.look_up(name)?, left)));
+        while let Some((before, after)) = rest.split_once('<') {
+            let found = after.split_once('>').and_then(|(name, left)| Some((self.look_up(name)?, left)));
             out.push_str(before);
             match found {
                 Some((value, left)) => {
@@ -55,19 +55,18 @@ impl Memory {
                     rest = left;
                 }
                 None => {
-                    out.push('{');
+                    out.push('<');
                     rest = after;
                 }
             }
         }
-        out + rest
+        (out + rest).replace("{ns}", &self.namespace)
     }
 
     fn look_up(&self, name: &str) -> Option<String> {
         let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
         Some(match name.split_once(':') {
             None => match name {
-                "ns" => self.namespace.clone(),
                 "list" => or(&self.list, &self.start),
                 "token" => or(&self.token, "none"),
                 "start" => self.start.clone(),
@@ -92,7 +91,7 @@ impl Memory {
 
     fn fill_value(&self, value: &mut Value) {
         match value {
-            Value::String(text) if text.contains('{') => *text = self.fill(text),
+            Value::String(text) if text.contains(['<', '{']) => *text = self.fill(text),
             Value::Array(items) => items.iter_mut().for_each(|item| self.fill_value(item)),
             Value::Object(map) => map.values_mut().for_each(|item| self.fill_value(item)),
             _ => {}
@@ -138,7 +137,7 @@ impl Memory {
         let path = path.split('?').next().unwrap_or_default();
         let path = path.strip_suffix("/status").unwrap_or(path);
         let path = path.strip_suffix("/scale").unwrap_or(path);
-        let own = format!("/{name}");
+        let own = format!("/{}", name.replace(&self.namespace, "{ns}"));
         let path = if path.ends_with(&own) { path.to_owned() } else { format!("{path}{own}") };
         if metadata["generateName"].is_string() {
             self.generated = name;

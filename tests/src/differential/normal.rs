@@ -69,6 +69,20 @@ impl Names {
         // In the order of the names, whatever the order of the map: names are given in it.
         let fields: BTreeMap<String, Value> = std::mem::take(map).into_iter().collect();
         for (key, mut value) in fields {
+            match &mut value {
+                // Nothing, written down: whether it is depends on the types inside a server.
+                Value::Null => continue,
+                // Said twice is said.
+                Value::Array(causes) if key == "causes" => {
+                    let all = std::mem::take(causes);
+                    for cause in all {
+                        if !causes.contains(&cause) {
+                            causes.push(cause);
+                        }
+                    }
+                }
+                _ => {}
+            }
             match key.as_str() {
                 "managedFields" => sort_owners(&mut value),
                 "metadata" if is_list => list_metadata(&mut value),

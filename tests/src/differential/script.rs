@@ -140,7 +140,7 @@ impl<'a> Writer<'a> {
         if chance(&mut self.rng, 20) {
             let mut body = valid(&mut self.rng, sort, &name);
             if chance(&mut self.rng, 30) {
-                body["metadata"]["resourceVersion"] = json!(format!("{{rv:{object}}}"));
+                body["metadata"]["resourceVersion"] = json!(format!("<rv:{object}>"));
             }
             return self.request("PUT", path, JSON, Body::Value(body));
         }
@@ -155,7 +155,7 @@ impl<'a> Writer<'a> {
         };
         let version = "/metadata/resourceVersion".to_owned();
         match self.rng.u32(..12) {
-            0 => edits.push((version, json!(format!("{{old:{object}}}")))),
+            0 => edits.push((version, json!(format!("<old:{object}>")))),
             1 | 2 => edits.push((version, Value::Null)),
             3 => edits.push((version, json!(""))),
             4 => edits.push(("/metadata/uid".to_owned(), json!("11111111-2222-4333-8444-555555555555"))),
@@ -245,7 +245,7 @@ impl<'a> Writer<'a> {
             }
             2 => {
                 let version = *pick(&mut self.rng, &["rv", "old"]);
-                let metadata = json!({"name": name, "namespace": "{ns}", "resourceVersion": format!("{{{version}:{object}}}")});
+                let metadata = json!({"name": name, "namespace": "{ns}", "resourceVersion": format!("<{version}:{object}>")});
                 let body = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": {"replicas": replicas}});
                 self.request("PUT", path, JSON, Body::Value(body))
             }
@@ -260,10 +260,10 @@ impl<'a> Writer<'a> {
     fn delete_options(&mut self, object: &str) -> Value {
         let mut out = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
         match self.rng.u32(..10) {
-            0 => out["preconditions"] = json!({"uid": format!("{{uid:{object}}}")}),
+            0 => out["preconditions"] = json!({"uid": format!("<uid:{object}>")}),
             1 => out["preconditions"] = json!({"uid": "11111111-2222-4333-8444-555555555555"}),
-            2 => out["preconditions"] = json!({"resourceVersion": format!("{{rv:{object}}}")}),
-            3 => out["preconditions"] = json!({"resourceVersion": format!("{{old:{object}}}")}),
+            2 => out["preconditions"] = json!({"resourceVersion": format!("<rv:{object}>")}),
+            3 => out["preconditions"] = json!({"resourceVersion": format!("<old:{object}>")}),
             _ => {}
         }
         match self.rng.u32(..8) {
@@ -333,15 +333,15 @@ impl<'a> Writer<'a> {
         if !self.generates && !sort.is_cluster() {
             match self.rng.u32(..5) {
                 0 | 1 => query.push(format!("limit={}", self.rng.u32(1..3))),
-                2 => query.push(format!("limit={}&continue={{token}}", self.rng.u32(1..3))),
+                2 => query.push(format!("limit={}&continue=<token>", self.rng.u32(1..3))),
                 _ => {}
             }
         }
         match self.rng.u32(..12) {
-            0 => query.push("resourceVersion={list}".to_owned()),
-            1 => query.push("resourceVersion={start}&resourceVersionMatch=Exact".to_owned()),
+            0 => query.push("resourceVersion=<list>".to_owned()),
+            1 => query.push("resourceVersion=<start>&resourceVersionMatch=Exact".to_owned()),
             2 => query.push("resourceVersionMatch=Exact".to_owned()),
-            3 => query.push("resourceVersion={start}&resourceVersionMatch=NotOlderThan".to_owned()),
+            3 => query.push("resourceVersion=<start>&resourceVersionMatch=NotOlderThan".to_owned()),
             4 => query.push("resourceVersion=x".to_owned()),
             _ => {}
         }
@@ -360,8 +360,8 @@ impl<'a> Writer<'a> {
             0 => {}
             1 => query.push("resourceVersion=0".to_owned()),
             2 => query.push("resourceVersion=x".to_owned()),
-            3 => query.push(format!("resourceVersion={{old:{}}}", sort.object("a"))),
-            _ => query.push("resourceVersion={start}".to_owned()),
+            3 => query.push(format!("resourceVersion=<old:{}>", sort.object("a"))),
+            _ => query.push("resourceVersion=<start>".to_owned()),
         }
         self.request("WATCH", with(sort.path(), &query), "", Body::Nothing)
     }

@@ -12,7 +12,7 @@ use super::query::Query;
 use super::render::{self, Form, List};
 use super::{Answer, Model, Reply, Request, Watch, convert, list, review, subresource};
 use crate::object::Object;
-use crate::server::{ApiServer, By, DeleteOptions, Part, Patch};
+use crate::server::{ApiServer, By, DeleteOptions, Part, Patch, other_uid};
 use crate::status::{Cause, Status};
 
 /// The longest name of a field manager.
@@ -25,7 +25,6 @@ const MADE_BY_UPDATE: &[&str] = &[
     "events",
     "leases",
     "limitranges",
-    "podtemplates",
     "services",
     "roles",
     "rolebindings",
@@ -105,7 +104,13 @@ impl Call<'_> {
             other => {
                 let message = format!("Unsupported value: []string{{{other:?}}}: supported values: \"All\"");
                 let cause = Cause::new("FieldValueNotSupported", "dryRun", message);
-                return Err(Status::invalid("meta.k8s.io", "CreateOptions", "", vec![cause]));
+                let options = match self.request.method.as_str() {
+                    "PUT" => "UpdateOptions",
+                    "PATCH" => "PatchOptions",
+                    "DELETE" => "DeleteOptions",
+                    _ => "CreateOptions",
+                };
+                return Err(Status::invalid("meta.k8s.io", options, "", vec![cause]));
             }
         };
         let agent = self.request.headers.get(http::header::USER_AGENT).and_then(|v| v.to_str().ok());
@@ -139,11 +144,11 @@ fn get(server: &ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
 }
 
 fn create(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
+    let by = call.by()?;
     let body = body::read(call.request)?;
     let (mut body, told) = body::accept(&call.place, call.strictness(server)?, body, false)?;
     body::check_place(&call.place, false, &mut body)?;
     // Objects may be made without a namespace in the path if their body has one only in old clients.
-    let by = call.by()?;
     let made = server.create(call.now, &call.place.resource, &call.place.namespace, body, &by)?;
     let mut answer = call.answer(201, &made);
     answer.warnings = told;
@@ -152,16 +157,21 @@ fn create(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
 
 /// PUT of an object or its status.
 pub(super) fn update(server: &mut ApiServer, call: &Call<'_>, part: Part) -> Result<Answer, Status> {
+    let by = call.by()?;
     let body = body::read(call.request)?;
     let (mut body, told) = body::accept(&call.place, call.strictness(server)?, body, false)?;
     let is_old = !server.profile().field_validation;
     body::check_place(&call.place, is_old, &mut body)?;
-    let by = call.by()?;
     let place = &call.place;
     let old = server.store().get(&place.resource, &place.namespace, call.name()).cloned();
     let version = body["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     let Some(old) = old else {
-        let may_make = part == Part::Main && MADE_BY_UPDATE.contains(&&*place.resource.plural);
+        let uid = body["metadata"]["uid"].as_str().unwrap_or_default();
+        let has_old_way = part == Part::Main && server.profile().not_made_by_update.contains(&&*place.resource.plural);
+        if !uid.is_empty() && !has_old_way {
+            return Err(other_uid(&place.kind, &place.namespace, call.name(), uid, ""));
+        }
+        let may_make = MADE_BY_UPDATE.contains(&&*place.resource.plural) && !has_old_way;
         if !may_make || !version.is_empty() || place.kind.custom {
             return Err(Status::not_found(&place.kind.resource, call.name()));
         }
@@ -181,6 +191,7 @@ pub(super) fn update(server: &mut ApiServer, call: &Call<'_>, part: Part) -> Res
 
 /// PATCH of an object or its status.
 pub(super) fn patch(server: &mut ApiServer, call: &Call<'_>, subresource: &str) -> Result<Answer, Status> {
+    let by = call.by()?;
     let place = &call.place;
     let kind = body::content_type(call.request.headers);
     let is_apply = matches!(kind, "application/apply-patch+yaml" | "application/apply-patch+cbor");
@@ -197,7 +208,7 @@ pub(super) fn patch(server: &mut ApiServer, call: &Call<'_>, subresource: &str) 
         "application/json-patch+json" => Patch::Json(value()?),
         "application/merge-patch+json" => Patch::Merge(value()?),
         "application/strategic-merge-patch+json" => Patch::Strategic(value()?),
-        _ if is_apply => apply_config(call)?,
+        _ if is_apply => apply_config(server, call)?,
         _ => {
             return Err(Status::new(
                 415,
@@ -212,7 +223,6 @@ pub(super) fn patch(server: &mut ApiServer, call: &Call<'_>, subresource: &str) 
         return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", vec![cause]));
     }
     let existed = server.store().get(&place.resource, &place.namespace, call.name()).cloned();
-    let by = call.by()?;
     let (written, told) = match (&existed, &patch) {
         (Some(old), Patch::Json(_) | Patch::Merge(_) | Patch::Strategic(_)) if place.is_view() => {
             (patch_view(server, call, old, &patch, subresource)?, Vec::new())
@@ -234,7 +244,7 @@ pub(super) fn patch(server: &mut ApiServer, call: &Call<'_>, subresource: &str) 
 }
 
 /// The configuration of an apply, of the stored version.
-fn apply_config(call: &Call<'_>) -> Result<Patch, Status> {
+fn apply_config(server: &ApiServer, call: &Call<'_>) -> Result<Patch, Status> {
     let place = &call.place;
     if call.query.text("fieldManager").is_empty() {
         let message = "Required value: is required for apply patch";
@@ -251,8 +261,16 @@ fn apply_config(call: &Call<'_>) -> Result<Patch, Status> {
             )));
         }
         if sent != wanted {
-            let why = format!("Invalid value: {sent:?}: expected {wanted}, got {sent}");
-            return Err(Status::bad_request(why));
+            let version = place.api_version();
+            let version = if version.contains('/') { version } else { format!("/{version}") };
+            let of = if server.profile().field_validation {
+                format!(" ({}/{}; {version}, Kind={sent})", place.namespace, call.name())
+            } else {
+                String::new()
+            };
+            return Err(Status::internal(format!(
+                "failed to create typed patch object{of}: no corresponding type for {version}, Kind={sent}"
+            )));
         }
     }
     body::check_place(place, false, &mut config)?;
@@ -268,6 +286,7 @@ fn patch_view(
     patch: &Patch,
     subresource: &str,
 ) -> Result<Arc<Object>, Status> {
+    let clean = server.profile().clean_patches;
     let mut body = old.to_value();
     convert::from_stored(&call.place, &mut body);
     match patch {
@@ -275,7 +294,7 @@ fn patch_view(
         Patch::Merge(patch) => crate::patch::merge_patch(&mut body, patch),
         Patch::Strategic(patch) => {
             if let Some(served) = call.place.served() {
-                body = crate::patch::strategic_patch(served.shape.root(), &body, patch)
+                body = crate::patch::strategic_patch(served.shape.root(), &body, patch, clean)
                     .map_err(Status::bad_request)?;
             }
         }
@@ -306,7 +325,7 @@ fn unknown_in_patched(
         }
         Patch::Merge(patch) => crate::patch::merge_patch(&mut body, patch),
         Patch::Strategic(patch) => {
-            match crate::patch::strategic_patch(call.place.stored.shape.root(), &body, patch) {
+            match crate::patch::strategic_patch(call.place.stored.shape.root(), &body, patch, true) {
                 Ok(patched) => body = patched,
                 Err(_) => return Ok(Vec::new()),
             }
@@ -357,7 +376,12 @@ fn delete(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     by.dry_run |= dry_run;
     let place = &call.place;
     let last = server.delete(call.now, &place.resource, &place.namespace, call.name(), &options, &by)?;
-    let remains = !by.dry_run && server.store().by_uid(last.uid()).is_some();
+    let is_marked = || {
+        let has = |list: &Value| list.as_array().is_some_and(|l| !l.is_empty());
+        let grace = last["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+        last.is_terminating() && (has(&last["metadata"]["finalizers"]) || has(&last["spec"]["finalizers"]) || grace > 0)
+    };
+    let remains = if by.dry_run { is_marked() } else { server.store().by_uid(last.uid()).is_some() };
     let is_shown = SHOWN_WHEN_DELETED.contains(&&*place.resource.plural)
         && (place.resource.plural != "services" || server.profile().field_validation);
     if remains || is_shown {

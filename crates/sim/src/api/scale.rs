@@ -1,20 +1,26 @@
 //! The `scale` subresource: the replicas of anything that has some.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::objects::Call;
 use super::{Answer, body};
 use crate::kind::ScalePaths;
 use crate::object::Object;
+use crate::resource::Resource;
 use crate::server::{ApiServer, Part};
 use crate::status::{Cause, Status};
 
 pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     let place = &call.place;
     let Some(paths) = place.kind.scale.clone() else { return Err(Status::no_such_path()) };
-    let old = Arc::clone(server.get(&place.resource, &place.namespace, call.name())?);
+    let found = server.get(&place.resource, &place.namespace, call.name()).cloned();
+    let old = found.map_err(|status| match (place.kind.custom, call.request.method.as_str()) {
+        (false, "GET") if place.kind.resource.plural != "statefulsets" => {
+            let plural = format!("{}/scale", place.kind.resource.plural);
+            Status::not_found(&Resource::new(&*place.kind.resource.group, &*plural), call.name())
+        }
+        _ => status,
+    })?;
     let mut scale = scale_of(&old, &paths);
     match call.request.method.as_str() {
         "GET" => return Ok(Answer::value(200, &scale)),

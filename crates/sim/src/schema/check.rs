@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::builtin::{Code, Leaf};
@@ -66,6 +67,8 @@ fn walk_map(node: Node<'_>, map: &mut Map<String, Value>, path: &mut String, out
                 out.unknown.push(path.clone());
                 gone.push(key.clone());
             }
+            // In Go, a null in a map is the zero of its type.
+            Some(_) if inner.is_null() && is_text_map(node) => *inner = json!(""),
             Some(_) if inner.is_null() && !is_nullable(node, key) => gone.push(key.clone()),
             Some(field) => walk(field, inner, path, key, out),
         }
@@ -74,6 +77,11 @@ fn walk_map(node: Node<'_>, map: &mut Map<String, Value>, path: &mut String, out
     for key in gone {
         map.remove(&key);
     }
+}
+
+fn is_text_map(node: Node<'_>) -> bool {
+    let Node::Builtin(code) = node else { return false };
+    code.is_map() && !code.item().is_list() && !code.item().is_map() && code.leaf == Leaf::Text
 }
 
 fn is_nullable(node: Node<'_>, key: &str) -> bool {
@@ -97,7 +105,9 @@ fn walk_scalar(code: Code, value: &mut Value, path: &str, field: &str, out: &mut
         return mistyped(Node::Builtin(code), found, path, field, out);
     }
     let fits = match code.leaf {
-        Leaf::Text | Leaf::Bytes | Leaf::Time | Leaf::MicroTime => value.is_string(),
+        Leaf::Text => value.is_string(),
+        Leaf::Bytes => value.as_str().is_some_and(is_base64),
+        Leaf::Time | Leaf::MicroTime => value.as_str().is_some_and(|t| t.parse::<Timestamp>().is_ok()),
         Leaf::Bool => value.is_boolean(),
         Leaf::Int => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0),
         Leaf::Number => value.is_number(),
@@ -121,6 +131,11 @@ fn walk_scalar(code: Code, value: &mut Value, path: &str, field: &str, out: &mut
     if !fits {
         mistyped(Node::Builtin(code), found, path, field, out);
     }
+}
+
+fn is_base64(text: &str) -> bool {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text).is_ok()
 }
 
 fn mistyped(node: Node<'_>, found: &str, path: &str, _field: &str, out: &mut Findings) {
@@ -185,6 +200,7 @@ const ALWAYS: &[(&str, &[(&str, &str)])] = &[
     ("core.v1.PersistentVolumeClaimSpec", &[("resources", "{}")]),
     ("core.v1.PersistentVolumeClaimTemplate", &[("metadata", "{}"), ("spec", "{}")]),
     ("core.v1.PersistentVolume", &[("spec", "{}"), ("status", "{}")]),
+    ("core.v1.PodTemplate", &[("template", "{}")]),
     ("core.v1.PodTemplateSpec", &[("metadata", "{}"), ("spec", "{}")]),
     ("core.v1.PodSpec", &[("containers", "null")]),
     ("core.v1.Container", &[("resources", "{}")]),
@@ -273,6 +289,31 @@ pub(crate) fn drop_nulls(value: &mut Value) {
             map.values_mut().for_each(drop_nulls);
         }
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Takes out empty lists and maps, which Go leaves out. Structs stay: they are something that was set.
+pub(crate) fn drop_empty(shape: &Shape, value: &mut Value) {
+    if let Node::Builtin(code) = shape.root() {
+        drop_empty_at(code, value);
+    }
+}
+
+fn drop_empty_at(code: Code, value: &mut Value) {
+    match value {
+        Value::Array(items) if code.is_list() => items.iter_mut().for_each(|i| drop_empty_at(code.item(), i)),
+        Value::Object(map) => map.retain(|key, inner| {
+            let Some(field) = code.field(key) else { return true };
+            drop_empty_at(field.code, inner);
+            let is_empty = match inner {
+                Value::Array(items) => items.is_empty(),
+                Value::Object(map) => field.code.is_map() && map.is_empty(),
+                _ => false,
+            };
+            // What has to be said is said even if it is nothing.
+            !is_empty || field.required || code.is_map()
+        }),
         _ => {}
     }
 }

@@ -10,6 +10,7 @@ use super::update::is_finished;
 use super::{ApiServer, By, DeleteOptions, Propagation};
 use crate::kind::Kind;
 use crate::object::Object;
+use crate::profile::ApiProfile;
 use crate::resource::{NAMESPACES, Resource};
 use crate::status::Status;
 use crate::time;
@@ -34,7 +35,7 @@ impl ApiServer {
         by: &By,
     ) -> Result<Arc<Object>, Status> {
         let old = Arc::clone(self.get(resource, namespace, name)?);
-        check_preconditions(&old, options)?;
+        check_preconditions(&self.profile, &old, options)?;
         if *resource == NAMESPACES {
             return self.delete_namespace(now, &old, by);
         }
@@ -122,9 +123,15 @@ impl ApiServer {
 
     /// Takes an object out of the store, with everything the server itself keeps for it.
     pub(super) fn remove(&mut self, now: Timestamp, last: Object) -> Option<Arc<Object>> {
+        let revision = self.store.get(last.resource(), last.namespace(), last.name()).map(|o| o.revision());
         let gone = self.store.remove(now, last)?;
         self.after_delete(now, &gone);
-        Some(gone)
+        if self.profile.deleted_at_revision {
+            return Some(gone);
+        }
+        let mut shown = (*gone).clone();
+        shown.revision = revision.unwrap_or(shown.revision);
+        Some(Arc::new(shown))
     }
 }
 
@@ -132,10 +139,14 @@ fn is_pod(kind: &Kind) -> bool {
     kind.resource == crate::resource::PODS
 }
 
-pub(super) fn check_preconditions(old: &Object, options: &DeleteOptions) -> Result<(), Status> {
+pub(super) fn check_preconditions(
+    profile: &ApiProfile,
+    old: &Object,
+    options: &DeleteOptions,
+) -> Result<(), Status> {
     let wanted = &options.preconditions;
     // A real server names the kind here, not the resource.
-    let kind = Resource::new(old.resource().group.clone(), old.kind().kind.clone());
+    let kind = Resource::new(profile.internal_group(&old.kind), old.kind().kind.clone());
     if let Some(uid) = wanted.uid.as_deref().filter(|uid| *uid != old.uid()) {
         let why = format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",

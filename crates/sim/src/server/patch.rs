@@ -44,7 +44,7 @@ impl ApiServer {
         }
         let old = old.ok_or_else(|| Status::not_found(resource, name))?;
         let mut body = old.to_value();
-        apply_patch(&kind, &mut body, patch)?;
+        apply_patch(&kind, self.profile.clean_patches, &mut body, patch)?;
         Self::check_patched(&kind, &old, &mut body)?;
         self.write(now, &old, body, part, None, by)
     }
@@ -192,7 +192,7 @@ fn without_version(config: &Value) -> (Value, Option<Value>) {
     (config, version)
 }
 
-fn apply_patch(kind: &Kind, body: &mut Value, patch: &Patch) -> Result<(), Status> {
+fn apply_patch(kind: &Kind, clean: bool, body: &mut Value, patch: &Patch) -> Result<(), Status> {
     match patch {
         Patch::Json(patch) => json_patch(body, patch).map_err(|_| unprocessable()),
         Patch::Merge(patch) => {
@@ -205,7 +205,7 @@ fn apply_patch(kind: &Kind, body: &mut Value, patch: &Patch) -> Result<(), Statu
             "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         )),
         Patch::Strategic(patch) => {
-            *body = strategic_patch(kind.shape.root(), body, patch).map_err(Status::bad_request)?;
+            *body = strategic_patch(kind.shape.root(), body, patch, clean).map_err(Status::bad_request)?;
             Ok(())
         }
         Patch::Apply { .. } => Ok(()),

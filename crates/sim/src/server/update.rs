@@ -129,6 +129,12 @@ impl ApiServer {
         let before = old.to_value();
         let sent = body["metadata"]["managedFields"].take();
         keep_identity(&kind, &before, &mut body);
+        // Who sent what the endpoint does not write owned it all the same, before endpoints said what they write.
+        let whole = (!self.profile.managed_subresources && part != Part::Scale).then(|| {
+            let mut whole = body.clone();
+            defaults::fill(&kind, &self.profile, &mut whole);
+            whole
+        });
         keep_other_part(&kind, part, &before, &mut body);
         defaults::fill(&kind, &self.profile, &mut body);
         let owners = match (applied, by.manager.as_deref()) {
@@ -136,7 +142,11 @@ impl ApiServer {
             (None, None) => owners_before(old, &sent, part),
             (None, Some(manager)) => {
                 let mut owners = owners_before(old, &sent, part);
-                self.track(now, &kind, part.subresource(), manager, &before, &body, &mut owners);
+                // Of what has no owners, nobody becomes one before the next apply.
+                if !owners.is_empty() {
+                    let new = whole.as_ref().unwrap_or(&body);
+                    self.track(now, &kind, part.subresource(), manager, &before, new, &mut owners);
+                }
                 owners
             }
         };
@@ -180,25 +190,28 @@ pub(super) fn is_finished(object: &Object) -> bool {
         && !(object.resource().plural == "namespaces" && has(&object["spec"]["finalizers"]))
 }
 
+/// 409 for a write that means another object of the same name.
+pub(crate) fn other_uid(kind: &Kind, namespace: &str, name: &str, sent: &str, found: &str) -> Status {
+    let group = match &*kind.resource.plural {
+        _ if kind.custom => format!("{}/{}", kind.resource.group, kind.resource.plural),
+        "services" => "services/specs".to_owned(),
+        "ingresses" => "ingress".to_owned(),
+        "nodes" => "minions".to_owned(),
+        "replicationcontrollers" => "controllers".to_owned(),
+        plural => plural.to_owned(),
+    };
+    let place = if kind.namespaced { format!("{namespace}/{name}") } else { name.to_owned() };
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{group}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {found}"
+    );
+    Status::conflict(&kind.resource, name, &why)
+}
+
 fn check_version(kind: &Kind, old: &Object, body: &Value) -> Result<(), Status> {
     let metadata = &body["metadata"];
     let uid = metadata["uid"].as_str().unwrap_or_default();
     if !uid.is_empty() && uid != old.uid() {
-        let group = if kind.resource.group.is_empty() || !kind.custom {
-            kind.resource.plural.to_string()
-        } else {
-            format!("{}/{}", kind.resource.group, kind.resource.plural)
-        };
-        let place = if kind.namespaced {
-            format!("{}/{}", old.namespace(), old.name())
-        } else {
-            old.name().to_owned()
-        };
-        let why = format!(
-            "StorageError: invalid object, Code: 4, Key: /registry/{group}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            old.uid()
-        );
-        return Err(Status::conflict(&kind.resource, old.name(), &why));
+        return Err(other_uid(kind, old.namespace(), old.name(), uid, old.uid()));
     }
     let version = metadata["resourceVersion"].as_str().unwrap_or_default();
     if !version.is_empty() && version != "0" {
@@ -244,6 +257,10 @@ fn keep_other_part(kind: &Kind, part: Part, before: &Value, body: &mut Value) {
         Part::Main | Part::Scale => {
             if kind.has_status {
                 put(body, "status", before.get("status"));
+            }
+            // Only `finalize` writes them.
+            if kind.resource == crate::resource::NAMESPACES {
+                put(body, "spec", before.get("spec"));
             }
         }
         Part::Status => {

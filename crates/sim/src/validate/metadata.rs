@@ -50,6 +50,21 @@ pub(super) fn check(check: &mut Check<'_>, kind: &Kind, metadata: &Value) {
     }
 }
 
+/// What may not change.
+pub(super) fn changes(check: &mut Check<'_>, old: &Value, new: &Value) {
+    let list = |metadata: &Value| metadata["finalizers"].as_array().cloned().unwrap_or_default();
+    let old_ones = list(old);
+    let added: Vec<String> =
+        list(new).iter().filter(|f| !old_ones.contains(f)).map(|f| format!("{f}")).collect();
+    if old["deletionTimestamp"].is_string() && !added.is_empty() {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            added.join(", ")
+        );
+        check.forbidden("metadata.finalizers", &why);
+    }
+}
+
 /// Labels, wherever they are.
 pub(super) fn labels(check: &mut Check<'_>, path: &str, labels: &Value) {
     for (key, value) in labels.as_object().into_iter().flatten() {

@@ -101,13 +101,11 @@ pub(crate) fn create(kind: &Kind, profile: &ApiProfile, object: &Value) -> Resul
 pub(crate) fn update(kind: &Kind, profile: &ApiProfile, old: &Value, new: &Value) -> Result<(), Status> {
     let mut check = Check { profile, causes: Vec::new() };
     metadata::check(&mut check, kind, &new["metadata"]);
+    metadata::changes(&mut check, &old["metadata"], &new["metadata"]);
     if kind.custom {
         custom::check(&mut check, kind, new);
     } else {
-        // A pod that is there is not judged again: its spec cannot have changed.
-        if kind.resource.plural != "pods" {
-            content(&mut check, &kind.resource.plural, new);
-        }
+        content(&mut check, &kind.resource.plural, new);
         changes(&mut check, &kind.resource.plural, old, new);
     }
     finish(check, kind, new)
@@ -118,7 +116,7 @@ fn finish(check: Check<'_>, kind: &Kind, object: &Value) -> Result<(), Status> {
         return Ok(());
     }
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    Err(Status::invalid(&kind.resource.group, &kind.kind, name, check.causes))
+    Err(Status::invalid(&check.profile.internal_group(kind), &kind.kind, name, check.causes))
 }
 
 fn content(check: &mut Check<'_>, plural: &str, object: &Value) {
@@ -129,7 +127,10 @@ fn content(check: &mut Check<'_>, plural: &str, object: &Value) {
         }
         "jobs" => workload::job(check, &object["spec"], "spec"),
         "cronjobs" => workload::cron_job(check, &object["spec"]),
-        "services" => workload::service(check, &object["spec"]),
+        "services" => {
+            workload::service(check, &object["spec"]);
+            workload::one_protocol(check, &object["spec"]);
+        }
         "horizontalpodautoscalers" => workload::autoscaler(check, &object["spec"]),
         "poddisruptionbudgets" => workload::budget(check, &object["spec"]),
         "ingresses" => workload::ingress(check, &object["spec"]),

@@ -57,6 +57,12 @@ pub(super) fn spec(check: &mut Check<'_>, spec: &Value, path: &str) {
         dns,
         &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
     );
+    super::metadata::labels(check, &format!("{path}.nodeSelector"), &spec["nodeSelector"]);
+    let deadline = &spec["activeDeadlineSeconds"];
+    if deadline.as_i64().is_some_and(|n| !(1..=i64::from(i32::MAX)).contains(&n)) {
+        let why = "must be between 1 and 2147483647, inclusive";
+        check.invalid(format!("{path}.activeDeadlineSeconds"), deadline, why);
+    }
 }
 
 fn second_source(volume: &Value) -> &str {
@@ -181,34 +187,69 @@ fn resources(check: &mut Check<'_>, resources: &Value, path: &str) {
 
 /// What may change in a pod that is there.
 pub(super) fn changes(check: &mut Check<'_>, old: &Value, new: &Value) {
-    let fixed = |pod: &Value| {
-        let mut spec = pod["spec"].clone();
+    let (old, new) = (&old["spec"], &new["spec"]);
+    for kind in ["containers", "initContainers"] {
+        if list(&old[kind]).count() != list(&new[kind]).count() {
+            check.forbidden(format!("spec.{kind}"), "pod updates may not add or remove containers");
+            return;
+        }
+    }
+    if !deadline(check, &old["activeDeadlineSeconds"], &new["activeDeadlineSeconds"]) {
+        return;
+    }
+    if !list(&old["tolerations"]).all(|one| list(&new["tolerations"]).any(|other| tolerates_as(one, other))) {
+        let why = "existing toleration can not be modified except its tolerationSeconds";
+        check.forbidden("spec.tolerations", why);
+    }
+    let is_modern = check.profile.field_validation;
+    let fixed = |spec: &Value| {
+        let mut spec = spec.clone();
         for kind in ["containers", "initContainers"] {
-            for container in spec[kind].as_array_mut().into_iter().flatten() {
+            for container in spec.get_mut(kind).and_then(Value::as_array_mut).into_iter().flatten() {
                 container["image"] = Value::Null;
             }
         }
         if let Some(map) = spec.as_object_mut() {
-            for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName"]
-            {
+            for field in ["activeDeadlineSeconds", "tolerations"] {
                 map.remove(field);
             }
-            map.retain(|_, value| !value.is_null());
+            if is_modern {
+                map.remove("terminationGracePeriodSeconds");
+            }
         }
         spec
     };
-    let moved = old["spec"]["nodeName"].is_string() && old["spec"]["nodeName"] != new["spec"]["nodeName"];
-    if fixed(old) != fixed(new) || moved {
+    if fixed(old) != fixed(new) {
         check.forbidden(
             "spec",
-            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+            if is_modern {
+                "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+            } else {
+                "pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, `spec.activeDeadlineSeconds` or `spec.tolerations` (only additions to existing tolerations)"
+            },
         );
     }
-    for kind in ["containers", "initContainers"] {
-        for (index, container) in list(&new["spec"][kind]).enumerate() {
-            if container["image"].as_str().is_none_or(str::is_empty) {
-                check.required(format!("spec.{kind}[{index}].image"), "");
-            }
+}
+
+/// A deadline may be set and come nearer; whether there is more to check.
+fn deadline(check: &mut Check<'_>, old: &Value, new: &Value) -> bool {
+    let path = "spec.activeDeadlineSeconds";
+    match (old.as_i64(), new.as_i64()) {
+        (_, Some(new_one)) if new_one < 0 => {
+            check.invalid(path, new, "must be between 0 and 2147483647, inclusive");
+            return false;
         }
+        (Some(before), Some(after)) if before < after => {
+            check.invalid(path, new, "must be less than or equal to previous value");
+            return false;
+        }
+        (Some(_), None) => check.invalid(path, new, "must not update from a positive integer to nil value"),
+        _ => {}
     }
+    true
+}
+
+/// Whether two tolerations are the same but for how long they last.
+fn tolerates_as(one: &Value, other: &Value) -> bool {
+    ["key", "operator", "value", "effect"].iter().all(|field| one[field] == other[field])
 }

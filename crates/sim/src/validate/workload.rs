@@ -183,6 +183,14 @@ pub(super) fn service(check: &mut Check<'_>, spec: &Value) {
     }
 }
 
+/// Before they were allowed to, balancers did not mix protocols.
+pub(super) fn one_protocol(check: &mut Check<'_>, spec: &Value) {
+    let protocols: BTreeSet<&str> = list(&spec["ports"]).filter_map(|p| p["protocol"].as_str()).collect();
+    if !check.profile.field_validation && spec["type"] == "LoadBalancer" && protocols.len() > 1 {
+        check.invalid("spec.ports", &spec["ports"], "may not contain more than 1 protocol when type is 'LoadBalancer'");
+    }
+}
+
 pub(super) fn service_changes(check: &mut Check<'_>, old: &Value, new: &Value) {
     if old["type"] != "ExternalName" && new["type"] != "ExternalName" && old["clusterIP"] != new["clusterIP"]
     {
