@@ -14,6 +14,8 @@ const ADDRESSES: &str = "10.96.";
 const BEFORE_VERSIONS: &[&str] = &[
     "ResourceVersion in the precondition (",
     "ResourceVersion in record (",
+    "ResourceVersion in precondition: ",
+    "ResourceVersion in object meta: ",
     "resource version: ",
     "current: ",
 ];
@@ -79,6 +81,10 @@ impl Names {
                         if !causes.contains(&cause) {
                             causes.push(cause);
                         }
+                    }
+                    // Managers stand in no order there.
+                    if causes.iter().all(|cause| cause["reason"] == "FieldManagerConflict") {
+                        causes.sort_by_key(Value::to_string);
                     }
                 }
                 _ => {}

@@ -338,7 +338,7 @@ impl<'a> Writer<'a> {
             }
         }
         match self.rng.u32(..12) {
-            0 => query.push("resourceVersion=<list>".to_owned()),
+            0 => query.push(format!("resourceVersion=<rv:{}>", sort.object("a"))),
             1 => query.push("resourceVersion=<start>&resourceVersionMatch=Exact".to_owned()),
             2 => query.push("resourceVersionMatch=Exact".to_owned()),
             3 => query.push("resourceVersion=<start>&resourceVersionMatch=NotOlderThan".to_owned()),

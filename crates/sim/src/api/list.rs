@@ -61,6 +61,7 @@ pub(super) fn list(
     query: &Query,
     form: Form,
 ) -> Result<Answer, Status> {
+    check_match(query)?;
     let selection = Selection::read(place, query)?;
     let page = page(server, place, query, &selection)?;
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});
@@ -128,41 +129,54 @@ fn page(server: &ApiServer, place: &Place, query: &Query, selection: &Selection)
 }
 
 fn wanted_revision(query: &Query, asked: &str, current: u64) -> Result<u64, Status> {
-    let matching = query.text("resourceVersionMatch");
     if asked.is_empty() || asked == "0" {
-        if !matching.is_empty() && asked.is_empty() && !query.flag("watch") {
-            return Err(forbidden_match(
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            ));
-        }
-        if matching == "Exact" {
-            return Err(forbidden_match(
-                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-            ));
-        }
         return Ok(current);
     }
-    let revision: u64 = asked.parse().map_err(|_| Status::bad_revision(asked))?;
+    let limited = query.number("limit").is_some_and(|n| n > 0);
+    let matching = query.text("resourceVersionMatch");
+    let revision: u64 = asked.parse().map_err(|_| {
+        let status = Status::bad_revision(asked);
+        // A list that is not read from the cache is refused by the store.
+        let is_from_store = limited || matching == "Exact";
+        if is_from_store {
+            Status::bad_request(format!("invalid resource version: {}", status.message))
+        } else {
+            status
+        }
+    })?;
     if revision > current {
         return Err(Status::too_large_revision(revision, current));
     }
-    let limited = query.number("limit").is_some_and(|n| n > 0);
-    match matching {
-        "Exact" => Ok(revision),
-        "" if limited => Ok(revision),
-        "" | "NotOlderThan" => Ok(current),
-        other => {
-            let message =
-                format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\"");
-            let cause = Cause::new("FieldValueNotSupported", "resourceVersionMatch", message);
-            Err(Status::invalid("meta.k8s.io", "ListOptions", "", vec![cause]))
-        }
-    }
+    let is_exact = matching == "Exact" || (matching.is_empty() && limited);
+    Ok(if is_exact { revision } else { current })
 }
 
-fn forbidden_match(why: &str) -> Status {
-    let cause = Cause::new("FieldValueForbidden", "resourceVersionMatch", format!("Forbidden: {why}"));
-    Status::invalid("meta.k8s.io", "ListOptions", "", vec![cause])
+/// Refuses parameters that do not go together.
+fn check_match(query: &Query) -> Result<(), Status> {
+    let matching = query.text("resourceVersionMatch");
+    if matching.is_empty() {
+        return Ok(());
+    }
+    let asked = query.text("resourceVersion");
+    let mut causes = Vec::new();
+    let mut forbid = |why: &str| {
+        causes.push(Cause::new("FieldValueForbidden", "resourceVersionMatch", format!("Forbidden: {why}")));
+    };
+    if asked.is_empty() {
+        forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+    }
+    if !query.text("continue").is_empty() {
+        forbid("resourceVersionMatch is forbidden when continue is provided");
+    }
+    if matching == "Exact" && asked == "0" {
+        forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+    }
+    if !matches!(matching, "Exact" | "NotOlderThan") {
+        let message =
+            format!("Unsupported value: {matching:?}: supported values: \"Exact\", \"NotOlderThan\", \"\"");
+        causes.push(Cause::new("FieldValueNotSupported", "resourceVersionMatch", message));
+    }
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", causes)) }
 }
 
 fn write_token(revision: Option<u64>, after: &str) -> String {

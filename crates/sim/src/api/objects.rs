@@ -32,6 +32,9 @@ const MADE_BY_UPDATE: &[&str] = &[
     "clusterrolebindings",
 ];
 
+/// Built-in kinds that are only updated from a version that was read.
+const CONDITIONAL: &[&str] = &["leases"];
+
 /// Kinds whose last state a deletion answers with; the others answer with a Status.
 const SHOWN_WHEN_DELETED: &[&str] = &[
     "pods",
@@ -98,11 +101,13 @@ impl Call<'_> {
 
     /// Who writes, as the query and the client's name say.
     pub(super) fn by(&self) -> Result<By, Status> {
-        let dry_run = match self.query.text("dryRun") {
-            "" => false,
-            "All" => true,
-            other => {
-                let message = format!("Unsupported value: []string{{{other:?}}}: supported values: \"All\"");
+        let asked: Vec<&str> = self.query.all("dryRun").filter(|d| !d.is_empty()).collect();
+        let dry_run = match &asked[..] {
+            [] => false,
+            all if all.iter().all(|one| *one == "All") => true,
+            all => {
+                let list = all.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ");
+                let message = format!("Unsupported value: []string{{{list}}}: supported values: \"All\"");
                 let cause = Cause::new("FieldValueNotSupported", "dryRun", message);
                 let options = match self.request.method.as_str() {
                     "PUT" => "UpdateOptions",
@@ -169,7 +174,7 @@ pub(super) fn update(server: &mut ApiServer, call: &Call<'_>, part: Part) -> Res
         let uid = body["metadata"]["uid"].as_str().unwrap_or_default();
         let has_old_way = part == Part::Main && server.profile().not_made_by_update.contains(&&*place.resource.plural);
         if !uid.is_empty() && !has_old_way {
-            return Err(other_uid(&place.kind, &place.namespace, call.name(), uid, ""));
+            return Err(other_uid(&place.kind, &place.namespace, call.name(), uid, "", by.dry_run));
         }
         let may_make = MADE_BY_UPDATE.contains(&&*place.resource.plural) && !has_old_way;
         if !may_make || !version.is_empty() || place.kind.custom {
@@ -178,10 +183,13 @@ pub(super) fn update(server: &mut ApiServer, call: &Call<'_>, part: Part) -> Res
         let made = server.create(call.now, &place.resource, &place.namespace, body, &by)?;
         return Ok(call.answer(201, &made));
     };
-    if place.kind.custom && version.is_empty() {
-        let message = "Invalid value: 0: must be specified for an update";
+    if (place.kind.custom || CONDITIONAL.contains(&&*place.resource.plural)) && version.is_empty() {
+        let zero = if server.profile().json_in_messages { "0" } else { "0x0" };
+        let message = format!("Invalid value: {zero}: must be specified for an update");
         let cause = Cause::new("FieldValueInvalid", "metadata.resourceVersion", message);
-        return Err(Status::invalid(&place.kind.resource.group, &place.kind.kind, call.name(), vec![cause]));
+        // A real server names the resource here, not the kind.
+        let resource = &place.kind.resource;
+        return Err(Status::invalid(&resource.group, &resource.plural, call.name(), vec![cause]));
     }
     let written = server.write(call.now, &old, body, part, None, &by)?;
     let mut answer = call.answer(200, &written);
@@ -272,6 +280,13 @@ fn apply_config(server: &ApiServer, call: &Call<'_>) -> Result<Patch, Status> {
                 "failed to create typed patch object{of}: no corresponding type for {version}, Kind={sent}"
             )));
         }
+    }
+    let has_name = config["metadata"]["name"].as_str().is_some_and(|name| !name.is_empty());
+    if !has_name && server.store().get(&place.resource, &place.namespace, call.name()).is_none() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            call.name()
+        )));
     }
     body::check_place(place, false, &mut config)?;
     convert::to_stored(place, &mut config);

@@ -98,7 +98,7 @@ fn merge_field(
             let merged = merge_lists(node, old, patch, clean)?;
             Ok(Some(Value::Array(match sequence {
                 Some(sequence) => order(node, &merged, old, sequence),
-                None => merged,
+                None => order(node, &merged, old, &Value::Array(patch.clone())),
             })))
         }
         other => Ok(Some(other.clone())),
@@ -164,6 +164,9 @@ fn order(node: Node<'_>, items: &[Value], before: &[Value], sequence: &Value) ->
         Some(key) => item.get(key).cloned().unwrap_or(Value::Null),
         None => item.clone(),
     };
+    if node.patch_key().is_none() && !is_set(node) {
+        return items.to_vec();
+    }
     let wanted: Vec<Value> = sequence.as_array().into_iter().flatten().map(id).collect();
     let stood = |item: &Value| before.iter().position(|b| id(b) == id(item));
     let place = |item: &Value| wanted.iter().position(|w| *w == id(item));

@@ -210,7 +210,12 @@ const ALWAYS: &[(&str, &[(&str, &str)])] = &[
     ("core.v1.ReplicationController", &[("spec", "{}"), ("status", "{}")]),
     ("core.v1.ReplicationControllerStatus", &[("replicas", "0")]),
     ("core.v1.ResourceFieldSelector", &[("divisor", "\"0\"")]),
-    ("core.v1.PodCondition", &[("lastProbeTime", "null")]),
+    ("core.v1.PodCondition", &[("lastProbeTime", "null"), ("lastTransitionTime", "null")]),
+    ("core.v1.NamespaceCondition", &[("lastTransitionTime", "null")]),
+    ("batch.v1.JobCondition", &[("lastProbeTime", "null"), ("lastTransitionTime", "null")]),
+    ("apps.v1.DeploymentCondition", &[("lastUpdateTime", "null"), ("lastTransitionTime", "null")]),
+    ("apps.v1.ReplicaSetCondition", &[("lastTransitionTime", "null")]),
+    ("apps.v1.StatefulSetCondition", &[("lastTransitionTime", "null")]),
     ("core.v1.ContainerStatus", &[("state", "{}"), ("lastState", "{}")]),
     (
         "core.v1.Event",
@@ -312,7 +317,8 @@ fn drop_empty_at(code: Code, value: &mut Value) {
                 _ => false,
             };
             // What has to be said is said even if it is nothing.
-            !is_empty || field.required || code.is_map()
+            let is_role = code.struct_type().is_some_and(|t| matches!(t.name, "rbac.v1.Role" | "rbac.v1.ClusterRole"));
+            !is_empty || field.required || code.is_map() || is_role && key == "rules"
         }),
         _ => {}
     }

@@ -84,20 +84,7 @@ impl ApiServer {
         let name = super::create::name_of(body);
         self.admit_account(body, &name)?;
         self.admit_priority(body, &name)?;
-        if body["spec"]["tolerations"].is_null() {
-            body["spec"]["tolerations"] = json!([]);
-        }
-        for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-            let Some(list) = body["spec"]["tolerations"].as_array_mut() else { break };
-            let is_there = |t: &Value| {
-                (t["key"] == key
-                    || (t["key"].as_str().is_none_or(str::is_empty) && t["operator"] == "Exists"))
-                    && (t["effect"] == "NoExecute" || t["effect"].is_null())
-            };
-            if !list.iter().any(is_there) {
-                list.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
-            }
-        }
+        admit_tolerations(body);
         self.apply_limit_ranges(body, &name)?;
         if body["status"]["phase"].is_null() {
             body["status"]["phase"] = json!("Pending");
@@ -244,6 +231,24 @@ impl ApiServer {
             None => status["conditions"] = json!([condition]),
         }
         Ok(self.store.put(now, old.with("spec", spec).with("status", status)))
+    }
+}
+
+/// A pod stays for a while on a node that is not well.
+fn admit_tolerations(body: &mut Value) {
+    if body["spec"]["tolerations"].is_null() {
+        body["spec"]["tolerations"] = json!([]);
+    }
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let Some(list) = body["spec"]["tolerations"].as_array_mut() else { break };
+        let is_there = |t: &Value| {
+            (t["key"] == key
+                || (t["key"].as_str().is_none_or(str::is_empty) && t["operator"] == "Exists"))
+                && (t["effect"] == "NoExecute" || t["effect"].is_null())
+        };
+        if !list.iter().any(is_there) {
+            list.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+        }
     }
 }
 

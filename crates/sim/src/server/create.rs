@@ -66,6 +66,12 @@ impl ApiServer {
             }
         };
         defaults::fill(&kind, &self.profile, &mut body);
+        // Stored, an empty list is none.
+        if body["rules"] == json!([])
+            && let Some(map) = body.as_object_mut()
+        {
+            map.remove("rules");
+        }
         let name = name_of(&body);
         self.check_namespace(&kind, namespace, &name)?;
         self.admit_create(now, &kind, &mut body)?;

@@ -35,15 +35,17 @@ impl ApiServer {
         by: &By,
     ) -> Result<Arc<Object>, Status> {
         let old = Arc::clone(self.get(resource, namespace, name)?);
-        check_preconditions(&self.profile, &old, options)?;
         if *resource == NAMESPACES {
-            return self.delete_namespace(now, &old, by);
+            check_namespace(&old, options)?;
+            return self.delete_namespace(now, &old, options, by);
         }
+        check_preconditions(&self.profile, &old, options)?;
         let finalizers = finalizers_after(&old, options);
         let grace = grace_of(&old, options);
         if old.is_terminating() {
             let current = old["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
-            if grace >= current && !(current == 0 && finalizers.is_empty()) {
+            let is_same = same_finalizers(&old, &finalizers);
+            if grace >= current && is_same && !(current == 0 && finalizers.is_empty()) {
                 return Ok(old);
             }
         }
@@ -98,6 +100,7 @@ impl ApiServer {
         &mut self,
         now: Timestamp,
         old: &Arc<Object>,
+        options: &DeleteOptions,
         by: &By,
     ) -> Result<Arc<Object>, Status> {
         if old.is_terminating() {
@@ -108,6 +111,10 @@ impl ApiServer {
         }
         let mut metadata = old["metadata"].clone();
         metadata["deletionTimestamp"] = json!(time::seconds(now));
+        let finalizers = finalizers_after(old, options);
+        if !finalizers.is_empty() {
+            metadata["finalizers"] = json!(finalizers);
+        }
         let mut status = old["status"].clone();
         status["phase"] = json!("Terminating");
         Ok(self.commit(now, old.with("metadata", metadata).with("status", status), by))
@@ -123,16 +130,30 @@ impl ApiServer {
 
     /// Takes an object out of the store, with everything the server itself keeps for it.
     pub(super) fn remove(&mut self, now: Timestamp, last: Object) -> Option<Arc<Object>> {
-        let revision = self.store.get(last.resource(), last.namespace(), last.name()).map(|o| o.revision());
-        let gone = self.store.remove(now, last)?;
+        let stored = Arc::clone(self.store.get(last.resource(), last.namespace(), last.name())?);
+        let revision = stored.revision();
+        // What was written last is what watchers are told, not what the last write would have made of it.
+        let gone = self.store.remove(now, (*stored).clone())?;
         self.after_delete(now, &gone);
-        if self.profile.deleted_at_revision {
-            return Some(gone);
-        }
-        let mut shown = (*gone).clone();
-        shown.revision = revision.unwrap_or(shown.revision);
+        let mut shown = last;
+        shown.revision = if self.profile.deleted_at_revision { gone.revision() } else { revision };
         Some(Arc::new(shown))
     }
+}
+
+fn check_namespace(old: &Object, options: &DeleteOptions) -> Result<(), Status> {
+    let current = old.revision().to_string();
+    let wanted = &options.preconditions;
+    let fields = [("UID", &wanted.uid, old.uid()), ("ResourceVersion", &wanted.resource_version, &*current)];
+    for (field, wanted, found) in fields {
+        if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
+            let why = format!(
+                "Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {found}"
+            );
+            return Err(Status::conflict(&NAMESPACES, old.name(), &why));
+        }
+    }
+    Ok(())
 }
 
 fn is_pod(kind: &Kind) -> bool {
@@ -177,6 +198,11 @@ fn grace_of(old: &Object, options: &DeleteOptions) -> i64 {
         return 0;
     }
     if grace < 0 { 1 } else { grace }
+}
+
+fn same_finalizers(old: &Object, finalizers: &[Value]) -> bool {
+    let list = old["metadata"]["finalizers"].as_array().map_or(&[][..], Vec::as_slice);
+    list.len() == finalizers.len() && list.iter().all(|f| finalizers.contains(f))
 }
 
 /// The finalizers after a deletion was asked for.

@@ -111,7 +111,16 @@ impl ApiServer {
         if !matches!(body["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
             return;
         }
+        let mut given: Vec<(Value, Value, Value)> = Vec::new();
         for port in body["spec"]["ports"].as_array_mut().into_iter().flatten() {
+            // One number serves several protocols.
+            let shared = given.iter().find(|(number, protocol, _)| {
+                *number == port["port"] && *protocol != port["protocol"]
+            });
+            if let Some((.., node_port)) = shared.filter(|_| port.get("nodePort").is_none_or(Value::is_null)) {
+                port["nodePort"] = node_port.clone();
+                continue;
+            }
             match port["nodePort"].as_u64().and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0) {
                 Some(asked) => drop(self.addresses.ports.insert(asked)),
                 None => {
@@ -120,6 +129,7 @@ impl ApiServer {
                     }
                 }
             }
+            given.push((port["port"].clone(), port["protocol"].clone(), port["nodePort"].clone()));
         }
     }
 

@@ -125,7 +125,7 @@ impl ApiServer {
         by: &By,
     ) -> Result<Arc<Object>, Status> {
         let kind = Arc::clone(&old.kind);
-        check_version(&kind, old, &body)?;
+        check_version(&kind, old, &body, by.dry_run)?;
         let before = old.to_value();
         let sent = body["metadata"]["managedFields"].take();
         keep_identity(&kind, &before, &mut body);
@@ -150,8 +150,16 @@ impl ApiServer {
                 owners
             }
         };
+        // Stored, an empty list is none.
+        if body["rules"] == json!([])
+            && let Some(map) = body.as_object_mut()
+        {
+            map.remove("rules");
+        }
         self.admit_update(&kind, &before, &mut body);
-        count_generation(&kind, &before, &mut body);
+        if part != Part::Status {
+            count_generation(&kind, &before, &mut body);
+        }
         validate::update(&kind, &self.profile, &before, &body)?;
         if !owners.is_empty() {
             body["metadata"]["managedFields"] = owners.encode();
@@ -191,7 +199,14 @@ pub(super) fn is_finished(object: &Object) -> bool {
 }
 
 /// 409 for a write that means another object of the same name.
-pub(crate) fn other_uid(kind: &Kind, namespace: &str, name: &str, sent: &str, found: &str) -> Status {
+pub(crate) fn other_uid(
+    kind: &Kind,
+    namespace: &str,
+    name: &str,
+    sent: &str,
+    found: &str,
+    is_tried: bool,
+) -> Status {
     let group = match &*kind.resource.plural {
         _ if kind.custom => format!("{}/{}", kind.resource.group, kind.resource.plural),
         "services" => "services/specs".to_owned(),
@@ -201,17 +216,19 @@ pub(crate) fn other_uid(kind: &Kind, namespace: &str, name: &str, sent: &str, fo
         plural => plural.to_owned(),
     };
     let place = if kind.namespaced { format!("{namespace}/{name}") } else { name.to_owned() };
+    // Who only tries has not joined the key yet.
+    let root = if is_tried { "" } else { "/registry" };
     let why = format!(
-        "StorageError: invalid object, Code: 4, Key: /registry/{group}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {found}"
+        "StorageError: invalid object, Code: 4, Key: {root}/{group}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {found}"
     );
     Status::conflict(&kind.resource, name, &why)
 }
 
-fn check_version(kind: &Kind, old: &Object, body: &Value) -> Result<(), Status> {
+pub(super) fn check_version(kind: &Kind, old: &Object, body: &Value, is_tried: bool) -> Result<(), Status> {
     let metadata = &body["metadata"];
     let uid = metadata["uid"].as_str().unwrap_or_default();
     if !uid.is_empty() && uid != old.uid() {
-        return Err(other_uid(kind, old.namespace(), old.name(), uid, old.uid()));
+        return Err(other_uid(kind, old.namespace(), old.name(), uid, old.uid(), is_tried));
     }
     let version = metadata["resourceVersion"].as_str().unwrap_or_default();
     if !version.is_empty() && version != "0" {

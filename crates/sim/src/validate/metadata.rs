@@ -38,13 +38,11 @@ pub(super) fn check(check: &mut Check<'_>, kind: &Kind, metadata: &Value) {
             check.invalid(format!("metadata.finalizers[{index}]"), finalizer, why);
         }
     }
-    for (index, owner) in metadata["ownerReferences"].as_array().into_iter().flatten().enumerate() {
-        for field in ["apiVersion", "kind", "name", "uid"] {
+    for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
+        for (field, word) in [("apiVersion", "version"), ("kind", "kind"), ("name", "name"), ("uid", "uid")] {
             if owner[field].as_str().is_none_or(str::is_empty) {
-                let path = format!("metadata.ownerReferences[{index}].{field}");
-                let why =
-                    if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
-                check.invalid(path, &Value::from(""), why);
+                let path = format!("metadata.ownerReferences.{field}");
+                check.invalid(path, &Value::from(""), &format!("{word} must not be empty"));
             }
         }
     }

@@ -76,7 +76,7 @@ impl Check<'_> {
 fn words(value: &Value, profile: &ApiProfile) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),
-        Value::Null => "null".to_owned(),
+        Value::Null => "\"null\"".to_owned(),
         Value::Object(map) if !profile.json_in_messages => {
             let pairs: Vec<_> = map.iter().map(|(k, v)| format!("{k:?}:{}", words(v, profile))).collect();
             format!("map[string]string{{{}}}", pairs.join(", "))

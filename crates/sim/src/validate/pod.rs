@@ -138,6 +138,7 @@ fn container<'v>(
 fn port(check: &mut Check<'_>, value: &Value, path: &str) {
     match value.as_i64() {
         Some(1..=65535) => {}
+        Some(0) => check.required(path, ""),
         None if value.is_null() => check.required(path, ""),
         _ => check.invalid(path, value, "must be between 1 and 65535, inclusive"),
     }

@@ -82,6 +82,17 @@ pub(super) fn job(check: &mut Check<'_>, spec: &Value, path: &str) {
     {
         check.not_negative(&format!("{path}.{field}"), &spec[field]);
     }
+    if path == "spec" {
+        let selector = &spec["selector"];
+        let labels = &spec["template"]["metadata"]["labels"];
+        if selector.is_null() {
+            check.required("spec.selector", "");
+        }
+        if selector.is_null() || !LabelSelector::of(selector).matches(labels) {
+            let why = "`selector` does not match template `labels`";
+            check.invalid("spec.template.metadata.labels", labels, why);
+        }
+    }
     template(check, &spec["template"], &format!("{path}.template"));
     let policy = &spec["template"]["spec"]["restartPolicy"];
     if policy == "Always" {
