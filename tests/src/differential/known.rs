@@ -26,6 +26,11 @@ pub const KNOWN: &[Known] = &[
         why: "1.20 prints structs and differences of structs as Go source, later versions as JSON; field, reason and explanation agree",
         mend: go_values,
     },
+    Known {
+        what: "paths of several conflicts under one parent",
+        why: "1.20 overwrites one of them with another by mistake; number and managers agree",
+        mend: conflict_paths,
+    },
 ];
 
 /// Mends what is known to differ; whether that explains everything.
@@ -85,4 +90,25 @@ fn is_go_value(message: &str) -> bool {
 /// What is said after the value.
 fn explanation(message: &str) -> &str {
     message.rsplit_once(": ").map_or(message, |(_, explanation)| explanation)
+}
+
+fn conflict_paths(_: &Operation, real: &Value, simulated: &mut Value) {
+    let first_line = |answer: &Value| text(answer, "/body/message").split(':').next().map(str::to_owned);
+    let causes = |answer: &Value| answer.pointer("/body/details/causes").and_then(Value::as_array).cloned();
+    let (Some(theirs), Some(ours)) = (causes(real), causes(simulated)) else { return };
+    let conflicts = |causes: &[Value]| -> Option<Vec<String>> {
+        let mut managers: Vec<String> = causes
+            .iter()
+            .filter(|cause| cause["reason"] == "FieldManagerConflict")
+            .map(|cause| cause["message"].to_string())
+            .collect();
+        managers.sort();
+        managers.dedup();
+        (!managers.is_empty()).then_some(managers)
+    };
+    let is_deep = theirs.iter().any(|cause| text(cause, "/field").matches('.').count() > 3);
+    if is_deep && first_line(real) == first_line(simulated) && conflicts(&theirs) == conflicts(&ours) {
+        simulated["body"]["details"]["causes"] = real["body"]["details"]["causes"].clone();
+        simulated["body"]["message"] = real["body"]["message"].clone();
+    }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `<rv:PATH>` | the newest resource version seen of the object |
 //! | `<old:PATH>` | the one before it |
+//! | `<since:PATH>` | the same, or where the script started |
 //! | `<uid:PATH>` | its uid |
 //! | `<list>` | the resource version of the newest list |
 //! | `<token>` | the continue token of the newest list |
@@ -73,7 +74,7 @@ impl Memory {
                 "generated" => or(&self.generated, "gen-none"),
                 _ => return None,
             },
-            Some((what @ ("rv" | "old" | "uid"), path)) => {
+            Some((what @ ("rv" | "old" | "since" | "uid"), path)) => {
                 let seen = self.objects.get(path);
                 let version = |back: usize| {
                     let versions = seen.map(|s| &s.versions[..]).unwrap_or_default();
@@ -81,6 +82,7 @@ impl Memory {
                 };
                 match what {
                     "rv" => version(1).unwrap_or_else(|| "1".to_owned()),
+                    "since" => version(2).unwrap_or_else(|| self.start.clone()),
                     "old" => version(2).unwrap_or_else(|| "1".to_owned()),
                     _ => or(seen.map(|s| &*s.uid).unwrap_or_default(), NO_UID),
                 }

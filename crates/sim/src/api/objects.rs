@@ -381,6 +381,14 @@ pub(super) fn delete_options(call: &Call<'_>) -> Result<(DeleteOptions, bool), S
             value[field] = text.parse::<i64>().map_or_else(|_| json!(text), |n| json!(n));
         }
     }
+    let policy = value["propagationPolicy"].as_str().unwrap_or_default();
+    if !matches!(policy, "" | "Foreground" | "Background" | "Orphan") {
+        let message = format!(
+            "Unsupported value: {policy:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+        );
+        let cause = Cause::new("FieldValueNotSupported", "propagationPolicy", message);
+        return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", vec![cause]));
+    }
     let dry_run = value["dryRun"].as_array().is_some_and(|list| list.iter().any(|d| d == "All"));
     Ok((DeleteOptions::read(&value), dry_run))
 }

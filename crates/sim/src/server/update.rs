@@ -160,7 +160,11 @@ impl ApiServer {
         if part != Part::Status {
             count_generation(&kind, &before, &mut body);
         }
-        validate::update(&kind, &self.profile, &before, &body)?;
+        if part == Part::Status && !kind.custom {
+            validate::update_status(&kind, &self.profile, &before, &body)?;
+        } else {
+            validate::update(&kind, &self.profile, &before, &body)?;
+        }
         if !owners.is_empty() {
             body["metadata"]["managedFields"] = owners.encode();
         }
@@ -289,7 +293,7 @@ fn keep_other_part(kind: &Kind, part: Part, before: &Value, body: &mut Value) {
             if !kind.custom {
                 let metadata = &mut body["metadata"];
                 put(metadata, "annotations", Some(&annotations).filter(|a| !a.is_null()));
-                if kind.resource.group != "apps" {
+                if kind.resource.plural != "deployments" {
                     put(metadata, "labels", Some(&labels).filter(|l| !l.is_null()));
                 }
             }

@@ -6,6 +6,7 @@
 mod compare;
 mod managed;
 mod merge;
+mod reconcile;
 mod remove;
 mod set;
 mod walk;
@@ -64,6 +65,7 @@ pub(crate) struct Applied {
 impl Writing<'_> {
     /// Notes what a write that was no apply changed.
     pub(crate) fn update(&self, live: &Value, new: &Value, managed: &mut Managed) -> Result<(), String> {
+        self.reconcile(live, managed);
         let changed = self.compare(live, new)?;
         self.take(managed, &changed, None);
         let mut set = changed.modified.union(&changed.added);
@@ -89,6 +91,7 @@ impl Writing<'_> {
         let what = |e: String| self.typed_failure(config, &e);
         let mut set = walk::to_set(self.node, config, self.modern).map_err(what)?;
         self.strip(&mut set);
+        self.reconcile(live, managed);
         let merged = merge::merge(self.node, live, config, self.modern).map_err(what)?;
         let last = managed.get(self.manager).map(|owned| owned.set.clone());
         let time = managed.get(self.manager).and_then(|owned| owned.time.clone());
@@ -113,6 +116,12 @@ impl Writing<'_> {
             owned.time = Some(crate::time::seconds(self.now));
         }
         Ok(Applied { object: if is_same { None } else { Some(pruned) } })
+    }
+
+    fn reconcile(&self, live: &Value, managed: &mut Managed) {
+        if !self.modern {
+            managed.change(|_, owned| owned.set = reconcile::reconcile(self.node, live, &owned.set));
+        }
     }
 
     fn owned(&self, set: Set) -> Owned {

@@ -97,6 +97,15 @@ pub(crate) fn create(kind: &Kind, profile: &ApiProfile, object: &Value) -> Resul
     finish(check, kind, object)
 }
 
+/// Whether an object's status can become another.
+pub(crate) fn update_status(kind: &Kind, profile: &ApiProfile, old: &Value, new: &Value) -> Result<(), Status> {
+    let mut check = Check { profile, causes: Vec::new() };
+    metadata::check(&mut check, kind, &new["metadata"]);
+    metadata::changes(&mut check, &old["metadata"], &new["metadata"]);
+    workload::status(&mut check, &kind.resource.plural, &new["status"]);
+    finish(check, kind, new)
+}
+
 /// Whether an object can become another.
 pub(crate) fn update(kind: &Kind, profile: &ApiProfile, old: &Value, new: &Value) -> Result<(), Status> {
     let mut check = Check { profile, causes: Vec::new() };
@@ -134,6 +143,13 @@ fn content(check: &mut Check<'_>, plural: &str, object: &Value) {
         "horizontalpodautoscalers" => workload::autoscaler(check, &object["spec"]),
         "poddisruptionbudgets" => workload::budget(check, &object["spec"]),
         "ingresses" => workload::ingress(check, &object["spec"]),
+        "leases" => workload::lease(check, &object["spec"]),
+        "roles" | "clusterroles" => workload::role(check, &object["rules"]),
+        "podtemplates" => {
+            workload::template(check, &object["template"], "template");
+            let policies = &["Always", "OnFailure", "Never"];
+            pod::restart_policy(check, &object["template"]["spec"], "template.spec", policies);
+        }
         "configmaps" | "secrets" => metadata::data_keys(check, object),
         "rolebindings" | "clusterrolebindings" => {
             for field in ["kind", "name"] {
