@@ -53,7 +53,8 @@ impl Side {
             let path = operation.path.split('?').next().unwrap_or_default();
             self.memory.note(path, &body);
             self.names.normalise(&mut body);
-            if let Some(items) = body["items"].as_array_mut().filter(|items| has_generated(items)) {
+            let items = body.get_mut("items").and_then(Value::as_array_mut);
+            if let Some(items) = items.filter(|items| has_generated(items)) {
                 items.sort_by_key(|item| item["metadata"]["name"].to_string());
             }
             return json!({"code": answer.code, "body": body});

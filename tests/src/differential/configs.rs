@@ -60,8 +60,6 @@ pub(super) fn config(rng: &mut Rng, sort: &Sort, name: &str) -> Value {
         2 => out["metadata"]["resourceVersion"] = json!(format!("<old:{}>", sort.object(name))),
         3 => out["unknownField"] = json!(1),
         4 => out["kind"] = json!("Wrong"),
-        // A service is refused for its ports before it is for its name.
-        5 | 6 if sort.plural != "services" => drop(out["metadata"].as_object_mut().map(|m| m.remove("name"))),
         7 => out["metadata"]["uid"] = json!("11111111-2222-4333-8444-555555555555"),
         8 => out["status"] = json!({"replicas": 3}),
         9 => out["metadata"]["labels"] = json!({"app": null}),

@@ -69,7 +69,7 @@ impl Memory {
         Some(match name.split_once(':') {
             None => match name {
                 "list" => or(&self.list, &self.start),
-                "token" => or(&self.token, "none"),
+                "token" => self.token.clone(),
                 "start" => self.start.clone(),
                 "generated" => or(&self.generated, "gen-none"),
                 _ => return None,

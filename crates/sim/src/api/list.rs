@@ -110,19 +110,22 @@ fn page(server: &ApiServer, place: &Place, query: &Query, selection: &Selection)
         None => Status::expired(revision, store.compacted()),
     })?;
     let key = |o: &Object| format!("{}/{}", o.namespace(), o.name());
-    let mut items: Vec<Arc<Object>> = objects
-        .into_iter()
-        .filter(|o| after.as_ref().is_none_or(|after| key(o) > *after))
-        .filter(|o| selection.matches(o))
-        .collect();
+    let rest: Vec<Arc<Object>> =
+        objects.into_iter().filter(|o| after.as_ref().is_none_or(|after| key(o) > *after)).collect();
+    let last_key = rest.last().map(|o| key(o));
+    let mut items: Vec<Arc<Object>> = rest.into_iter().filter(|o| selection.matches(o)).collect();
     let mut page = Page { items: Vec::new(), revision, token: None, remaining: None };
     // A list from a cache ("0") is never cut.
     let limit = limit.filter(|_| asked != "0");
-    if let Some(limit) = limit.filter(|limit| items.len() > *limit) {
-        let rest = items.len() - limit;
+    if let Some(limit) = limit.filter(|limit| items.len() >= *limit) {
+        let left = items.len() - limit;
         items.truncate(limit);
-        page.token = items.last().map(|last| write_token(Some(revision), &key(last)));
-        page.remaining = selection.is_everything().then_some(rest);
+        // Whether what is left is selected is not known before it is read.
+        let last = items.last().map(|last| key(last));
+        if last < last_key {
+            page.token = last.map(|last| write_token(Some(revision), &last));
+            page.remaining = selection.is_everything().then_some(left);
+        }
     }
     page.items = items;
     Ok(page)

@@ -201,6 +201,8 @@ const ALWAYS: &[(&str, &[(&str, &str)])] = &[
     ("core.v1.PersistentVolumeClaimTemplate", &[("metadata", "{}"), ("spec", "{}")]),
     ("core.v1.PersistentVolume", &[("spec", "{}"), ("status", "{}")]),
     ("core.v1.PodTemplate", &[("template", "{}")]),
+    ("core.v1.HTTPGetAction", &[("port", "0")]),
+    ("core.v1.TCPSocketAction", &[("port", "0")]),
     ("core.v1.PodTemplateSpec", &[("metadata", "{}"), ("spec", "{}")]),
     ("core.v1.PodSpec", &[("containers", "null")]),
     ("core.v1.Container", &[("resources", "{}")]),
@@ -298,6 +300,43 @@ pub(crate) fn drop_nulls(value: &mut Value) {
     }
 }
 
+/// Fields whose zero is the same as nothing: in Go they are no pointers, and left out when they are zero.
+const ZEROS: &[(&str, &[&str])] = &[
+    ("apps.v1.DeploymentSpec", &["minReadySeconds", "paused"]),
+    ("apps.v1.ReplicaSetSpec", &["minReadySeconds"]),
+    ("apps.v1.StatefulSetSpec", &["minReadySeconds"]),
+    (
+        "apps.v1.DeploymentStatus",
+        &[
+            "replicas",
+            "updatedReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "unavailableReplicas",
+            "observedGeneration",
+        ],
+    ),
+    (
+        "apps.v1.ReplicaSetStatus",
+        &["fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"],
+    ),
+    (
+        "apps.v1.StatefulSetStatus",
+        &["readyReplicas", "currentReplicas", "updatedReplicas", "observedGeneration"],
+    ),
+    ("batch.v1.JobStatus", &["active", "succeeded", "failed"]),
+    ("core.v1.PodSpec", &["hostNetwork", "hostPID", "hostIPC", "nodeName", "hostname", "subdomain"]),
+    ("core.v1.ServiceSpec", &["publishNotReadyAddresses", "loadBalancerIP", "externalName"]),
+    ("core.v1.EnvVar", &["value"]),
+];
+
+fn is_zero(code: Code, field: &str, value: &Value) -> bool {
+    let has_field = |of: &&super::builtin::Type| {
+        ZEROS.iter().any(|(name, fields)| *name == of.name && fields.contains(&field))
+    };
+    (*value == 0 || *value == false || *value == "") && code.struct_type().as_ref().is_some_and(has_field)
+}
+
 /// Takes out empty lists and maps, which Go leaves out. Structs stay: they are something that was set.
 pub(crate) fn drop_empty(shape: &Shape, value: &mut Value) {
     if let Node::Builtin(code) = shape.root() {
@@ -312,6 +351,7 @@ fn drop_empty_at(code: Code, value: &mut Value) {
             let Some(field) = code.field(key) else { return true };
             drop_empty_at(field.code, inner);
             let is_empty = match inner {
+                Value::Number(_) | Value::Bool(_) | Value::String(_) => is_zero(code, key, inner),
                 Value::Array(items) => items.is_empty(),
                 Value::Object(map) => field.code.is_map() && map.is_empty(),
                 _ => false,

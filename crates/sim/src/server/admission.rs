@@ -19,12 +19,20 @@ impl ApiServer {
         now: Timestamp,
         kind: &Kind,
         body: &mut Value,
+        is_tried: bool,
     ) -> Result<(), Status> {
         if kind.custom {
             return Ok(());
         }
         match &*kind.resource.plural {
             "pods" => self.admit_pod(body),
+            "services" if is_tried => {
+                // What is only tried takes no address; later versions show one all the same.
+                let before = self.addresses.clone();
+                let outcome = if self.profile.field_validation { self.admit_service(body) } else { Ok(()) };
+                self.addresses = before;
+                outcome
+            }
             "services" => self.admit_service(body),
             "jobs" => {
                 self.admit_job(body);

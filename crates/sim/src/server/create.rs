@@ -74,7 +74,7 @@ impl ApiServer {
         }
         let name = name_of(&body);
         self.check_namespace(&kind, namespace, &name)?;
-        self.admit_create(now, &kind, &mut body)?;
+        self.admit_create(now, &kind, &mut body, by.dry_run)?;
         validate::create(&kind, &self.profile, &body)?;
         self.check_quota(now, &kind, &body, by)?;
         if self.store.get(resource, namespace, &name).is_some() {

@@ -143,7 +143,7 @@ impl ApiServer {
             (None, Some(manager)) => {
                 let mut owners = owners_before(old, &sent, part);
                 // Of what has no owners, nobody becomes one before the next apply.
-                if !owners.is_empty() {
+                if !owners.is_empty() && (part != Part::Scale || self.profile.managed_subresources) {
                     let new = whole.as_ref().unwrap_or(&body);
                     self.track(now, &kind, part.subresource(), manager, &before, new, &mut owners);
                 }

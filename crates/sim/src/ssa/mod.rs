@@ -89,7 +89,8 @@ impl Writing<'_> {
         force: bool,
     ) -> Result<Applied, Status> {
         let what = |e: String| self.typed_failure(config, &e);
-        let mut set = walk::to_set(self.node, config, self.modern).map_err(what)?;
+        let whole = walk::to_set(self.node, config, self.modern).map_err(what)?;
+        let mut set = whole.clone();
         self.strip(&mut set);
         self.reconcile(live, managed);
         let merged = merge::merge(self.node, live, config, self.modern).map_err(what)?;
@@ -97,7 +98,7 @@ impl Writing<'_> {
         let time = managed.get(self.manager).and_then(|owned| owned.time.clone());
         managed.insert(self.manager.clone(), Owned { time, ..self.owned(set) });
         let last_set = last.clone();
-        let pruned = self.prune(&merged, managed, last).map_err(what)?;
+        let pruned = self.prune(&merged, managed, last, &whole).map_err(what)?;
         let changed = self.compare(live, &pruned).map_err(what)?;
         if !force {
             let conflicts = self.conflicts(managed, &changed);
@@ -171,20 +172,29 @@ impl Writing<'_> {
         });
     }
 
-    /// Takes away what this manager applied before, did not now, and nobody else owns.
-    fn prune(&self, merged: &Value, managed: &Managed, last: Option<Set>) -> Result<Value, String> {
+    /// Takes away what this manager applied before, did not now, and nobody else owns. `whole` is what it applies now,
+    /// with the names nobody owns.
+    fn prune(
+        &self,
+        merged: &Value,
+        managed: &Managed,
+        last: Option<Set>,
+        whole: &Set,
+    ) -> Result<Value, String> {
         let Some(last) = last.filter(|last| !last.is_empty()) else { return Ok(merged.clone()) };
-        let last = last.with_named(self.node);
+        // Structs go with the last of their fields; before, what had been filled in there stayed.
+        let named = |set: &Set| if self.modern { set.with_named(self.node) } else { set.clone() };
+        let last = named(&last);
         let pruned = remove::remove(self.node, merged, &last);
-        let everything = walk::to_set(self.node, merged, true)?.with_named(self.node);
-        let mut owned = Set::default();
+        let everything = named(&walk::to_set(self.node, merged, true)?);
+        let mut owned = whole.clone();
         for (_, other) in managed.iter() {
             owned = owned.union(&other.set);
         }
-        let kept = walk::to_set(self.node, &pruned, true)?.with_named(self.node);
-        let kept = kept.union(&owned.with_named(self.node));
+        let kept = named(&walk::to_set(self.node, &pruned, true)?);
+        let kept = kept.union(&named(&owned));
         let pruned = remove::remove(self.node, merged, &everything.difference(&kept));
-        let kept = walk::to_set(self.node, &pruned, true)?.with_named(self.node);
+        let kept = named(&walk::to_set(self.node, &pruned, true)?);
         Ok(remove::remove(self.node, merged, &everything.difference(&kept).intersection(&last)))
     }
 

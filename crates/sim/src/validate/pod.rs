@@ -44,7 +44,17 @@ pub(super) fn spec(check: &mut Check<'_>, spec: &Value, path: &str) {
     }
     for kind in ["containers", "initContainers"] {
         for (index, one) in list(&spec[kind]).enumerate() {
-            container(check, one, &format!("{path}.{kind}[{index}]"), &volumes, &mut names);
+            let path = format!("{path}.{kind}[{index}]");
+            container(check, one, &path, &volumes, &mut names);
+            // One that runs on beside the others is a container like them.
+            if kind == "initContainers" && one["restartPolicy"] != "Always" {
+                for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+                    if one[field].is_object() {
+                        let why = "must not be set for init containers";
+                        check.invalid(format!("{path}.{field}"), &one[field], why);
+                    }
+                }
+            }
         }
     }
     check.not_negative(
@@ -104,8 +114,14 @@ fn container<'v>(
     }
     let policy = &container["imagePullPolicy"];
     check.one_of(&format!("{path}.imagePullPolicy"), policy, &["Always", "IfNotPresent", "Never"]);
+    let mut port_names = BTreeSet::new();
     for (index, port) in list(&container["ports"]).enumerate() {
         let path = format!("{path}.ports[{index}]");
+        if let Some(name) = port["name"].as_str().filter(|name| !name.is_empty())
+            && !port_names.insert(name)
+        {
+            check.duplicate(format!("{path}.name"), &port["name"]);
+        }
         self::port(check, &port["containerPort"], &format!("{path}.containerPort"));
         check.one_of(&format!("{path}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
     }

@@ -20,7 +20,12 @@ pub(super) fn workload(check: &mut Check<'_>, plural: &str, object: &Value) {
         check.not_negative(&format!("spec.{field}"), &spec[field]);
     }
     selector(check, plural, spec);
-    template(check, &spec["template"], "spec.template");
+    if plural == "statefulsets" && !check.profile.field_validation {
+        // The pods of a StatefulSet were not looked at before they were made.
+        labels(check, "spec.template.labels", &spec["template"]["metadata"]["labels"]);
+    } else {
+        template(check, &spec["template"], "spec.template");
+    }
     pod::restart_policy(check, &spec["template"]["spec"], "spec.template.spec", &["Always"]);
     if !spec["template"]["spec"]["activeDeadlineSeconds"].is_null() {
         let why = format!("activeDeadlineSeconds in {} is not Supported", controller(plural));
@@ -370,6 +375,6 @@ pub(super) fn status(check: &mut Check<'_>, plural: &str, status: &Value) {
     }
     if fields.contains(&"availableReplicas") && count("availableReplicas") > count("readyReplicas") {
         let why = "cannot be greater than readyReplicas";
-        check.invalid("status.availableReplicas", &status["availableReplicas"], why);
+        check.invalid("status.availableReplicas", &Value::from(count("availableReplicas")), why);
     }
 }
