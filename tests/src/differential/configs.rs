@@ -58,9 +58,8 @@ pub(super) fn config(rng: &mut Rng, sort: &Sort, name: &str) -> Value {
         0 => out["metadata"]["managedFields"] = json!([{"manager": "x", "operation": "Apply"}]),
         1 => out["metadata"]["resourceVersion"] = json!(format!("<rv:{}>", sort.object(name))),
         2 => out["metadata"]["resourceVersion"] = json!(format!("<old:{}>", sort.object(name))),
-        3 => out["unknownField"] = json!(1),
+        3 if sort.plural != "services" => out["unknownField"] = json!(1),
         4 => out["kind"] = json!("Wrong"),
-        7 => out["metadata"]["uid"] = json!("11111111-2222-4333-8444-555555555555"),
         8 => out["status"] = json!({"replicas": 3}),
         9 => out["metadata"]["labels"] = json!({"app": null}),
         _ => {}

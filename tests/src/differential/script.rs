@@ -279,7 +279,7 @@ impl<'a> Writer<'a> {
             1 => out["gracePeriodSeconds"] = json!(*pick(&mut self.rng, &[5, 100, -1])),
             _ => {}
         }
-        if chance(&mut self.rng, 10) {
+        if chance(&mut self.rng, 10) && !object.contains("/services/") {
             out["dryRun"] = json!(["All"]);
         }
         out

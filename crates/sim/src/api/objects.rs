@@ -305,7 +305,7 @@ fn patch_view(
     let mut body = old.to_value();
     convert::from_stored(&call.place, &mut body);
     match patch {
-        Patch::Json(patch) => crate::patch::json_patch(&mut body, patch).map_err(Status::bad_request)?,
+        Patch::Json(patch) => crate::patch::json_patch(&mut body, patch, clean).map_err(Status::bad_request)?,
         Patch::Merge(patch) => crate::patch::merge_patch(&mut body, patch),
         Patch::Strategic(patch) => {
             if let Some(served) = call.place.served() {
@@ -334,7 +334,7 @@ fn unknown_in_patched(
     let mut body = old.to_value();
     match patch {
         Patch::Json(patch) => {
-            if crate::patch::json_patch(&mut body, patch).is_err() {
+            if crate::patch::json_patch(&mut body, patch, true).is_err() {
                 return Ok(Vec::new());
             }
         }

@@ -28,7 +28,7 @@ pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, S
         "PATCH" => match body::content_type(call.request.headers) {
             "application/json-patch+json" => {
                 let patch = body::parse(call.request.body, false)?;
-                crate::patch::json_patch(&mut scale, &patch).map_err(Status::bad_request)?;
+                crate::patch::json_patch(&mut scale, &patch, true).map_err(Status::bad_request)?;
             }
             _ => crate::patch::merge_patch(&mut scale, &body::parse(call.request.body, true)?),
         },

@@ -29,7 +29,12 @@ impl ApiServer {
             "services" if is_tried => {
                 // What is only tried takes no address; later versions show one all the same.
                 let before = self.addresses.clone();
-                let outcome = if self.profile.field_validation { self.admit_service(body) } else { Ok(()) };
+                let outcome = if self.profile.field_validation {
+                    self.admit_service(body)
+                } else {
+                    self.give_node_ports(body);
+                    Ok(())
+                };
                 self.addresses = before;
                 outcome
             }
@@ -55,6 +60,9 @@ impl ApiServer {
     }
 
     pub(super) fn admit_update(&mut self, kind: &Kind, before: &Value, body: &mut Value) {
+        if kind.resource == PODS {
+            admit_tolerations(body);
+        }
         if kind.resource == SERVICES {
             self.admit_service_update(before, body);
         }

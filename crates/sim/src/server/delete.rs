@@ -50,8 +50,16 @@ impl ApiServer {
             }
         }
         if grace == 0 && finalizers.is_empty() {
-            if !old.is_terminating() {
+            if !old.is_terminating() && !is_pod(&old.kind) {
                 return self.end(now, &old, by);
+            }
+            if is_pod(&old.kind) {
+                // A pod is marked before it goes, even when it goes at once.
+                let mut metadata = old["metadata"].clone();
+                metadata["deletionTimestamp"] = json!(time::seconds(now));
+                metadata["deletionGracePeriodSeconds"] = json!(0);
+                let marked = self.commit(now, old.with("metadata", metadata), by);
+                return self.end(now, &marked, by);
             }
             let mut metadata = old["metadata"].clone();
             metadata["deletionGracePeriodSeconds"] = json!(0);

@@ -171,9 +171,6 @@ impl ApiServer {
         let applied = writing.apply(&live, config, &mut owners, true)?;
         let mut body = applied.object.unwrap_or(live);
         body["metadata"]["name"] = json!(name);
-        if let Some(metadata) = body["metadata"].as_object_mut() {
-            metadata.remove("resourceVersion");
-        }
         let findings = check::conform(&kind.shape, &mut body);
         if let Some(why) = findings.mistyped {
             return Err(Status::internal(format!("unable to convert to typed: {why}")));
@@ -216,7 +213,7 @@ fn without_version(config: &Value) -> (Value, Option<Value>) {
 
 fn apply_patch(kind: &Kind, clean: bool, body: &mut Value, patch: &Patch) -> Result<(), Status> {
     match patch {
-        Patch::Json(patch) => json_patch(body, patch).map_err(|_| unprocessable()),
+        Patch::Json(patch) => json_patch(body, patch, clean).map_err(|_| unprocessable()),
         Patch::Merge(patch) => {
             merge_patch(body, patch);
             Ok(())

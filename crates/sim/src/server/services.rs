@@ -107,7 +107,7 @@ impl ApiServer {
         Ok(())
     }
 
-    fn give_node_ports(&mut self, body: &mut Value) {
+    pub(super) fn give_node_ports(&mut self, body: &mut Value) {
         if !matches!(body["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
             return;
         }

@@ -140,6 +140,22 @@ pub(super) fn data_keys(check: &mut Check<'_>, object: &Value) {
     }
 }
 
+/// What secrets of some types must have.
+pub(super) fn secret(check: &mut Check<'_>, object: &Value) {
+    let keys: &[&str] = match object["type"].as_str() {
+        Some("kubernetes.io/tls") => &["tls.crt", "tls.key"],
+        Some("kubernetes.io/dockerconfigjson") => &[".dockerconfigjson"],
+        Some("kubernetes.io/dockercfg") => &[".dockercfg"],
+        Some("kubernetes.io/ssh-auth") => &["ssh-privatekey"],
+        _ => return,
+    };
+    for key in keys {
+        if object["data"].get(*key).is_none() {
+            check.required(format!("data[{key}]"), "");
+        }
+    }
+}
+
 /// ConfigMaps and Secrets that may not change.
 pub(super) fn immutable(check: &mut Check<'_>, plural: &str, old: &Value, new: &Value) {
     if plural == "secrets" {

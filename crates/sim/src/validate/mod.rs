@@ -77,6 +77,10 @@ fn words(value: &Value, profile: &ApiProfile) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),
         Value::Null => "\"null\"".to_owned(),
+        Value::Array(items) if !profile.json_in_messages && items.iter().all(Value::is_string) => {
+            let items: Vec<_> = items.iter().map(|item| words(item, profile)).collect();
+            format!("[]string{{{}}}", items.join(", "))
+        }
         Value::Object(map) if !profile.json_in_messages => {
             let pairs: Vec<_> = map.iter().map(|(k, v)| format!("{k:?}:{}", words(v, profile))).collect();
             format!("map[string]string{{{}}}", pairs.join(", "))
@@ -114,8 +118,15 @@ pub(crate) fn update(kind: &Kind, profile: &ApiProfile, old: &Value, new: &Value
     if kind.custom {
         custom::check(&mut check, kind, new);
     } else {
-        content(&mut check, &kind.resource.plural, new);
-        changes(&mut check, &kind.resource.plural, old, new);
+        let plural = &*kind.resource.plural;
+        let changes_first = matches!(plural, "configmaps" | "secrets" | "services");
+        if changes_first {
+            changes(&mut check, plural, old, new);
+        }
+        content(&mut check, plural, new);
+        if !changes_first {
+            changes(&mut check, plural, old, new);
+        }
     }
     finish(check, kind, new)
 }
@@ -147,10 +158,12 @@ fn content(check: &mut Check<'_>, plural: &str, object: &Value) {
         "roles" | "clusterroles" => workload::role(check, &object["rules"]),
         "podtemplates" => {
             workload::template(check, &object["template"], "template");
-            let policies = &["Always", "OnFailure", "Never"];
-            pod::restart_policy(check, &object["template"]["spec"], "template.spec", policies);
         }
-        "configmaps" | "secrets" => metadata::data_keys(check, object),
+        "configmaps" => metadata::data_keys(check, object),
+        "secrets" => {
+            metadata::data_keys(check, object);
+            metadata::secret(check, object);
+        }
         "rolebindings" | "clusterrolebindings" => {
             for field in ["kind", "name"] {
                 if object["roleRef"][field].as_str().is_none_or(str::is_empty) {

@@ -12,7 +12,6 @@ const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alpha
 
 pub(super) fn pod(check: &mut Check<'_>, object: &Value) {
     spec(check, &object["spec"], "spec");
-    restart_policy(check, &object["spec"], "spec", &["Always", "OnFailure", "Never"]);
 }
 
 pub(super) fn restart_policy(check: &mut Check<'_>, spec: &Value, path: &str, allowed: &[&str]) {
@@ -57,6 +56,7 @@ pub(super) fn spec(check: &mut Check<'_>, spec: &Value, path: &str) {
             }
         }
     }
+    restart_policy(check, spec, path, &["Always", "OnFailure", "Never"]);
     check.not_negative(
         &format!("{path}.terminationGracePeriodSeconds"),
         &spec["terminationGracePeriodSeconds"],
@@ -167,6 +167,13 @@ fn probe(check: &mut Check<'_>, probe: &Value, path: &str, kind: &str) {
         0 => check.required(path, "must specify a handler type"),
         1 => {}
         _ => check.forbidden(path, "may not specify more than 1 handler type"),
+    }
+    for handler in ["httpGet", "tcpSocket"] {
+        let port = &probe[handler]["port"];
+        if port.as_i64().is_some_and(|n| !(1..=65535).contains(&n)) {
+            let why = "must be between 1 and 65535, inclusive";
+            check.invalid(format!("{path}.{handler}.port"), port, why);
+        }
     }
     for field in
         ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]

@@ -182,6 +182,17 @@ pub(super) fn service(check: &mut Check<'_>, spec: &Value) {
         }
         return;
     }
+    labels(check, "spec.selector", &spec["selector"]);
+    check.one_of("spec.sessionAffinity", &spec["sessionAffinity"], &["ClientIP", "None"]);
+    let is_outside = matches!(kind, "NodePort" | "LoadBalancer");
+    if !is_outside && spec["externalTrafficPolicy"].as_str().is_some_and(|p| !p.is_empty()) {
+        let why = if check.profile.field_validation {
+            "may only be set for externally-accessible services"
+        } else {
+            "ExternalTrafficPolicy can only be set on NodePort and LoadBalancer service"
+        };
+        check.invalid("spec.externalTrafficPolicy", &spec["externalTrafficPolicy"], why);
+    }
     let count = list(&spec["ports"]).count();
     if count == 0 && spec["clusterIP"] != "None" {
         check.required("spec.ports", "");
@@ -222,9 +233,10 @@ pub(super) fn one_protocol(check: &mut Check<'_>, spec: &Value) {
 }
 
 pub(super) fn service_changes(check: &mut Check<'_>, old: &Value, new: &Value) {
-    if old["type"] != "ExternalName" && new["type"] != "ExternalName" && old["clusterIP"] != new["clusterIP"]
-    {
-        check.unchanged("spec.clusterIPs[0]", &old["clusterIP"], &new["clusterIP"]);
+    let is_external = |spec: &Value| spec["type"] == "ExternalName";
+    if !is_external(old) && !is_external(new) && old["clusterIP"] != new["clusterIP"] {
+        let all = Value::Array(vec![new["clusterIP"].clone()]);
+        check.invalid("spec.clusterIPs[0]", &all, "may not change once set");
     }
 }
 
