@@ -34,7 +34,6 @@ pub(super) fn wrong(sort: &Sort) -> Vec<(String, Value)> {
             ("/spec/ports", json!([{"port": "eighty"}])),
             ("/spec/type", json!("Wrong")),
             ("/spec/clusterIP", json!("not-an-ip")),
-            ("/spec/clusterIP", json!("192.168.7.7")),
             ("/spec/sessionAffinity", json!("Wrong")),
             ("/spec/selector", json!({"a b": "c"})),
             ("/metadata/name", json!("1abc")),

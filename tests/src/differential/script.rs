@@ -27,7 +27,6 @@ const SELECTORS: &[&str] = &[
     "fieldSelector=metadata.name%3Da",
     "fieldSelector=metadata.name%21%3Da",
     "labelSelector=app%3D%3D%3Dx",
-    "fieldSelector=spec.nothing%3Dx",
 ];
 
 /// What a script is drawn with.

@@ -28,7 +28,9 @@ impl Selection {
         let labels = LabelSelector::parse(query.text("labelSelector"))?;
         let mut fields = FieldSelector::parse(query.text("fieldSelector"))?;
         if let Some(field) = fields.unsupported(&place.resource.plural, &[]) {
-            let text = if FieldSelector::has_own(&place.resource.plural) {
+            let text = if place.resource.plural == "jobs" {
+                format!("field label {field:?} not supported for batchv1.Job")
+            } else if FieldSelector::has_own(&place.resource.plural) {
                 format!("field label not supported: {field}")
             } else {
                 format!(

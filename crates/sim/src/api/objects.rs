@@ -177,8 +177,12 @@ pub(super) fn update(server: &mut ApiServer, call: &Call<'_>, part: Part) -> Res
             return Err(other_uid(&place.kind, &place.namespace, call.name(), uid, "", by.dry_run));
         }
         let may_make = MADE_BY_UPDATE.contains(&&*place.resource.plural) && !has_old_way;
-        if !may_make || !version.is_empty() || place.kind.custom {
+        let is_read = !version.is_empty() && server.profile().field_validation;
+        if !may_make || is_read || place.kind.custom {
             return Err(Status::not_found(&place.kind.resource, call.name()));
+        }
+        if let Some(metadata) = body["metadata"].as_object_mut() {
+            metadata.remove("resourceVersion");
         }
         let made = server.create(call.now, &place.resource, &place.namespace, body, &by)?;
         return Ok(call.answer(201, &made));
@@ -407,7 +411,8 @@ fn delete(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     let remains = if by.dry_run { is_marked() } else { server.store().by_uid(last.uid()).is_some() };
     let is_shown = SHOWN_WHEN_DELETED.contains(&&*place.resource.plural)
         && (place.resource.plural != "services" || server.profile().field_validation);
-    if remains || is_shown {
+    let is_never_shown = place.resource.plural == "services" && !server.profile().field_validation;
+    if (remains || is_shown) && !is_never_shown {
         return Ok(call.answer(200, &last));
     }
     let mut details = json!({"name": last.name(), "kind": place.kind.resource.plural, "uid": last.uid()});

@@ -35,7 +35,7 @@ impl ApiServer {
                     self.give_node_ports(body);
                     Ok(())
                 };
-                self.addresses = before;
+                self.addresses.restore(before);
                 outcome
             }
             "services" => self.admit_service(body),

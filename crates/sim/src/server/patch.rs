@@ -171,6 +171,12 @@ impl ApiServer {
         let applied = writing.apply(&live, config, &mut owners, true)?;
         let mut body = applied.object.unwrap_or(live);
         body["metadata"]["name"] = json!(name);
+        // Services had a creation of their own, which looks at it.
+        if kind.resource != crate::resource::SERVICES
+            && let Some(metadata) = body["metadata"].as_object_mut()
+        {
+            metadata.remove("resourceVersion");
+        }
         let findings = check::conform(&kind.shape, &mut body);
         if let Some(why) = findings.mistyped {
             return Err(Status::internal(format!("unable to convert to typed: {why}")));

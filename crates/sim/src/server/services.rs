@@ -26,6 +26,11 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
+    /// As it was before something was only tried; what was shown then is not given out next.
+    pub(super) fn restore(&mut self, before: Self) {
+        *self = Self { next: self.next, next_port: self.next_port, ..before };
+    }
+
     fn take(&mut self) -> u32 {
         loop {
             let host = FIRST + self.next % (RANGE - FIRST - 1);
@@ -78,6 +83,13 @@ impl ApiServer {
         let address = match asked.as_str() {
             "" => text_of(self.addresses.take()),
             "None" => asked,
+            _ if asked.parse::<std::net::IpAddr>().is_err() => {
+                let message = format!(
+                    "Invalid value: {asked:?}: must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+                );
+                let cause = Cause::new("FieldValueInvalid", "spec.clusterIPs[0]", message);
+                return Err(Status::invalid("", "Service", &name, vec![cause]));
+            }
             _ => match host_of(&asked) {
                 Some(host) if self.addresses.used.insert(host) => asked,
                 found => {

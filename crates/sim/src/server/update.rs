@@ -156,7 +156,11 @@ impl ApiServer {
         {
             map.remove("rules");
         }
+        let addresses = by.dry_run.then(|| self.addresses.clone());
         self.admit_update(&kind, &before, &mut body);
+        if let Some(addresses) = addresses {
+            self.addresses.restore(addresses);
+        }
         if part != Part::Status {
             count_generation(&kind, &before, &mut body);
         }

@@ -65,6 +65,11 @@ pub(crate) struct Applied {
 impl Writing<'_> {
     /// Notes what a write that was no apply changed.
     pub(crate) fn update(&self, live: &Value, new: &Value, managed: &mut Managed) -> Result<(), String> {
+        if !self.modern {
+            // A list with two items of one key could not be read.
+            walk::to_set(self.node, live, true)?;
+            walk::to_set(self.node, new, true)?;
+        }
         self.reconcile(live, managed);
         let changed = self.compare(live, new)?;
         self.take(managed, &changed, None);

@@ -57,10 +57,10 @@ pub(super) fn spec(check: &mut Check<'_>, spec: &Value, path: &str) {
         }
     }
     restart_policy(check, spec, path, &["Always", "OnFailure", "Never"]);
-    check.not_negative(
-        &format!("{path}.terminationGracePeriodSeconds"),
-        &spec["terminationGracePeriodSeconds"],
-    );
+    if check.profile.field_validation {
+        let field = "terminationGracePeriodSeconds";
+        check.not_negative(&format!("{path}.{field}"), &spec[field]);
+    }
     let dns = &spec["dnsPolicy"];
     check.one_of(
         &format!("{path}.dnsPolicy"),
