@@ -2,7 +2,7 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use release_tests::differential::{Disagreement, LENGTH, Operation, Real, Trace, compare, reduce, script};
-use release_tests::{measured, var};
+use release_tests::measured;
 
 /// Operations of a sample, and of a full run.
 const SAMPLE: usize = 1_500;
@@ -60,7 +60,12 @@ async fn show(real: &Real, seed: u64, operations: &[Operation], found: Disagreem
 #[tokio::test]
 #[ignore = "needs the real stack: tests/run"]
 async fn the_simulation_answers_as_a_real_api_server() -> anyhow::Result<()> {
-    let real = Real::new(&var("RELEASE_TEST_BARE_KUBECONFIG"))?;
+    // Only the stack of these tests has one; a cluster of somebody's own has controllers.
+    let Ok(kubeconfig) = std::env::var("RELEASE_TEST_BARE_KUBECONFIG") else {
+        measured("differential: left out, RELEASE_TEST_BARE_KUBECONFIG is not set");
+        return Ok(());
+    };
+    let real = Real::new(&kubeconfig)?;
     let began = std::time::Instant::now();
     let outcomes: Vec<(u64, Outcome)> =
         stream::iter(seeds()).map(|seed| try_seed(&real, seed)).buffer_unordered(AT_ONCE).try_collect().await?;

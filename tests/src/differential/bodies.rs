@@ -334,7 +334,6 @@ pub(super) fn spoil(rng: &mut Rng, sort: &Sort, object: &mut Value) {
         ("/apiVersion", json!("v2")),
         ("/apiVersion", json!("")),
         ("/metadata/creationTimestamp", json!("2020-01-01T00:00:00Z")),
-        ("/metadata/generation", json!(7)),
         ("/metadata/managedFields", json!([{"manager": "x", "operation": "Update"}])),
     ];
     let own = super::changes::wrong(sort);

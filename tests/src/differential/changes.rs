@@ -49,7 +49,6 @@ pub(super) fn wrong(sort: &Sort) -> Vec<(String, Value)> {
             ("/spec/parallelism", json!(-1)),
             ("/spec/completions", json!(-1)),
             ("/spec/backoffLimit", json!(-5)),
-            ("/spec/selector", json!({"matchLabels": {"a": "b"}})),
             ("/spec/template/spec/containers", json!([])),
         ],
         "ingresses" => vec![

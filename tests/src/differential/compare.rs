@@ -51,7 +51,11 @@ impl Side {
         if !answer.is_watch {
             let mut body = answer.events.pop().unwrap_or_default();
             let path = operation.path.split('?').next().unwrap_or_default();
-            self.memory.note(path, &body);
+            // What was only tried is not there.
+            let is_tried = operation.path.contains("dryRun=All") || operation.body.says("dryRun");
+            if !is_tried {
+                self.memory.note(path, &body);
+            }
             self.names.normalise(&mut body);
             let items = body.get_mut("items").and_then(Value::as_array_mut);
             if let Some(items) = items.filter(|items| has_generated(items)) {

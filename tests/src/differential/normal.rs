@@ -87,6 +87,13 @@ impl Names {
                         causes.sort_by_key(Value::to_string);
                     }
                 }
+                // Those that say what becomes of dependents come from a map.
+                Value::Array(finalizers)
+                    if key == "finalizers"
+                        && finalizers.iter().any(|f| *f == "orphan" || *f == "foregroundDeletion") =>
+                {
+                    finalizers.sort_by_key(Value::to_string);
+                }
                 _ => {}
             }
             match key.as_str() {

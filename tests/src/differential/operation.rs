@@ -39,6 +39,11 @@ pub enum Body {
 }
 
 impl Body {
+    /// Whether a value has this field.
+    pub(super) fn says(&self, field: &str) -> bool {
+        matches!(self, Body::Value(value) if value.get(field).is_some())
+    }
+
     fn is_nothing(&self) -> bool {
         *self == Body::Nothing
     }

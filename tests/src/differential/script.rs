@@ -111,7 +111,7 @@ impl<'a> Writer<'a> {
         if chance(&mut self.rng, 25) {
             spoil(&mut self.rng, sort, &mut body);
         }
-        let options = self.options();
+        let options = if body["metadata"]["resourceVersion"].is_null() { self.options() } else { Vec::new() };
         self.request("POST", with(sort.path(), &options), JSON, Body::Value(body))
     }
 
@@ -153,7 +153,7 @@ impl<'a> Writer<'a> {
         let version = "/metadata/resourceVersion".to_owned();
         let needs_version = sort.plural == "services";
         match self.rng.u32(..12) {
-            1..4 if needs_version => {}
+            0..4 if needs_version => {}
             0 => edits.push((version, json!(format!("<old:{object}>")))),
             1 | 2 => edits.push((version, Value::Null)),
             3 => edits.push((version, json!(""))),
@@ -203,7 +203,7 @@ impl<'a> Writer<'a> {
         if chance(&mut self.rng, 30) {
             options.push("force=true".to_owned());
         }
-        if chance(&mut self.rng, 10) {
+        if body["metadata"]["resourceVersion"].is_null() && chance(&mut self.rng, 10) {
             options.push("dryRun=All".to_owned());
         }
         self.request("PATCH", with(sort.object(&name), &options), APPLY, Body::Value(body))

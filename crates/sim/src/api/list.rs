@@ -124,7 +124,8 @@ fn page(server: &ApiServer, place: &Place, query: &Query, selection: &Selection)
         items.truncate(limit);
         // Whether what is left is selected is not known before it is read.
         let last = items.last().map(|last| key(last));
-        if last < last_key {
+        let is_one = query.text("fieldSelector").starts_with("metadata.name=");
+        if last < last_key && !is_one {
             page.token = last.map(|last| write_token(Some(revision), &last));
             page.remaining = selection.is_everything().then_some(left);
         }

@@ -13,6 +13,7 @@ use crate::status::{Cause, Status};
 pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     let place = &call.place;
     let Some(paths) = place.kind.scale.clone() else { return Err(Status::no_such_path()) };
+    let by = call.by()?;
     let found = server.get(&place.resource, &place.namespace, call.name()).cloned();
     let old = found.map_err(|status| match (place.kind.custom, call.request.method.as_str()) {
         (false, "GET") if place.kind.resource.plural != "statefulsets" => {
@@ -48,7 +49,7 @@ pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, S
     for field in ["resourceVersion", "uid"] {
         metadata[field] = scale["metadata"][field].clone();
     }
-    let written = server.write(call.now, &old, body, Part::Scale, None, &call.by()?)?;
+    let written = server.write(call.now, &old, body, Part::Scale, None, &by)?;
     Ok(Answer::value(200, &scale_of(&written, &paths)))
 }
 

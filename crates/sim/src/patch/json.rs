@@ -32,7 +32,14 @@ fn apply(target: &mut Value, operation: &Value, strict: bool) -> Result<(), Stri
             add(target, path, value)
         }
         "copy" => {
-            let value = find(target, from()?)?.clone();
+            let from = from()?;
+            let found = target.pointer(from).cloned();
+            let value = match found {
+                Some(value) => value,
+                // What was not there was copied as nothing.
+                None if !strict && parent(target, from).is_ok() => Value::Null,
+                None => return Err(format!("missing path {from}")),
+            };
             add(target, path, value)
         }
         "test" => {

@@ -32,6 +32,9 @@ impl ApiServer {
                 let outcome = if self.profile.field_validation {
                     self.admit_service(body)
                 } else {
+                    if body["spec"]["clusterIP"].is_string() {
+                        body["spec"]["clusterIPs"] = json!([body["spec"]["clusterIP"]]);
+                    }
                     self.give_node_ports(body);
                     Ok(())
                 };
@@ -178,6 +181,8 @@ impl ApiServer {
         let name = body["metadata"]["name"].clone();
         let key =
             if self.profile.job_modes { "batch.kubernetes.io/controller-uid" } else { "controller-uid" };
+        // Labels a job took over from its pods are those of its pods from then on.
+        let shares = body["metadata"]["labels"] == body["spec"]["template"]["metadata"]["labels"];
         let labels = super::map_mut(&mut body["spec"]["template"]["metadata"], "labels");
         labels.insert("controller-uid".to_owned(), uid.clone());
         labels.insert("job-name".to_owned(), name.clone());
@@ -186,7 +191,7 @@ impl ApiServer {
             labels.insert("batch.kubernetes.io/job-name".to_owned(), name);
         }
         let own_labels = labels.clone();
-        if body["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty) {
+        if shares || body["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty) {
             body["metadata"]["labels"] = Value::Object(own_labels);
         }
         body["spec"]["selector"] = json!({"matchLabels": {key: uid}});

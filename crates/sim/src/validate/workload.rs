@@ -60,7 +60,7 @@ fn selector(check: &mut Check<'_>, plural: &str, spec: &Value) {
     }
     let found = LabelSelector::of(selector);
     if found.is_empty() && !selector.is_null() {
-        let kind = plural.trim_end_matches('s');
+        let kind = if plural == "replicasets" { "deployment" } else { plural.trim_end_matches('s') };
         check.invalid("spec.selector", selector, &format!("empty selector is invalid for {kind}"));
     } else if selector.is_null() || !found.matches(&spec["template"]["metadata"]["labels"]) {
         let labels = &spec["template"]["metadata"]["labels"];
@@ -70,7 +70,9 @@ fn selector(check: &mut Check<'_>, plural: &str, spec: &Value) {
 
 fn strategy(check: &mut Check<'_>, spec: &Value) {
     let strategy = &spec["strategy"];
-    check.one_of("spec.strategy.type", &strategy["type"], &["Recreate", "RollingUpdate"]);
+    if !matches!(strategy["type"].as_str(), Some("Recreate" | "RollingUpdate")) {
+        check.unsupported("spec.strategy", strategy, &["Recreate", "RollingUpdate"]);
+    }
     let rolling = &strategy["rollingUpdate"];
     if strategy["type"] == "Recreate" && rolling.is_object() {
         check.forbidden(
