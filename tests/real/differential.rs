@@ -67,8 +67,11 @@ async fn the_simulation_answers_as_a_real_api_server() -> anyhow::Result<()> {
     };
     let real = Real::new(&kubeconfig)?;
     let began = std::time::Instant::now();
-    let outcomes: Vec<(u64, Outcome)> =
-        stream::iter(seeds()).map(|seed| try_seed(&real, seed)).buffer_unordered(AT_ONCE).try_collect().await?;
+    let outcomes: Vec<(u64, Outcome)> = stream::iter(seeds())
+        .map(|seed| try_seed(&real, seed))
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
     let (mut agreed, mut known, mut failing) = (0, 0, Vec::new());
     for (seed, outcome) in outcomes {
         match outcome {

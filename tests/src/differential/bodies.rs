@@ -41,7 +41,9 @@ fn container(rng: &mut Rng, name: &str) -> Value {
     if chance(rng, 40) {
         out["ports"] = match rng.u32(..3) {
             0 => json!([{"containerPort": 8080}]),
-            1 => json!([{"name": "http", "containerPort": 8080}, {"name": "metrics", "containerPort": 9090, "protocol": "TCP"}]),
+            1 => {
+                json!([{"name": "http", "containerPort": 8080}, {"name": "metrics", "containerPort": 9090, "protocol": "TCP"}])
+            }
             _ => json!([{"containerPort": 53, "protocol": "UDP", "name": "dns"}]),
         };
     }
@@ -49,7 +51,9 @@ fn container(rng: &mut Rng, name: &str) -> Value {
         out["env"] = match rng.u32(..3) {
             0 => json!([{"name": "A", "value": "1"}]),
             1 => json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}, {"name": "EMPTY"}]),
-            _ => json!([{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}, {"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "k"}}}]),
+            _ => {
+                json!([{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}, {"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "k"}}}])
+            }
         };
     }
     if chance(rng, 40) {
@@ -93,8 +97,12 @@ pub(super) fn pod_spec(rng: &mut Rng) -> Value {
     if chance(rng, 25) {
         spec["volumes"] = match rng.u32(..3) {
             0 => json!([{"name": "v", "emptyDir": {}}]),
-            1 => json!([{"name": "v", "configMap": {"name": "a"}}, {"name": "s", "secret": {"secretName": "b"}}]),
-            _ => json!([{"name": "v"}, {"name": "p", "projected": {"sources": [{"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}}]}}]),
+            1 => {
+                json!([{"name": "v", "configMap": {"name": "a"}}, {"name": "s", "secret": {"secretName": "b"}}])
+            }
+            _ => {
+                json!([{"name": "v"}, {"name": "p", "projected": {"sources": [{"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}}]}}])
+            }
         };
         spec["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/data"}]);
     }
@@ -223,7 +231,9 @@ fn service(rng: &mut Rng) -> Value {
         1 => json!({"spec": {"type": "NodePort", "selector": selector, "ports": ports}}),
         2 => json!({"spec": {"type": "ExternalName", "externalName": "example.com"}}),
         3 => json!({"spec": {"type": "LoadBalancer", "selector": selector, "ports": ports}}),
-        4 => json!({"spec": {"ports": ports, "sessionAffinity": "ClientIP", "publishNotReadyAddresses": true}}),
+        4 => {
+            json!({"spec": {"ports": ports, "sessionAffinity": "ClientIP", "publishNotReadyAddresses": true}})
+        }
         _ => json!({"spec": {"selector": selector, "ports": ports}}),
     }
 }
@@ -273,7 +283,14 @@ fn stateful_set(rng: &mut Rng) -> Value {
         spec["podManagementPolicy"] = json!("Parallel");
     }
     if chance(rng, 30) {
-        spec["updateStrategy"] = pick(rng, &[json!({"type": "OnDelete"}), json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}})]).clone();
+        spec["updateStrategy"] = pick(
+            rng,
+            &[
+                json!({"type": "OnDelete"}),
+                json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}),
+            ],
+        )
+        .clone();
     }
     if chance(rng, 30) {
         spec["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}]);
@@ -285,7 +302,7 @@ fn job(rng: &mut Rng) -> Value {
     let policy = pick(rng, &["Never", "OnFailure"]);
     let mut spec = json!({"template": {"spec": template(rng, Some(policy))["spec"].clone()}});
     if chance(rng, 30) {
-        spec["template"]["metadata"] = json!({"labels": {"app": "web"}});
+        spec["template"]["metadata"] = json!({"labels": {"app": "job"}});
     }
     if chance(rng, 40) {
         spec["completions"] = json!(3);
@@ -306,9 +323,15 @@ fn ingress(rng: &mut Rng) -> Value {
     let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
     match rng.u32(..4) {
         0 => json!({"spec": {"defaultBackend": backend}}),
-        1 => json!({"spec": {"rules": [{"host": "a.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}}),
-        2 => json!({"spec": {"ingressClassName": "nginx", "tls": [{"hosts": ["a.example"], "secretName": "b"}], "rules": [{"http": {"paths": [{"path": "/x", "pathType": "Exact", "backend": {"service": {"name": "web", "port": {"name": "http"}}}}]}}]}}),
-        _ => json!({"spec": {"rules": [{"host": "b.example"}, {"host": "*.example", "http": {"paths": [{"pathType": "ImplementationSpecific", "backend": backend}]}}], "defaultBackend": backend}}),
+        1 => {
+            json!({"spec": {"rules": [{"host": "a.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}})
+        }
+        2 => {
+            json!({"spec": {"ingressClassName": "nginx", "tls": [{"hosts": ["a.example"], "secretName": "b"}], "rules": [{"http": {"paths": [{"path": "/x", "pathType": "Exact", "backend": {"service": {"name": "web", "port": {"name": "http"}}}}]}}]}})
+        }
+        _ => {
+            json!({"spec": {"rules": [{"host": "b.example"}, {"host": "*.example", "http": {"paths": [{"pathType": "ImplementationSpecific", "backend": backend}]}}], "defaultBackend": backend}})
+        }
     }
 }
 

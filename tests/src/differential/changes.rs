@@ -33,12 +33,13 @@ pub(super) fn wrong(sort: &Sort) -> Vec<(String, Value)> {
             ("/spec/ports", json!([{"name": "a", "port": 80}, {"name": "b", "port": 80}])),
             ("/spec/ports", json!([{"port": "eighty"}])),
             ("/spec/type", json!("Wrong")),
-            ("/spec/clusterIP", json!("not-an-ip")),
             ("/spec/sessionAffinity", json!("Wrong")),
             ("/spec/selector", json!({"a b": "c"})),
             ("/metadata/name", json!("1abc")),
         ],
-        "serviceaccounts" => vec![("/secrets", json!({"name": "a"})), ("/imagePullSecrets", json!([{"wrong": "x"}]))],
+        "serviceaccounts" => {
+            vec![("/secrets", json!({"name": "a"})), ("/imagePullSecrets", json!([{"wrong": "x"}]))]
+        }
         "podtemplates" => vec![
             ("/template/spec/containers", json!([])),
             ("/template/spec/restartPolicy", json!("Wrong")),
@@ -53,8 +54,14 @@ pub(super) fn wrong(sort: &Sort) -> Vec<(String, Value)> {
         ],
         "ingresses" => vec![
             ("/spec", json!({})),
-            ("/spec/rules", json!([{"http": {"paths": [{"path": "/", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}])),
-            ("/spec/rules", json!([{"http": {"paths": [{"path": "x", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}])),
+            (
+                "/spec/rules",
+                json!([{"http": {"paths": [{"path": "/", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]),
+            ),
+            (
+                "/spec/rules",
+                json!([{"http": {"paths": [{"path": "x", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]),
+            ),
             ("/spec/rules", json!([{"host": "Not A Host"}])),
             ("/spec/defaultBackend", json!({"service": {"name": "web"}})),
         ],
@@ -107,13 +114,25 @@ pub(super) fn wrong(sort: &Sort) -> Vec<(String, Value)> {
             ("containers", json!([{"name": "a", "image": "x", "imagePullPolicy": "Sometimes"}])),
             ("containers", json!([{"name": "a", "image": "x", "ports": [{"containerPort": 0}]}])),
             ("containers", json!([{"name": "a", "image": "x", "ports": [{"containerPort": 70000}]}])),
-            ("containers", json!([{"name": "a", "image": "x", "ports": [{"name": "p", "containerPort": 1}, {"name": "p", "containerPort": 2}]}])),
-            ("containers", json!([{"name": "a", "image": "x", "volumeMounts": [{"name": "missing", "mountPath": "/x"}]}])),
-            ("containers", json!([{"name": "a", "image": "x", "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}])),
+            (
+                "containers",
+                json!([{"name": "a", "image": "x", "ports": [{"name": "p", "containerPort": 1}, {"name": "p", "containerPort": 2}]}]),
+            ),
+            (
+                "containers",
+                json!([{"name": "a", "image": "x", "volumeMounts": [{"name": "missing", "mountPath": "/x"}]}]),
+            ),
+            (
+                "containers",
+                json!([{"name": "a", "image": "x", "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}]),
+            ),
             ("containers", json!([{"name": "a", "image": "x", "resources": {"requests": {"cpu": "lots"}}}])),
             ("containers", json!([{"name": "a", "image": "x", "resources": {"requests": {"cpu": "-1"}}}])),
             ("containers", json!([{"name": "a", "image": "x", "livenessProbe": {}}])),
-            ("containers", json!([{"name": "a", "image": "x", "livenessProbe": {"httpGet": {"port": 80}, "successThreshold": 2}}])),
+            (
+                "containers",
+                json!([{"name": "a", "image": "x", "livenessProbe": {"httpGet": {"port": 80}, "successThreshold": 2}}]),
+            ),
             ("containers", json!([{"name": "a", "image": "x", "env": [{"name": "A=B", "value": "1"}]}])),
             ("containers", json!([{"name": "a", "image": "x", "env": [{"value": "1"}]}])),
             ("containers", json!([{"name": "a", "image": "x", "unknown": 1}])),
@@ -183,7 +202,10 @@ pub(super) fn right(rng: &mut Rng, sort: &Sort) -> Edits {
         let place = |field: &str| format!("{template}/spec/{field}");
         match rng.u32(..8) {
             0 | 1 => put(&place("containers/0/image"), json!(*pick(rng, &["web:3", "web:4"]))),
-            2 => put(&place("containers/0/env"), json!([{"name": "B", "value": "9"}, {"name": "A", "value": "1"}])),
+            2 => put(
+                &place("containers/0/env"),
+                json!([{"name": "B", "value": "9"}, {"name": "A", "value": "1"}]),
+            ),
             3 => put(&place("containers/0/resources"), json!({"limits": {"cpu": "2"}})),
             4 => put(&place("activeDeadlineSeconds"), json!(*pick(rng, &[30, 60]))),
             5 => put(&place("terminationGracePeriodSeconds"), json!(7)),
@@ -202,7 +224,7 @@ fn service(rng: &mut Rng, put: &mut impl FnMut(&str, Value)) {
         3 => put("/spec/clusterIP", json!("10.96.200.200")),
         4 => put("/spec/ports/0/port", json!(82)),
         5 => put("/spec/sessionAffinity", json!(*pick(rng, &["ClientIP", "None"]))),
-        6 => put("/spec/externalTrafficPolicy", json!("Local")),
+        6 => put("/spec/publishNotReadyAddresses", json!(true)),
         _ => put("/spec/ports/0/targetPort", json!(9000)),
     }
 }
@@ -215,21 +237,36 @@ pub(super) fn status(rng: &mut Rng, sort: &Sort) -> Edits {
     match sort.plural {
         "pods" => match rng.u32(..4) {
             0 => put("/status/phase", json!(*pick(rng, &["Running", "Succeeded", "Failed"]))),
-            1 => put("/status/conditions", json!([{"type": "Ready", "status": "True", "lastTransitionTime": now}])),
+            1 => put(
+                "/status/conditions",
+                json!([{"type": "Ready", "status": "True", "lastTransitionTime": now}]),
+            ),
             2 => put("/status/podIP", json!("172.17.0.9")),
-            _ => put("/status/containerStatuses", json!([{"name": "app", "ready": true, "restartCount": 0, "image": "web:1", "imageID": "x", "state": {"running": {"startedAt": now}}}])),
+            _ => put(
+                "/status/containerStatuses",
+                json!([{"name": "app", "ready": true, "restartCount": 0, "image": "web:1", "imageID": "x", "state": {"running": {"startedAt": now}}}]),
+            ),
         },
         "services" | "ingresses" => put("/status/loadBalancer", json!({"ingress": [{"ip": "192.0.2.1"}]})),
         "jobs" => match rng.u32(..3) {
             0 => put("/status/active", json!(1)),
             1 => put("/status/succeeded", json!(1)),
-            _ => put("/status/conditions", json!([{"type": "Complete", "status": "True", "lastTransitionTime": now}])),
+            _ => put(
+                "/status/conditions",
+                json!([{"type": "Complete", "status": "True", "lastTransitionTime": now}]),
+            ),
         },
-        "namespaces" => put("/status/conditions", json!([{"type": "NamespaceContentRemaining", "status": "False", "lastTransitionTime": now, "reason": "x", "message": "y"}])),
+        "namespaces" => put(
+            "/status/conditions",
+            json!([{"type": "NamespaceContentRemaining", "status": "False", "lastTransitionTime": now, "reason": "x", "message": "y"}]),
+        ),
         _ => match rng.u32(..4) {
             0 => put("/status/replicas", json!(rng.u32(..4))),
             1 => put("/status/observedGeneration", json!(1)),
-            2 => put("/status/conditions", json!([{"type": "Available", "status": "True", "lastTransitionTime": now, "lastUpdateTime": now, "reason": "r", "message": "m"}])),
+            2 => put(
+                "/status/conditions",
+                json!([{"type": "Available", "status": "True", "lastTransitionTime": now, "lastUpdateTime": now, "reason": "r", "message": "m"}]),
+            ),
             _ => put("/status/readyReplicas", json!(*pick(rng, &[-1, 1, 9]))),
         },
     }
@@ -252,20 +289,35 @@ pub(super) fn strategic(rng: &mut Rng, sort: &Sort) -> Value {
             0 => json!({"containers": [{"name": "app", "image": "web:5"}]}),
             1 => json!({"containers": [{"name": "new", "image": "new:1"}]}),
             2 => json!({"containers": [{"name": "side", "$patch": "delete"}]}),
-            3 => json!({"containers": [{"name": "app", "env": [{"name": "A", "value": "5"}, {"name": "C", "value": "3"}]}]}),
-            4 => json!({"containers": [{"name": "app", "ports": [{"containerPort": 8080, "name": "renamed"}]}]}),
-            5 => json!({"$setElementOrder/containers": [{"name": "side"}, {"name": "app"}], "containers": [{"name": "side", "image": "side:2"}, {"name": "app", "image": "web:6"}]}),
+            3 => {
+                json!({"containers": [{"name": "app", "env": [{"name": "A", "value": "5"}, {"name": "C", "value": "3"}]}]})
+            }
+            4 => {
+                json!({"containers": [{"name": "app", "ports": [{"containerPort": 8080, "name": "renamed"}]}]})
+            }
+            5 => {
+                json!({"$setElementOrder/containers": [{"name": "side"}, {"name": "app"}], "containers": [{"name": "side", "image": "side:2"}, {"name": "app", "image": "web:6"}]})
+            }
             6 => json!({"containers": [{"name": "only", "image": "only:1"}, {"$patch": "replace"}]}),
-            7 => json!({"containers": [{"name": "app", "$deleteFromPrimitiveList/args": ["x"], "args": ["y"]}]}),
-            8 => json!({"volumes": [{"name": "v", "$patch": "delete"}, {"name": "w", "emptyDir": {"medium": "Memory"}}]}),
+            7 => json!({"containers": [{"name": "app", "$deleteFromPrimitiveList/args": ["x"]}]}),
+            8 => {
+                json!({"volumes": [{"name": "v", "$patch": "delete"}, {"name": "w", "emptyDir": {"medium": "Memory"}}]})
+            }
             9 => json!({"tolerations": [{"key": "x", "operator": "Exists"}]}),
-            10 => json!({"imagePullSecrets": [{"name": "second"}], "nodeSelector": {"disk": null, "zone": "a"}}),
-            _ => json!({"containers": [{"name": "app", "resources": {"$patch": "replace", "limits": {"cpu": "3"}}}]}),
+            10 => {
+                json!({"imagePullSecrets": [{"name": "second"}], "nodeSelector": {"disk": null, "zone": "a"}})
+            }
+            _ => {
+                json!({"containers": [{"name": "app", "resources": {"$patch": "replace", "limits": {"cpu": "3"}}}]})
+            }
         };
-        for field in template.split('/').skip(1).collect::<Vec<_>>().into_iter().rev().fold(vec!["spec"], |mut all, f| {
-            all.push(f);
-            all
-        }) {
+        for field in template.split('/').skip(1).collect::<Vec<_>>().into_iter().rev().fold(
+            vec!["spec"],
+            |mut all, f| {
+                all.push(f);
+                all
+            },
+        ) {
             if field.is_empty() {
                 continue;
             }
@@ -276,8 +328,12 @@ pub(super) fn strategic(rng: &mut Rng, sort: &Sort) -> Value {
     match (sort.plural, rng.u32(..3)) {
         ("services", 0) => json!({"spec": {"ports": [{"port": 80, "name": "renamed"}]}}),
         ("services", 1) => json!({"spec": {"ports": [{"port": 8443, "name": "https"}]}}),
-        ("services", _) => json!({"spec": {"ports": [{"port": 80, "$patch": "delete"}, {"port": 81, "name": "x"}]}}),
-        ("serviceaccounts", _) => json!({"secrets": [{"name": "b"}], "imagePullSecrets": [{"name": "pull", "$patch": "delete"}]}),
+        ("services", _) => {
+            json!({"spec": {"ports": [{"port": 80, "$patch": "delete"}, {"port": 81, "name": "x"}]}})
+        }
+        ("serviceaccounts", _) => {
+            json!({"secrets": [{"name": "b"}], "imagePullSecrets": [{"name": "pull", "$patch": "delete"}]})
+        }
         ("deployments", _) => json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}),
         ("configmaps", 0) => json!({"data": {"$patch": "replace", "z": "1"}}),
         ("configmaps", 1) => json!({"data": {"k": null, "y": "2"}}),
@@ -330,7 +386,9 @@ pub(super) fn json_patch(rng: &mut Rng, sort: &Sort) -> Value {
         7 => json!({"op": "move", "from": "/metadata/annotations", "path": "/metadata/labels"}),
         8 => json!({"op": "remove", "path": "/metadata/nothing/here"}),
         _ => match sort.template {
-            Some(template) => json!({"op": "replace", "path": format!("{template}/spec/containers/0/image"), "value": "patched:1"}),
+            Some(template) => {
+                json!({"op": "replace", "path": format!("{template}/spec/containers/0/image"), "value": "patched:1"})
+            }
             None => json!({"op": "add", "path": "/metadata/finalizers", "value": ["example.com/hold"]}),
         },
     };

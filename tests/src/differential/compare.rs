@@ -141,7 +141,8 @@ fn differences(real: &Value, simulated: &Value, path: &str, out: &mut Vec<String
 pub async fn compare(real: &Real, operations: &[Operation]) -> Result<Result<Agreement, Disagreement>> {
     let namespace = fresh_namespace();
     let simulated = Simulated::default();
-    let mut real_side = Side::new(&namespace, &set_up(&namespace, async |m, p, b| real.ask(m, p, b).await).await?);
+    let mut real_side =
+        Side::new(&namespace, &set_up(&namespace, async |m, p, b| real.ask(m, p, b).await).await?);
     let account = set_up(&namespace, async |m, p, b| simulated.ask(m, p, b).await).await?;
     let mut sim_side = Side::new(&namespace, &account);
     let outcome = steps(real, &simulated, &mut real_side, &mut sim_side, operations).await;
@@ -178,7 +179,11 @@ async fn steps(
             if agreement.answers.last() != Some(&ours) {
                 return Ok(Err(Disagreement { at, answers: agreement.answers, simulated: ours }));
             }
-            if is_known { agreement.known += 1 } else { agreement.agreed += 1 }
+            if is_known {
+                agreement.known += 1
+            } else {
+                agreement.agreed += 1
+            }
             at += 1;
         }
     }

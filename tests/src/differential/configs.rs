@@ -38,7 +38,9 @@ pub(super) fn config(rng: &mut Rng, sort: &Sort, name: &str) -> Value {
             out
         }
         "ingresses" => ingress(rng),
-        "roles" => json!({"rules": [{"apiGroups": [""], "resources": [*pick(rng, &["pods", "secrets"])], "verbs": ["get"]}]}),
+        "roles" => {
+            json!({"rules": [{"apiGroups": [""], "resources": [*pick(rng, &["pods", "secrets"])], "verbs": ["get"]}]})
+        }
         "leases" => json!({"spec": {"holderIdentity": *pick(rng, &["one", "two"])}}),
         _ => json!({}),
     };
@@ -46,7 +48,8 @@ pub(super) fn config(rng: &mut Rng, sort: &Sort, name: &str) -> Value {
     out["kind"] = json!(sort.kind);
     out["metadata"] = json!({"name": name});
     if chance(rng, 50) {
-        out["metadata"]["labels"] = some(rng, &[("app", "web"), ("app", "db"), ("tier", "front"), ("team", "one")]);
+        out["metadata"]["labels"] =
+            some(rng, &[("app", "web"), ("app", "db"), ("tier", "front"), ("team", "one")]);
     }
     if chance(rng, 20) {
         out["metadata"]["annotations"] = some(rng, &[("note", "a"), ("note", "b"), ("example.com/x", "c")]);
@@ -106,7 +109,9 @@ fn pod_spec(rng: &mut Rng) -> Value {
     if chance(rng, 40) {
         app["ports"] = match rng.u32(..3) {
             0 => json!([{"containerPort": 8080, "protocol": "TCP"}]),
-            1 => json!([{"containerPort": 8080, "protocol": "TCP", "name": "http"}, {"containerPort": 9090, "protocol": "TCP"}]),
+            1 => {
+                json!([{"containerPort": 8080, "protocol": "TCP", "name": "http"}, {"containerPort": 9090, "protocol": "TCP"}])
+            }
             _ => json!([{"containerPort": 8080}]),
         };
     }
@@ -156,6 +161,8 @@ fn ingress(rng: &mut Rng) -> Value {
     let backend = json!({"service": {"name": *pick(rng, &["web", "db"]), "port": {"number": 80}}});
     match rng.u32(..2) {
         0 => json!({"spec": {"defaultBackend": backend}}),
-        _ => json!({"spec": {"rules": [{"host": "a.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}}),
+        _ => {
+            json!({"spec": {"rules": [{"host": "a.example", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}})
+        }
     }
 }

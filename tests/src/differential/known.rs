@@ -78,7 +78,9 @@ fn go_values(_: &Operation, real: &Value, simulated: &mut Value) {
         let (a, b) = (text(theirs, "/message"), text(ours, "/message"));
         theirs["field"] == ours["field"]
             && theirs["reason"] == ours["reason"]
-            && (a == b || a.starts_with(&format!("{b}\n  core.PodSpec{{")) || is_go_value(a) && explanation(a) == explanation(b))
+            && (a == b
+                || a.starts_with(&format!("{b}\n  core.PodSpec{{"))
+                || is_go_value(a) && explanation(a) == explanation(b))
     };
     if theirs.len() == ours.len() && theirs.iter().zip(&ours).all(is_same) {
         take_words(real, simulated);
@@ -94,6 +96,9 @@ fn is_go_value(message: &str) -> bool {
 
 /// What is said after the value.
 fn explanation(message: &str) -> &str {
+    if message.starts_with("Duplicate value: ") {
+        return "";
+    }
     message.rsplit_once(": ").map_or(message, |(_, explanation)| explanation)
 }
 

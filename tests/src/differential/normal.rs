@@ -167,7 +167,9 @@ impl Names {
 /// Owners in an order that does not depend on the times at which they wrote.
 fn sort_owners(value: &mut Value) {
     if let Value::Array(entries) = value {
-        entries.sort_by_key(|e| (e["manager"].to_string(), e["operation"].to_string(), e["apiVersion"].to_string()));
+        entries.sort_by_key(|e| {
+            (e["manager"].to_string(), e["operation"].to_string(), e["apiVersion"].to_string())
+        });
     }
 }
 

@@ -133,7 +133,7 @@ impl<'a> Writer<'a> {
         let name = self.name(sort);
         let object = sort.object(&name);
         let options = self.options();
-        let path = with(object.clone(), &options);
+        let mut path = with(object.clone(), &options);
         if sort.plural != "services" && chance(&mut self.rng, 20) {
             let mut body = valid(&mut self.rng, sort, &name);
             if chance(&mut self.rng, 30) {
@@ -153,8 +153,12 @@ impl<'a> Writer<'a> {
         let version = "/metadata/resourceVersion".to_owned();
         let needs_version = sort.plural == "services";
         match self.rng.u32(..12) {
-            0..4 if needs_version => {}
-            0 => edits.push((version, json!(format!("<old:{object}>")))),
+            // What else is wrong is told before the versions are compared.
+            0..5 if needs_version => {}
+            0 => {
+                edits.push((version, json!(format!("<old:{object}>"))));
+                path.clone_from(&object);
+            }
             1 | 2 => edits.push((version, Value::Null)),
             3 => edits.push((version, json!(""))),
             4 => edits.push(("/metadata/uid".to_owned(), json!("11111111-2222-4333-8444-555555555555"))),
@@ -188,7 +192,8 @@ impl<'a> Writer<'a> {
             }
             *place = value;
         }
-        let kind = *pick(&mut self.rng, &["application/merge-patch+json", "application/strategic-merge-patch+json"]);
+        let kind =
+            *pick(&mut self.rng, &["application/merge-patch+json", "application/strategic-merge-patch+json"]);
         self.request("PATCH", path, kind, Body::Value(patch))
     }
 
@@ -265,7 +270,9 @@ impl<'a> Writer<'a> {
             3 => out["preconditions"] = json!({"resourceVersion": format!("<old:{object}>")}),
             _ => {}
         }
+        // A changed object is compared with its version once more before it goes.
         match self.rng.u32(..8) {
+            _ if out["preconditions"]["resourceVersion"].is_string() => {}
             0 => out["propagationPolicy"] = json!("Foreground"),
             1 => out["propagationPolicy"] = json!("Orphan"),
             2 => out["propagationPolicy"] = json!("Background"),
@@ -289,7 +296,10 @@ impl<'a> Writer<'a> {
         let name = self.name(sort);
         let object = sort.object(&name);
         if chance(&mut self.rng, 25) {
-            let query = *pick(&mut self.rng, &["", "?gracePeriodSeconds=0", "?propagationPolicy=Foreground", "?dryRun=All"]);
+            let query = *pick(
+                &mut self.rng,
+                &["", "?gracePeriodSeconds=0", "?propagationPolicy=Foreground", "?dryRun=All"],
+            );
             return self.request("DELETE", format!("{object}{query}"), "", Body::Nothing);
         }
         let options = self.delete_options(&object);
@@ -315,7 +325,12 @@ impl<'a> Writer<'a> {
     fn finalizers(&mut self) -> Operation {
         let sort = self.sort();
         let name = self.name(sort);
-        let lists = [json!(null), json!([]), json!(["example.com/hold"]), json!(["example.com/hold", "example.com/two"])];
+        let lists = [
+            json!(null),
+            json!([]),
+            json!(["example.com/hold"]),
+            json!(["example.com/hold", "example.com/two"]),
+        ];
         let list = pick(&mut self.rng, &lists);
         let body = json!({"metadata": {"finalizers": list}});
         self.request("PATCH", sort.object(&name), "application/merge-patch+json", Body::Value(body))

@@ -63,8 +63,8 @@ pub(super) fn list(
     query: &Query,
     form: Form,
 ) -> Result<Answer, Status> {
-    check_match(query)?;
     let selection = Selection::read(place, query)?;
+    check_match(query)?;
     let page = page(server, place, query, &selection)?;
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});
     if let Some(token) = page.token {

@@ -172,7 +172,8 @@ pub(super) fn update(server: &mut ApiServer, call: &Call<'_>, part: Part) -> Res
     let version = body["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     let Some(old) = old else {
         let uid = body["metadata"]["uid"].as_str().unwrap_or_default();
-        let has_old_way = part == Part::Main && server.profile().not_made_by_update.contains(&&*place.resource.plural);
+        let has_old_way =
+            part == Part::Main && server.profile().not_made_by_update.contains(&&*place.resource.plural);
         if !uid.is_empty() && !has_old_way {
             return Err(other_uid(&place.kind, &place.namespace, call.name(), uid, "", by.dry_run));
         }
@@ -309,7 +310,9 @@ fn patch_view(
     let mut body = old.to_value();
     convert::from_stored(&call.place, &mut body);
     match patch {
-        Patch::Json(patch) => crate::patch::json_patch(&mut body, patch, clean).map_err(Status::bad_request)?,
+        Patch::Json(patch) => {
+            crate::patch::json_patch(&mut body, patch, clean).map_err(Status::bad_request)?
+        }
         Patch::Merge(patch) => crate::patch::merge_patch(&mut body, patch),
         Patch::Strategic(patch) => {
             if let Some(served) = call.place.served() {
@@ -406,7 +409,8 @@ fn delete(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     let is_marked = || {
         let has = |list: &Value| list.as_array().is_some_and(|l| !l.is_empty());
         let grace = last["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
-        last.is_terminating() && (has(&last["metadata"]["finalizers"]) || has(&last["spec"]["finalizers"]) || grace > 0)
+        last.is_terminating()
+            && (has(&last["metadata"]["finalizers"]) || has(&last["spec"]["finalizers"]) || grace > 0)
     };
     let remains = if by.dry_run { is_marked() } else { server.store().by_uid(last.uid()).is_some() };
     let is_shown = SHOWN_WHEN_DELETED.contains(&&*place.resource.plural)

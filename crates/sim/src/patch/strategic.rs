@@ -65,7 +65,11 @@ fn merge_maps(
         } else {
             let field = node.field(key).unwrap_or(Node::Any);
             let sequence = patch.get(&format!("{ORDER}{key}"));
-            if !clean && out.get(key).is_none_or(|old| old.is_object() != value.is_object() || old.is_array() != value.is_array()) {
+            if !clean
+                && out.get(key).is_none_or(|old| {
+                    old.is_object() != value.is_object() || old.is_array() != value.is_array()
+                })
+            {
                 out.insert(key.clone(), value.clone());
                 continue;
             }

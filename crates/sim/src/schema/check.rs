@@ -357,7 +357,8 @@ fn drop_empty_at(code: Code, value: &mut Value) {
                 _ => false,
             };
             // What has to be said is said even if it is nothing.
-            let is_role = code.struct_type().is_some_and(|t| matches!(t.name, "rbac.v1.Role" | "rbac.v1.ClusterRole"));
+            let is_role =
+                code.struct_type().is_some_and(|t| matches!(t.name, "rbac.v1.Role" | "rbac.v1.ClusterRole"));
             !is_empty || field.required || code.is_map() || is_role && key == "rules"
         }),
         _ => {}

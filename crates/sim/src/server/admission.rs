@@ -35,7 +35,7 @@ impl ApiServer {
                     if body["spec"]["clusterIP"].is_string() {
                         body["spec"]["clusterIPs"] = json!([body["spec"]["clusterIP"]]);
                     }
-                    self.give_node_ports(body);
+                    self.give_node_ports(body, true);
                     Ok(())
                 };
                 self.addresses.restore(before);
@@ -263,12 +263,13 @@ fn admit_tolerations(body: &mut Value) {
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
         let Some(list) = body["spec"]["tolerations"].as_array_mut() else { break };
         let is_there = |t: &Value| {
-            (t["key"] == key
-                || (t["key"].as_str().is_none_or(str::is_empty) && t["operator"] == "Exists"))
+            (t["key"] == key || (t["key"].as_str().is_none_or(str::is_empty) && t["operator"] == "Exists"))
                 && (t["effect"] == "NoExecute" || t["effect"].is_null())
         };
         if !list.iter().any(is_there) {
-            list.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+            list.push(
+                json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
+            );
         }
     }
 }

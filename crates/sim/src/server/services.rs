@@ -115,21 +115,23 @@ impl ApiServer {
                 }
             }
         }
-        self.give_node_ports(body);
+        self.give_node_ports(body, true);
         Ok(())
     }
 
-    pub(super) fn give_node_ports(&mut self, body: &mut Value) {
+    pub(super) fn give_node_ports(&mut self, body: &mut Value, is_new: bool) {
         if !matches!(body["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
             return;
         }
         let mut given: Vec<(Value, Value, Value)> = Vec::new();
         for port in body["spec"]["ports"].as_array_mut().into_iter().flatten() {
-            // One number serves several protocols.
-            let shared = given.iter().find(|(number, protocol, _)| {
-                *number == port["port"] && *protocol != port["protocol"]
-            });
-            if let Some((.., node_port)) = shared.filter(|_| port.get("nodePort").is_none_or(Value::is_null)) {
+            // One number serves several protocols, when a service is made.
+            let shared = given
+                .iter()
+                .find(|(number, protocol, _)| *number == port["port"] && *protocol != port["protocol"]);
+            if let Some((.., node_port)) =
+                shared.filter(|_| is_new && port.get("nodePort").is_none_or(Value::is_null))
+            {
                 port["nodePort"] = node_port.clone();
                 continue;
             }
@@ -177,7 +179,7 @@ impl ApiServer {
                     port["nodePort"] = number.clone();
                 }
             }
-            self.give_node_ports(body);
+            self.give_node_ports(body, false);
         }
     }
 

@@ -190,7 +190,7 @@ impl Writing<'_> {
         // Structs go with the last of their fields; before, what had been filled in there stayed.
         let named = |set: &Set| if self.modern { set.with_named(self.node) } else { set.clone() };
         let last = named(&last);
-        let pruned = remove::remove(self.node, merged, &last);
+        let pruned = remove::remove(self.node, merged, &last, !self.modern);
         let everything = named(&walk::to_set(self.node, merged, true)?);
         let mut owned = whole.clone();
         for (_, other) in managed.iter() {
@@ -198,9 +198,9 @@ impl Writing<'_> {
         }
         let kept = named(&walk::to_set(self.node, &pruned, true)?);
         let kept = kept.union(&named(&owned));
-        let pruned = remove::remove(self.node, merged, &everything.difference(&kept));
+        let pruned = remove::remove(self.node, merged, &everything.difference(&kept), !self.modern);
         let kept = named(&walk::to_set(self.node, &pruned, true)?);
-        Ok(remove::remove(self.node, merged, &everything.difference(&kept).intersection(&last)))
+        Ok(remove::remove(self.node, merged, &everything.difference(&kept).intersection(&last), !self.modern))
     }
 
     fn typed_failure(&self, config: &Value, why: &str) -> Status {

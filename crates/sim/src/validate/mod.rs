@@ -102,7 +102,12 @@ pub(crate) fn create(kind: &Kind, profile: &ApiProfile, object: &Value) -> Resul
 }
 
 /// Whether an object's status can become another.
-pub(crate) fn update_status(kind: &Kind, profile: &ApiProfile, old: &Value, new: &Value) -> Result<(), Status> {
+pub(crate) fn update_status(
+    kind: &Kind,
+    profile: &ApiProfile,
+    old: &Value,
+    new: &Value,
+) -> Result<(), Status> {
     let mut check = Check { profile, causes: Vec::new() };
     metadata::check(&mut check, kind, &new["metadata"]);
     metadata::changes(&mut check, &old["metadata"], &new["metadata"]);

@@ -126,8 +126,11 @@ fn container<'v>(
         check.one_of(&format!("{path}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
     }
     for (index, variable) in list(&container["env"]).enumerate() {
-        if variable["name"].as_str().is_none_or(str::is_empty) {
+        let name = variable["name"].as_str().unwrap_or_default();
+        if name.is_empty() {
             check.required(format!("{path}.env[{index}].name"), "");
+        } else if let Some(why) = wrong_variable(check, name) {
+            check.invalid(format!("{path}.env[{index}].name"), &variable["name"], why);
         }
         let has_value = variable["value"].as_str().is_some_and(|v| !v.is_empty());
         if has_value && variable["valueFrom"].is_object() {
@@ -149,6 +152,18 @@ fn container<'v>(
         probe(check, &container[kind], &format!("{path}.{kind}"), kind);
     }
     resources(check, &container["resources"], &format!("{path}.resources"));
+}
+
+fn wrong_variable(check: &Check<'_>, name: &str) -> Option<&'static str> {
+    if check.profile.field_validation {
+        let fits = name.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=');
+        let why = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+        return (!fits).then_some(why);
+    }
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let fits = name.bytes().all(inner) && !name.starts_with(|c: char| c.is_ascii_digit());
+    let why = "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')";
+    (!fits).then_some(why)
 }
 
 fn port(check: &mut Check<'_>, value: &Value, path: &str) {

@@ -80,6 +80,15 @@ fn strategy(check: &mut Check<'_>, spec: &Value) {
             "may not be specified when strategy `type` is 'Recreate'",
         );
     }
+    for field in ["maxUnavailable", "maxSurge"] {
+        let is_percent = |text: &str| {
+            text.strip_suffix('%').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        };
+        if rolling[field].as_str().is_some_and(|text| !is_percent(text)) {
+            let why = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+            check.invalid(format!("spec.strategy.rollingUpdate.{field}"), &rolling[field], why);
+        }
+    }
     let is_zero = |value: &Value| value == 0 || value == "0%";
     if is_zero(&rolling["maxUnavailable"]) && is_zero(&rolling["maxSurge"]) {
         let why = "may not be 0 when `maxSurge` is 0";
@@ -230,7 +239,11 @@ pub(super) fn service(check: &mut Check<'_>, spec: &Value) {
 pub(super) fn one_protocol(check: &mut Check<'_>, spec: &Value) {
     let protocols: BTreeSet<&str> = list(&spec["ports"]).filter_map(|p| p["protocol"].as_str()).collect();
     if !check.profile.field_validation && spec["type"] == "LoadBalancer" && protocols.len() > 1 {
-        check.invalid("spec.ports", &spec["ports"], "may not contain more than 1 protocol when type is 'LoadBalancer'");
+        check.invalid(
+            "spec.ports",
+            &spec["ports"],
+            "may not contain more than 1 protocol when type is 'LoadBalancer'",
+        );
     }
 }
 
@@ -343,7 +356,8 @@ pub(super) fn lease(check: &mut Check<'_>, spec: &Value) {
     }
     if spec["leaseTransitions"].as_i64().is_some_and(|n| n < 0) {
         let is_old = !check.profile.field_validation;
-        let why = if is_old { "must to greater or equal than 0" } else { "must be greater than or equal to 0" };
+        let why =
+            if is_old { "must to greater or equal than 0" } else { "must be greater than or equal to 0" };
         check.invalid("spec.leaseTransitions", &spec["leaseTransitions"], why);
     }
 }
@@ -371,7 +385,9 @@ pub(super) fn role(check: &mut Check<'_>, rules: &Value) {
 pub(super) fn status(check: &mut Check<'_>, plural: &str, status: &Value) {
     let count = |field: &str| status[field].as_i64().unwrap_or(0);
     let fields: &[&str] = match plural {
-        "deployments" => &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"],
+        "deployments" => {
+            &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"]
+        }
         "replicasets" => &["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
         "statefulsets" => &["replicas", "readyReplicas", "currentReplicas", "updatedReplicas"],
         _ => return,
