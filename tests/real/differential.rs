@@ -101,3 +101,18 @@ async fn the_simulation_answers_as_a_real_api_server() -> anyhow::Result<()> {
     assert!(seeds.is_empty(), "scripts of these seeds differ: {seeds:?}");
     Ok(())
 }
+
+#[tokio::test(start_paused = true)]
+async fn recorded_scripts_are_answered_as_they_were() -> anyhow::Result<()> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let trace: Trace = serde_json::from_slice(&std::fs::read(&path)?)?;
+        let differs = trace.replay().await?;
+        assert!(differs.is_none(), "{}: {differs:?}", path.display());
+        count += 1;
+    }
+    assert!(count > 0, "no traces");
+    Ok(())
+}

@@ -162,7 +162,7 @@ pub(super) fn right(rng: &mut Rng, sort: &Sort) -> Edits {
         0 => put("/metadata/labels", labels(rng)),
         1 => put("/metadata/labels/added", json!(*pick(rng, &["1", "2"]))),
         2 => put("/metadata/annotations/note", json!(*pick(rng, &["x", "y"]))),
-        3 => put("/metadata/labels", Value::Null),
+        3 if sort.plural != "jobs" => put("/metadata/labels", Value::Null),
         _ => {}
     }
     match sort.plural {

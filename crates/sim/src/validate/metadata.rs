@@ -33,7 +33,11 @@ pub(super) fn check(check: &mut Check<'_>, kind: &Kind, metadata: &Value) {
         let is_standard = matches!(text, "kubernetes" | "orphan" | "foregroundDeletion");
         if !is_qualified(text) {
             check.invalid("metadata.finalizers", finalizer, QUALIFIED);
-        } else if !text.contains('/') && !is_standard && !kind.custom {
+        } else if !text.contains('/')
+            && !is_standard
+            && !kind.custom
+            && kind.resource.group != "coordination.k8s.io"
+        {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             check.invalid(format!("metadata.finalizers[{index}]"), finalizer, why);
         }
