@@ -102,7 +102,7 @@ fn replay(recorded: &str) -> (usize, usize) {
         let is_same = line["code"] == code && normal(&line["answer"]) == normal(&found);
         let is_marked = line["differs"] == true;
         assert!(
-            agrees != is_marked,
+            is_same != is_marked,
             "line {}: {method} {path}?{query}\n  body {}\n  marked as different: {is_marked}\n  real {} {}\n  here {code} {}",
             number + 1,
             line["body"],

@@ -9,6 +9,7 @@ use super::sorts::Sort;
 type Edits = Vec<(String, Value)>;
 
 /// What makes an object of the kind wrong, or a change of it forbidden.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn wrong(sort: &Sort) -> Vec<(String, Value)> {
     let own: &[(&str, Value)] = &match sort.plural {
         "configmaps" => vec![

@@ -180,9 +180,9 @@ async fn steps(
                 return Ok(Err(Disagreement { at, answers: agreement.answers, simulated: ours }));
             }
             if is_known {
-                agreement.known += 1
+                agreement.known += 1;
             } else {
-                agreement.agreed += 1
+                agreement.agreed += 1;
             }
             at += 1;
         }

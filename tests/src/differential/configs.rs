@@ -47,7 +47,9 @@ pub(super) fn config(rng: &mut Rng, sort: &Sort, name: &str) -> Value {
     out["apiVersion"] = json!(sort.version);
     out["kind"] = json!(sort.kind);
     out["metadata"] = json!({"name": name});
-    if chance(rng, 50) {
+    if sort.plural == "jobs" {
+        out["metadata"]["labels"] = json!({"app": "db"});
+    } else if chance(rng, 50) {
         out["metadata"]["labels"] =
             some(rng, &[("app", "web"), ("app", "db"), ("tier", "front"), ("team", "one")]);
     }

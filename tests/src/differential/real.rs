@@ -69,8 +69,8 @@ impl Real {
     }
 
     /// Patches something that is no part of a script.
-    pub(super) async fn patch(&self, path: &str, patch: Value) -> Result<Value> {
-        self.ask_with("PATCH", path, "application/json-patch+json", patch).await
+    pub(super) async fn patch(&self, path: &str, change: Value) -> Result<Value> {
+        self.ask_with("PATCH", path, "application/json-patch+json", change).await
     }
 
     async fn ask_with(&self, method: &str, path: &str, content_type: &str, body: Value) -> Result<Value> {

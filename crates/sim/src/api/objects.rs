@@ -311,7 +311,7 @@ fn patch_view(
     convert::from_stored(&call.place, &mut body);
     match patch {
         Patch::Json(patch) => {
-            crate::patch::json_patch(&mut body, patch, clean).map_err(Status::bad_request)?
+            crate::patch::json_patch(&mut body, patch, clean).map_err(Status::bad_request)?;
         }
         Patch::Merge(patch) => crate::patch::merge_patch(&mut body, patch),
         Patch::Strategic(patch) => {

@@ -354,7 +354,7 @@ fn drop_empty_at(code: Code, value: &mut Value) {
                 Value::Number(_) | Value::Bool(_) | Value::String(_) => is_zero(code, key, inner),
                 Value::Array(items) => items.is_empty(),
                 Value::Object(map) => field.code.is_map() && map.is_empty(),
-                _ => false,
+                Value::Null => false,
             };
             // What has to be said is said even if it is nothing.
             let is_role =
