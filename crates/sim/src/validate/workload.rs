@@ -191,7 +191,6 @@ pub(super) fn service(check: &mut Check<'_>, spec: &Value) {
         if spec["externalName"].as_str().is_none_or(str::is_empty) {
             check.required("spec.externalName", "");
         }
-        return;
     }
     labels(check, "spec.selector", &spec["selector"]);
     check.one_of("spec.sessionAffinity", &spec["sessionAffinity"], &["ClientIP", "None"]);
@@ -205,7 +204,7 @@ pub(super) fn service(check: &mut Check<'_>, spec: &Value) {
         check.invalid("spec.externalTrafficPolicy", &spec["externalTrafficPolicy"], why);
     }
     let count = list(&spec["ports"]).count();
-    if count == 0 && spec["clusterIP"] != "None" {
+    if count == 0 && kind != "ExternalName" && spec["clusterIP"] != "None" {
         check.required("spec.ports", "");
     }
     let mut names = BTreeSet::new();
