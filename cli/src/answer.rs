@@ -1,5 +1,7 @@
 //! Answers on stdout, in the form that was asked for.
 
+use std::io::Write as _;
+
 use serde::Serialize;
 
 use crate::args::Format;
@@ -23,16 +25,26 @@ pub(crate) fn print<T: Serialize>(
             release_manifest::value_to_yaml(&value)
         }
     };
-    emit(&out);
-    Ok(())
+    emit(&out)
 }
 
-/// Writes to stdout; a reader that went away is no failure of ours.
-pub(crate) fn emit(text: &str) {
-    use std::io::Write as _;
+/// Writes to stdout. A reader that went away is no failure of ours; half an answer in a file is one.
+pub(crate) fn emit(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    let _ = out.flush();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::File {
+            verb: "write",
+            path: "the answer to standard output".to_owned(),
+            hint: None,
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to stderr. A reader that went away must not end a release half-way, as `eprintln!` would.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", line.trim_end_matches('\n'));
 }
 
 /// A table with columns as wide as they need to be.

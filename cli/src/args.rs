@@ -57,10 +57,11 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Look at the repository and write a first release.yaml.
     Init(Init),
-    /// Build images and leave them in the Docker Engine.
+    /// Build images and leave them on this machine.
     ///
-    /// Prints a line a service: SERVICE IMAGE-ID, or the pinned image where nothing is built.
-    Build(Build),
+    /// Those from Dockerfiles are left in the Docker Engine; the others need none and are left in a cache, or in the folder of
+    /// --layout. Prints a line a service: SERVICE IMAGE-ID for a Dockerfile, SERVICE REPOSITORY@DIGEST for every other.
+    Build(BuildOnly),
     /// Build and push images, and print the image lock.
     ///
     /// The image lock is a line a service: SERVICE REPOSITORY@DIGEST, each confirmed by the registry. `deploy --images` takes it, so
@@ -85,6 +86,11 @@ pub(crate) enum Command {
     Status(Recorded),
     /// Show the releases of an environment, newest first; changes nothing.
     History(Recorded),
+    /// Show what happened in a release, from its events; changes nothing.
+    ///
+    /// From the cluster's own record, which with --project, -n and --context needs no checkout; or, without any cluster, from a file
+    /// of events (`-o json` of a deploy) or an HTML page made earlier.
+    Report(Report),
     /// Print the JSON Schema of release.yaml.
     Schema,
     /// Print a shell completion script.
@@ -117,6 +123,16 @@ pub(crate) struct Build {
 
     #[command(flatten)]
     pub(crate) version: Version,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BuildOnly {
+    #[command(flatten)]
+    pub(crate) build: Build,
+
+    /// Leave the images in an OCI image layout in this folder. For images without a Dockerfile.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) layout: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -213,6 +229,33 @@ pub(crate) struct Rollback {
 
     #[command(flatten)]
     pub(crate) run: Run,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Report {
+    /// The release, as `release history` numbers them, by default the newest; or a file of events, `-` for standard input.
+    #[arg(value_name = "N or FILE")]
+    pub(crate) of: Option<String>,
+
+    /// Write one self-contained HTML page instead, and say where.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// The environment, a name under `environments:` in the project file.
+    #[arg(long, value_name = "ENV")]
+    pub(crate) env: Option<String>,
+
+    /// The project's name, where there is no project file; give -n and --context too.
+    #[arg(long, value_name = "PROJECT", requires = "env")]
+    pub(crate) project: Option<String>,
+
+    /// The namespace, in place of the environment's.
+    #[arg(short, long, value_name = "NAMESPACE", requires = "env")]
+    pub(crate) namespace: Option<String>,
+
+    /// The kubeconfig context, in place of the environment's. Only a cluster that has a record of the project is accepted.
+    #[arg(long, value_name = "CONTEXT", requires = "env")]
+    pub(crate) context: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -3,11 +3,13 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use release_cluster::{ApiError, ConnectError, LockError, SurveyError};
+use release_cluster::{ApiError, ConnectError, LockError, StoreError, SurveyError};
+use release_core::{Cause, CauseKind};
 use release_manifest::{Color, ProjectError, RenderError};
 use release_pipeline::{Event, ImageLockError, PlanError, PrepareError, RunError, TargetError};
-use release_registry::ConfirmError;
+use release_registry::{ConfirmError, PushError};
 
+use crate::answer;
 use crate::exit::Exit;
 
 /// Why a command did not do what was asked.
@@ -34,6 +36,13 @@ pub(crate) enum Failure {
         path: String,
         #[source]
         source: ImageLockError,
+    },
+    /// A file is not what a run has told.
+    #[error("{path} cannot be reported on")]
+    Events {
+        path: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
     },
     #[error("service `{service}` cannot be rendered")]
     Render {
@@ -83,11 +92,17 @@ impl Failure {
             | Self::File { .. }
             | Self::Sources(_)
             | Self::Project(_)
-            | Self::ImageLock { .. } => Exit::Usage,
+            | Self::ImageLock { .. }
+            | Self::Events { .. } => Exit::Usage,
             Self::Prepare(error) => match error {
-                PrepareError::NoRegistry { .. } | PrepareError::Name { .. } => Exit::Usage,
-                PrepareError::Engine { .. } | PrepareError::Build { .. } => Exit::Build,
+                PrepareError::NoRegistry { .. }
+                | PrepareError::Name { .. }
+                | PrepareError::NoLayout { .. } => Exit::Usage,
+                PrepareError::Engine { .. } | PrepareError::Build { .. } | PrepareError::Assemble { .. } => {
+                    Exit::Build
+                }
                 PrepareError::Push { .. }
+                | PrepareError::Upload { .. }
                 | PrepareError::Credentials { .. }
                 | PrepareError::Confirm { .. }
                 | PrepareError::Registry(_) => Exit::Push,
@@ -97,14 +112,18 @@ impl Failure {
                 Exit::Cluster
             }
             Self::Run(error) => match error {
-                RunError::Lock(LockError::Held { .. }) | RunError::TakenOver { .. } => Exit::Locked,
+                RunError::Lock(LockError::Held { .. })
+                | RunError::TakenOver { .. }
+                | RunError::Store(StoreError::Fenced { .. }) => Exit::Locked,
                 RunError::Lock(LockError::Api { .. })
                 | RunError::Store(_)
                 | RunError::Plan(_)
                 | RunError::NotResumable { .. }
                 | RunError::Survey(_) => Exit::Cluster,
                 RunError::Unsound(_) => Exit::Bug,
-                RunError::NothingToRestore | RunError::NotVerified { .. } => Exit::Usage,
+                RunError::NothingToRestore
+                | RunError::NoSuchRelease { .. }
+                | RunError::NotVerified { .. } => Exit::Usage,
             },
             Self::Check { .. } => Exit::Check,
             Self::Gate { .. } => Exit::Gate,
@@ -123,11 +142,19 @@ impl Failure {
             Self::ImageLock { .. } => {
                 "an image lock is what `release push` prints: `SERVICE REPOSITORY@sha256:…`, a line a service"
             }
+            Self::Events { .. } => {
+                "give what `-o json` printed, a line an event, or a page that `release report --html` made"
+            }
             Self::Gate { planned: true, .. } => {
                 "the plan above is what will be done; run it again with --approve to do it"
             }
             Self::Gate { planned: false, .. } => {
                 "building ends with a push, which is a write: give --images FILE to see the plan first, or --approve to build and release"
+            }
+            Self::Target(TargetError::Connect(ConnectError::NoNamespace { namespace, context })) => {
+                return Some(format!(
+                    "a release never creates namespaces: `kubectl --context {context} create namespace {namespace}` does"
+                ));
             }
             Self::Target(error) => target_hint(error)?,
             Self::Prepare(PrepareError::Engine { .. }) => {
@@ -138,6 +165,10 @@ impl Failure {
             }
             Self::Prepare(PrepareError::Confirm { source, .. }) => confirm_hint(source)?,
             Self::Prepare(PrepareError::Push { .. }) => CREDENTIALS,
+            Self::Prepare(PrepareError::Upload { source, .. }) => upload_hint(source)?,
+            Self::Prepare(PrepareError::NoLayout { .. }) => {
+                "name the services that are built from `base` and `layers`: `release build --layout DIR SERVICE…`"
+            }
             Self::Prepare(PrepareError::Credentials { .. }) => {
                 "repair the file, or point DOCKER_CONFIG at another folder; `docker login` writes it"
             }
@@ -148,8 +179,12 @@ impl Failure {
             Self::Run(RunError::NotResumable { .. }) => {
                 "`release rollback` returns to the last verified release"
             }
-            Self::Run(RunError::TakenOver { .. }) => "`release status` shows what the other process does",
-            Self::Run(RunError::NothingToRestore) => "`release history` shows the releases there are",
+            Self::Run(RunError::TakenOver { .. } | RunError::Store(StoreError::Fenced { .. })) => {
+                "`release status` shows what the other process does"
+            }
+            Self::Run(
+                RunError::NothingToRestore | RunError::NoSuchRelease { .. } | RunError::NotVerified { .. },
+            ) => "`release history` shows the releases there are",
             Self::Sources(_)
             | Self::Project(_)
             | Self::Render { .. }
@@ -159,8 +194,8 @@ impl Failure {
             | Self::Run(_)
             | Self::Need { .. }
             | Self::Check { .. }
-            | Self::Stopped { .. }
-            | Self::Internal(_) => return None,
+            | Self::Stopped { .. } => return None,
+            Self::Internal(_) => "this is a defect of this program; please report it with the lines above",
         };
         Some(text.to_owned())
     }
@@ -205,7 +240,7 @@ impl Failure {
 
     /// Prints the message on stderr.
     pub(crate) fn print(&self) {
-        eprint!("{}", self.text(color()));
+        answer::say(&self.text(color()));
     }
 
     /// What a reader of the events is told; nothing where the answer on stdout has said it already.
@@ -251,23 +286,34 @@ fn confirm_hint(error: &ConfirmError) -> Option<&'static str> {
     })
 }
 
+fn upload_hint(error: &PushError) -> Option<&'static str> {
+    match error {
+        PushError::Unauthorized { .. } => Some(CREDENTIALS),
+        PushError::GaveUp { .. } => {
+            Some("what arrived is kept: the same command goes on where this one stopped")
+        }
+        PushError::Confirm(error) => confirm_hint(error),
+        PushError::Read { .. } | PushError::Corrupt { .. } => {
+            Some("the same command builds what is missing or damaged again")
+        }
+        _ => None,
+    }
+}
+
 fn target_hint(error: &TargetError) -> Option<&'static str> {
     Some(match error {
         TargetError::Connect(error) => match error {
             ConnectError::Kubeconfig { .. } | ConnectError::NoContext { .. } => {
                 "the environment's `context` must be one of the kubeconfig (KUBECONFIG, else ~/.kube/config)"
             }
-            ConnectError::NoNamespace { .. } => {
-                "create it: `kubectl create namespace …`; a release never creates namespaces"
-            }
             ConnectError::NotIdentified { .. } => "`release doctor --rbac` prints the Role that suffices",
             ConnectError::Unauthorized { .. } => "the credentials in the kubeconfig may have expired",
             ConnectError::Unreachable { .. } => "is the cluster up, and the network (VPN?) open?",
             ConnectError::InCluster { .. } => "name a context in the environment, or give --context",
-            ConnectError::Client { .. } => return None,
+            ConnectError::NoNamespace { .. } | ConnectError::Client { .. } => return None,
         },
         TargetError::Wrong { .. } => {
-            "this is another cluster than the one released to before: check `context` and the kubeconfig"
+            "this is not the cluster that is meant: check the environment's `context` and `cluster`, and the kubeconfig"
         }
         TargetError::NotRecorded { .. } => {
             "a first release needs the environment's own context, or the cluster's UID as `cluster:` in the environment"
@@ -276,21 +322,33 @@ fn target_hint(error: &TargetError) -> Option<&'static str> {
     })
 }
 
-fn refused_hint(causes: &[release_core::Cause]) -> Option<&'static str> {
-    let words: String = causes.iter().map(|cause| cause.summary.as_str()).collect();
-    if words.contains("conflict") {
+/// Reads kinds and reasons; the server's words only where it has no code for what it means.
+fn refused_hint(causes: &[Cause]) -> Option<&'static str> {
+    let said = |reason: &str, word: &str| {
+        let evidence = causes.iter().flat_map(|cause| &cause.evidence);
+        evidence.into_iter().any(|seen| seen.reason.as_deref() == Some(reason) && seen.message.contains(word))
+    };
+    let kind = |kind: CauseKind| causes.iter().any(|cause| cause.kind == kind);
+    if said("Conflict", "") {
         Some("another tool or person owns these fields; --force-conflicts takes them over")
-    } else if words.contains("immutable") {
+    } else if said("Invalid", "immutable") {
         Some(
             "immutable fields cannot be changed in place: give the service a new name, or delete the object first",
         )
-    } else if words.contains("preStop.sleep") {
+    } else if causes.iter().any(|cause| cause.summary.contains("preStop.sleep")) {
         Some(
             "Kubernetes before 1.30 cannot sleep in preStop: set `shutdown: {drain: 0s}`, or `shutdown: {command: […]}` with a sleep of the image's own",
         )
-    } else if words.contains("forbidden") {
+    } else if kind(CauseKind::Quota) {
+        Some("the namespace's ResourceQuota does not allow it: ask for less, or for more quota")
+    } else if kind(CauseKind::Admission) {
+        Some("a policy of the cluster refuses it; what it wants is said above")
+    } else if said("Forbidden", "") {
         Some("`release doctor --rbac` prints the Role that suffices")
     } else {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

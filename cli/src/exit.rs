@@ -89,7 +89,7 @@ impl Exit {
             Ending::Verified | Ending::NothingToDo { .. } => Self::Done,
             Ending::RolledBack { .. } => Self::RolledBack,
             Ending::NotRolledBack { .. } => Self::NotRolledBack,
-            Ending::Stopped => stopped,
+            Ending::Stopped | Ending::Superseded { .. } => stopped,
             Ending::Failed { exit_code, .. } => {
                 Self::ALL.iter().copied().find(|exit| exit.code() == *exit_code).unwrap_or(Self::Bug)
             }

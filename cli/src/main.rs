@@ -12,12 +12,14 @@ mod talk;
 mod words;
 mod workspace;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use release_pipeline::Event;
 
 use crate::args::{Args, Format};
+use crate::error::Failure;
 use crate::exit::Exit;
 use crate::talk::Talk;
 
@@ -32,12 +34,15 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the async runtime cannot be started: {error}");
+            answer::say(&format!("error: the async runtime cannot be started: {error}"));
             return Exit::Bug.into();
         }
     };
     let talk = Talk::new(&args);
-    let exit = match runtime.block_on(command::run(&args, &talk)) {
+    let run = || runtime.block_on(command::run(&args, &talk));
+    let ended = catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Err(Failure::Internal(anyhow::anyhow!("the program broke off"))));
+    let exit = match ended {
         Ok(exit) => exit,
         Err(failure) => {
             talk.finish();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::error::Failure;
 use crate::exit::Exit;
 
 /// A wish to stop, and the exit that tells which signal expressed it.
@@ -47,11 +48,11 @@ impl Stop {
     }
 
     /// `work`, unless the wish to stop comes first. For work that leaves nothing half-done when dropped.
-    pub(crate) async fn or<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn or<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         tokio::select! {
             biased;
-            () = self.token.cancelled() => None,
-            done = work => Some(done),
+            () = self.token.cancelled() => Err(Failure::Stopped { exit: self.exit() }),
+            done = work => done,
         }
     }
 }

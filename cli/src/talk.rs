@@ -8,9 +8,10 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use release_cluster::{Clock, Event as Cluster};
 use release_core::{CauseKind, ServiceName, Verdict};
-use release_pipeline::{Envelope, Event, ImageEvent, Recorder, Report, Verb};
+use release_pipeline::{Envelope, Event, ImageEvent, Recorder, Report, Tape, Verb};
 use release_rollout::{Phase, Version};
 
+use crate::answer;
 use crate::args::{Args, Format};
 use crate::words;
 
@@ -23,12 +24,14 @@ struct Inner {
     clock: Clock,
     view: View,
     report: Report,
+    tape: Tape,
 }
 
 enum View {
     Json,
     Quiet,
-    Lines,
+    /// With the counts of ready pods told last: a line for each change, not for each look.
+    Lines(BTreeMap<ServiceName, (u32, u32)>),
     Terminal(Bars),
 }
 
@@ -54,11 +57,17 @@ impl Talk {
         } else if std::io::stderr().is_terminal() && !in_ci {
             View::Terminal(Bars { all: MultiProgress::new(), by_service: BTreeMap::new() })
         } else {
-            View::Lines
+            View::Lines(BTreeMap::new())
         };
         let run = format!("{:x}-{:x}", clock.wall().as_millisecond(), std::process::id());
         let recorder = Recorder::new(run, clock.now());
-        Self(Arc::new(Mutex::new(Inner { recorder, clock, view, report: Report::default() })))
+        Self(Arc::new(Mutex::new(Inner {
+            recorder,
+            clock,
+            view,
+            report: Report::default(),
+            tape: Tape::default(),
+        })))
     }
 
     /// Takes one event.
@@ -67,12 +76,18 @@ impl Talk {
         let (now, at) = (inner.clock.now(), inner.clock.wall());
         let envelope = inner.recorder.stamp(now, at, event);
         inner.report.add(&envelope);
+        inner.tape.add(&envelope);
         inner.show(&envelope);
     }
 
     /// What happened so far.
     pub(crate) fn report(&self) -> Report {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).report.clone()
+    }
+
+    /// What the release's record keeps of this run.
+    pub(crate) fn tape(&self) -> Tape {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).tape.clone()
     }
 
     /// Takes the progress bars away; what follows is the answer.
@@ -95,9 +110,15 @@ impl Inner {
                     let _ = writeln!(std::io::stdout().lock(), "{line}");
                 }
             }
-            View::Lines => {
+            View::Lines(told) => {
+                if let Event::Cluster(Cluster::Progress { service, readiness, .. }) = &envelope.event {
+                    let counts = (readiness.ready, readiness.desired);
+                    if told.insert(service.clone(), counts) == Some(counts) {
+                        return;
+                    }
+                }
                 for line in lines(envelope) {
-                    eprintln!("{line}");
+                    answer::say(&line);
                 }
             }
             View::Terminal(bars) => bars.show(envelope),
@@ -131,9 +152,15 @@ impl Bars {
                 self.bar(service).set_message(format!("{doing}: {} KiB", sent / 1024));
             }
             ImageEvent::Confirmed { .. } => self.done(service),
+            ImageEvent::LayerBuilt { from, .. } => self.bar(service).set_message(format!("built {from}")),
             ImageEvent::BuildBegan { .. }
+            | ImageEvent::AssemblyBegan { .. }
             | ImageEvent::Notice { .. }
             | ImageEvent::Built { .. }
+            | ImageEvent::BlobExists { .. }
+            | ImageEvent::BlobMounted { .. }
+            | ImageEvent::BlobResumed { .. }
+            | ImageEvent::BlobUploaded { .. }
             | ImageEvent::Pushed { .. } => {}
         }
     }
@@ -191,7 +218,7 @@ pub(crate) fn lines(envelope: &Envelope) -> Vec<String> {
     let at = format!("{:>7}", words::seconds(envelope.elapsed));
     let plain = |text: String| vec![format!("{at}  {text}")];
     match &envelope.event {
-        Event::Started { command, project, environment, context, namespace, version } => {
+        Event::Started { command, project, environment, context, namespace, version, .. } => {
             let version = version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
             vec![format!(
                 "{command} {project}{version} to {environment} (context {context}, namespace {namespace})"
@@ -257,9 +284,27 @@ fn image_line(event: &ImageEvent) -> Option<String> {
         ImageEvent::BuildBegan { dockerfile } => Some(format!("building {dockerfile}")),
         ImageEvent::Notice { message } => Some(format!("note: {message}")),
         ImageEvent::Built { id } => Some(format!("built {}", id.get(..19).unwrap_or(id))),
-        ImageEvent::Confirmed { reference } => Some(format!("in the registry: {reference}")),
+        ImageEvent::Confirmed { reference } => Some(format!("in the registry: {}", words::image(reference))),
         ImageEvent::Step { name, cached } => Some(format!("{}{name}", if *cached { "cached: " } else { "" })),
-        ImageEvent::Output { .. } | ImageEvent::Pushing { .. } | ImageEvent::Pushed { .. } => None,
+        ImageEvent::AssemblyBegan { layers } => {
+            Some(format!("building {layers} layer{}", if *layers == 1 { "" } else { "s" }))
+        }
+        ImageEvent::LayerBuilt { from, entries, size, reused, .. } => {
+            let unchanged = if *reused { "unchanged: " } else { "" };
+            let entries = if *entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+            Some(format!("{unchanged}{from}, {entries}, {} KiB", size.div_ceil(1024)))
+        }
+        ImageEvent::BlobMounted { digest, from } => Some(format!("took {} over from {from}", digest.short())),
+        ImageEvent::BlobResumed { digest, offset } => {
+            Some(format!("the upload of {} goes on at {} KiB", digest.short(), offset / 1024))
+        }
+        ImageEvent::BlobUploaded { digest, size } => {
+            Some(format!("uploaded {}, {} KiB", digest.short(), size.div_ceil(1024)))
+        }
+        ImageEvent::Output { .. }
+        | ImageEvent::Pushing { .. }
+        | ImageEvent::BlobExists { .. }
+        | ImageEvent::Pushed { .. } => None,
     }
 }
 

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use release_core::PinnedImage;
+
+pub(crate) use release_pipeline::took as seconds;
 
 /// Reads `90s`, `5m`, `1h`, `250ms`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -26,17 +29,9 @@ pub(crate) fn release(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "not a release's number; `release history` shows them".to_owned())
 }
 
-/// `4.2s`, `3m12s`.
-pub(crate) fn seconds(seconds: f64) -> String {
-    if seconds < 60.0 {
-        return format!("{seconds:.1}s");
-    }
-    let whole = Duration::from_secs_f64(seconds.max(0.0)).as_secs();
-    if whole < 3600 {
-        format!("{}m{:02}s", whole / 60, whole % 60)
-    } else {
-        format!("{}h{:02}m", whole / 3600, whole / 60 % 60)
-    }
+/// An image as people recognise it: `registry.example.com/radio/player@sha256:0123456789ab…`. Whole digests are for machines.
+pub(crate) fn image(image: &PinnedImage) -> String {
+    format!("{}@sha256:{}…", image.repository, image.digest.short())
 }
 
 /// How long ago something was: `just now`, `5m ago`, `3d ago`.

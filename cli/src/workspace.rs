@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use release_cluster::Access;
 use release_core::ServiceName;
 use release_manifest::sources::SourcesError;
-use release_manifest::{Environment, Problem, Project, Service, Set, closest, sources};
+use release_manifest::{Environment, ImageSource, Problem, Project, Service, Set, closest, sources};
 use release_pipeline::{Expect, ImageLock};
 
+use crate::answer;
 use crate::args::{self, Args};
 use crate::error::{Failure, color};
 
@@ -54,7 +55,7 @@ impl Workspace {
 /// Tells what is probably not meant.
 pub(crate) fn warn(warnings: &[Problem]) {
     for warning in warnings {
-        eprint!("{}", warning.render(color()));
+        answer::say(&warning.render(color()));
     }
 }
 
@@ -143,15 +144,46 @@ pub(crate) fn access(
     })
 }
 
+/// What git says in the project's folder; `None` when it fails, or is not there.
+fn git(root: &Path, words: &[&str]) -> Option<String> {
+    let output = std::process::Command::new("git").arg("-C").arg(root).args(words).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// The git revision of the working tree, with `-dirty` when it has changes; `None` outside git.
 pub(crate) fn git_revision(root: &Path) -> Option<String> {
-    let git = |words: &[&str]| {
-        let output = std::process::Command::new("git").arg("-C").arg(root).args(words).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let revision = git(&["rev-parse", "--short=12", "HEAD"]).filter(|revision| !revision.is_empty())?;
-    let dirty =
-        git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
+    let revision = git(root, &["rev-parse", "--short=12", "HEAD"])?;
+    marked(root, revision, &[])
+}
+
+/// The commit that last touched what each image is built from. Not the newest of all: that would make a new image, and a
+/// rollout, of every service with every commit.
+pub(crate) fn source_revisions(
+    root: &Path,
+    services: &BTreeMap<ServiceName, ImageSource>,
+) -> BTreeMap<ServiceName, String> {
+    let built = services.iter().filter_map(|(name, source)| match source {
+        ImageSource::Dockerfile(build) => Some((name, build)),
+        // What its layers are made from is mostly made by other tools, and git does not know it.
+        ImageSource::Native(_) | ImageSource::Pinned(_) => None,
+    });
+    built
+        .filter_map(|(name, build)| {
+            let paths = [build.context.as_str(), build.dockerfile.as_str()];
+            let revision = git(root, &["log", "-1", "--format=%H", "--", paths[0], paths[1]])?;
+            Some((name.clone(), marked(root, revision, &paths)?))
+        })
+        .collect()
+}
+
+/// A revision with `-dirty` when there are changes since, below `paths` if any are given.
+fn marked(root: &Path, revision: String, paths: &[&str]) -> Option<String> {
+    if revision.is_empty() {
+        return None;
+    }
+    let status = ["status", "--porcelain", "--untracked-files=no", "--"];
+    let words: Vec<&str> = status.iter().chain(paths).copied().collect();
+    let dirty = git(root, &words).is_some_and(|changes| !changes.is_empty());
     Some(if dirty { format!("{revision}-dirty") } else { revision })
 }
 

@@ -1,5 +1,6 @@
 //! Bad input: the thing, its place, the way out, the documented exit code, and nothing changed.
 
+use release_sim::registry::{Config, Fault, Rule, serve};
 use release_tests::{Lab, var};
 
 /// Runs a deploy that must be refused with this code and these words, and checks that nothing was written.
@@ -62,6 +63,22 @@ fn images_that_cannot_be_had() {
     let err = String::from_utf8_lossy(&done.stderr);
     assert_eq!(done.status.code(), Some(3), "{err}");
     assert!(err.contains("/nowhere/docker.sock") && err.contains("hint:"), "{err}");
+}
+
+#[test]
+#[ignore = "needs the real stack: tests/run"]
+fn a_registry_that_loses_the_push() {
+    let lab = Lab::new("loses");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let config = Config { rules: vec![Rule::always(Fault::Lost)], ..Config::default() };
+    let server = runtime.block_on(serve(config)).unwrap();
+    let text = std::fs::read_to_string(lab.dir.path().join("release.yaml")).unwrap();
+    let address = server.address().to_string();
+    lab.write("release.yaml", &text.replace(&var("RELEASE_TEST_REGISTRY"), &address));
+    // The engine believes in the push; the registry is asked, and the release does not begin.
+    refused(&lab, DEPLOY, 4, &["does not confirm the image of service `web`", &address]);
+    server.with(release_sim::registry::Registry::clear_rules);
+    assert_eq!(lab.release(&["push"]).code, 0);
 }
 
 #[test]

@@ -5,5 +5,6 @@ mod failing;
 mod going;
 mod input;
 mod interrupted;
+mod report;
 mod requests;
 mod rights;

@@ -1,24 +1,26 @@
 //! `release build` and `release push`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use release_core::ServiceName;
 use release_manifest::Images;
 use release_pipeline::{Event, Preparation, Until};
 
-use super::images::prepare;
+use super::images::{image_cache, prepare, source_date_epoch};
 use crate::answer;
 use crate::args::{Args, Build, Format};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::talk::Talk;
-use crate::workspace::{Workspace, git_revision, named, warn};
+use crate::workspace::{Workspace, git_revision, named, source_revisions, warn};
 
 pub(crate) async fn run(
     args: &Args,
     words: &Build,
     until: Until,
+    layout: Option<&Path>,
     talk: &Talk,
     stop: &Stop,
 ) -> Result<Exit, Failure> {
@@ -45,8 +47,14 @@ pub(crate) async fn run(
         root: &workspace.root,
         project: workspace.project.name(),
         registry: images.registry,
+        revisions: source_revisions(&workspace.root, &services),
         services,
         version: words.version.version.clone().or_else(|| git_revision(&workspace.root)),
+        images: match layout {
+            Some(dir) => release_pipeline::Images::Layout(dir.to_owned()),
+            None => image_cache(workspace.project.name()),
+        },
+        created: source_date_epoch()?,
     };
     let prepared = prepare(&preparation, until, talk, stop).await?;
     talk.finish();

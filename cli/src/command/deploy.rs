@@ -7,7 +7,7 @@ use release_core::{ObjectRef, ServiceName, Status};
 use release_manifest::{Environment, Gate, ImageSource, LABEL_PART_OF, Need};
 use release_pipeline::{DesireError, Event, ImageLock, Options, Preparation, Until, deploy, desire};
 
-use super::images::prepare;
+use super::images::{image_cache, prepare, source_date_epoch};
 use super::target::{Target, open};
 use crate::answer;
 use crate::args::{Args, Deploy, Format, Run};
@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::signal::Stop;
 use crate::talk::Talk;
-use crate::workspace::{Workspace, actor, check_lock, git_revision, image_lock, named};
+use crate::workspace::{Workspace, actor, check_lock, git_revision, image_lock, named, source_revisions};
 
 pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
     let workspace = Workspace::load(args)?;
@@ -39,11 +39,14 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
     let version = words.version.version.clone().or_else(|| git_revision(&workspace.root));
 
     // The cluster is looked at before anything is built: a wrong context should cost seconds.
-    let reaching =
-        open(Some(&environment), environment.project.clone(), environment.name.clone(), &words.environment);
-    let target = stop.or(reaching).await.unwrap_or(Err(Failure::Stopped { exit: stop.exit() }))?;
-    target.require_rights().await?;
-    check_needs(&target, &environment, &only).await?;
+    let reaching = async {
+        let (project, name) = (environment.project.clone(), environment.name.clone());
+        let target = open(Some(&environment), project, name, &words.environment).await?;
+        target.require_rights().await?;
+        check_needs(&target, &environment, &only).await?;
+        Ok(target)
+    };
+    let target = stop.or(reaching).await?;
 
     talk.tell(started("deploy", &target, version.clone()));
     let images = match lock {
@@ -60,8 +63,11 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
         root: &workspace.root,
         project: &environment.project,
         registry: environment.registry.clone(),
+        revisions: source_revisions(&workspace.root, &wanted),
         services: wanted,
         version: version.clone(),
+        images: image_cache(&environment.project),
+        created: source_date_epoch()?,
     };
     let prepared = prepare(&preparation, Until::Pushed, talk, stop).await?;
     let files = environment
@@ -70,7 +76,7 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
         .map(|(name, service)| Ok((name.clone(), workspace.files(service)?)))
         .collect::<Result<_, Failure>>()?;
     let desired = desire(&environment, &prepared.pinned, &files, &only).map_err(render_failure)?;
-    let options = options(&target, &words.run, version, only);
+    let options = options(&target, &words.run, version, only, talk);
     if closed {
         let planned =
             release_pipeline::preview(&target.cluster, &target.store, &target.found, &options, desired).await;
@@ -85,7 +91,7 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
         talk.finish();
         if nothing {
             if args.output == Format::Text {
-                answer::emit("nothing to do: what runs is what the project says; nothing was written\n");
+                answer::emit("nothing to do: what runs is what the project says; nothing was written\n")?;
             }
             return Ok(Exit::Done);
         }
@@ -121,7 +127,7 @@ fn built<'a>(
         .services
         .iter()
         .filter(|(name, _)| only.is_empty() || only.contains(*name))
-        .filter(|(_, service)| matches!(service.image, ImageSource::Dockerfile(_)))
+        .filter(|(_, service)| service.image.is_built())
         .map(|(name, _)| name)
 }
 
@@ -158,6 +164,7 @@ pub(crate) fn started(command: &str, target: &Target, version: Option<String>) -
         context: target.cluster.context().to_owned(),
         namespace: target.cluster.namespace().to_owned(),
         version,
+        actor: Some(actor()),
     }
 }
 
@@ -167,6 +174,7 @@ pub(crate) fn options(
     words: &Run,
     version: Option<String>,
     only: BTreeSet<ServiceName>,
+    talk: &Talk,
 ) -> Options {
     let actor = actor();
     Options {
@@ -182,6 +190,7 @@ pub(crate) fn options(
         lock_timeout: words.lock_timeout,
         conflicts: if words.force_conflicts { Conflicts::Force } else { Conflicts::Refuse },
         only,
+        tape: talk.tape(),
     }
 }
 

@@ -4,62 +4,39 @@ use std::fmt::Write as _;
 
 use release_cluster::Action;
 use release_core::Cause;
-use release_pipeline::{Ending, Report};
+use release_pipeline::{Ending, Report, verdict};
 
 use crate::answer;
 use crate::args::{Args, Format};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::signal::Stop;
-use crate::words;
 
 /// Prints the answer and returns the exit code.
 pub(crate) fn answer(args: &Args, report: &Report, stop: &Stop) -> Result<Exit, Failure> {
     let Some(ending) = &report.ending else {
         return Err(Failure::Internal(anyhow::anyhow!("the run ended without saying how")));
     };
-    eprint!("{}", story(report, ending));
+    let story = story(report, ending);
+    if !story.is_empty() {
+        answer::say(&story);
+    }
     // With JSON the events have been the answer.
     if args.output != Format::Json {
-        answer::print(args.output, report, || format!("{}\n", verdict(report, ending)))?;
+        let told = answer::print(args.output, report, || format!("{}\n", verdict(report, ending)));
+        // The release has ended as it has, whether or not its verdict can be written.
+        if let Err(failure) = told {
+            failure.print();
+        }
     }
     Ok(Exit::of(ending, stop.exit()))
-}
-
-/// One line: what is now.
-pub(crate) fn verdict(report: &Report, ending: &Ending) -> String {
-    let number = report.release.unwrap_or(0);
-    let took = words::seconds(report.seconds);
-    let action = match report.action {
-        Some(Action::Rollback { to }) => format!(" (rollback to release {to})"),
-        Some(Action::Deploy) | None => String::new(),
-    };
-    match ending {
-        Ending::Verified => format!("release {number} verified in {took}{action}"),
-        Ending::NothingToDo { unwell } if unwell.is_empty() => {
-            format!("nothing to do: release {number} runs and is healthy; nothing was written")
-        }
-        Ending::NothingToDo { .. } => format!("nothing to do, but release {number} is not healthy"),
-        Ending::RolledBack { running: Some(running), .. } => {
-            format!("release {number} failed and was rolled back to release {running} in {took}")
-        }
-        Ending::RolledBack { running: None, .. } => {
-            format!("release {number} failed and was removed in {took}; nothing ran before it")
-        }
-        Ending::NotRolledBack { .. } => format!("release {number} failed and could NOT be rolled back"),
-        Ending::Stopped => format!("release {number} stopped half-way"),
-        Ending::Failed { exit_code, .. } => {
-            let number = report.release.map(|number| format!("release {number}: ")).unwrap_or_default();
-            format!("{number}the command failed with exit code {exit_code}")
-        }
-    }
 }
 
 /// What people need to read after a failure.
 fn story(report: &Report, ending: &Ending) -> String {
     let mut text = String::new();
     match ending {
-        Ending::Verified => {}
+        Ending::Verified | Ending::Superseded { .. } => {}
         Ending::Failed { error, .. } => {
             let _ = writeln!(text, "{error}");
         }
@@ -70,7 +47,7 @@ fn story(report: &Report, ending: &Ending) -> String {
         }
         Ending::RolledBack { service, cause, .. } => {
             error_line(&mut text, service.as_ref(), cause);
-            let _ = writeln!(text, "  hint: `release history` shows what ran when; what was seen is above");
+            let _ = writeln!(text, "  hint: {} shows the events and the last log lines", again(report));
         }
         Ending::NotRolledBack { service, cause, why } => {
             error_line(&mut text, service.as_ref(), cause);
@@ -79,7 +56,8 @@ fn story(report: &Report, ending: &Ending) -> String {
             }
             let _ = writeln!(
                 text,
-                "  hint: `release status` shows what runs now; `release rollback` tries again"
+                "  hint: `release status` shows what runs now; `release rollback` tries again; {} shows the events",
+                again(report)
             );
         }
         Ending::Stopped => {
@@ -96,6 +74,13 @@ fn story(report: &Report, ending: &Ending) -> String {
         }
     }
     text
+}
+
+/// The command that shows all of it, later and elsewhere.
+fn again(report: &Report) -> String {
+    let number = report.release.unwrap_or(0);
+    let env = report.started.as_ref().map(|started| format!(" --env {}", started.environment));
+    format!("`release report {number}{}`", env.unwrap_or_default())
 }
 
 fn error_line(text: &mut String, service: Option<&release_core::ServiceName>, cause: &Cause) {

@@ -1,6 +1,9 @@
 //! Preparing images, with Ctrl-C: a build that is dropped leaves nothing half-done.
 
-use release_pipeline::{Preparation, Prepared, Until};
+use std::path::PathBuf;
+
+use release_core::ProjectName;
+use release_pipeline::{Images, Preparation, Prepared, Until};
 
 use crate::error::Failure;
 use crate::signal::Stop;
@@ -14,8 +17,29 @@ pub(crate) async fn prepare(
     stop: &Stop,
 ) -> Result<Prepared, Failure> {
     let mut tell = |event| talk.tell(event);
-    let prepared = stop.or(preparation.run(until, &mut tell)).await;
-    prepared
-        .ok_or(Failure::Stopped { exit: stop.exit() })
-        .and_then(|prepared| prepared.map_err(Failure::from))
+    stop.or(async { Ok(preparation.run(until, &mut tell).await?) }).await
+}
+
+/// Where images without a Dockerfile are put together when nobody says where: in the user's cache, a folder a project.
+pub(crate) fn image_cache(project: &ProjectName) -> Images {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = folder("XDG_CACHE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(std::env::temp_dir);
+    Images::Cache(cache.join("release/images").join(project.as_str()))
+}
+
+/// The time that everything in an image carries, by the convention of <https://reproducible-builds.org/specs/source-date-epoch/>.
+pub(crate) fn source_date_epoch() -> Result<u64, Failure> {
+    const NAME: &str = "SOURCE_DATE_EPOCH";
+    match std::env::var(NAME) {
+        Err(_) => Ok(0),
+        Ok(text) if text.is_empty() => Ok(0),
+        Ok(text) => text.parse().map_err(|_| Failure::Usage {
+            message: format!("{NAME} is `{text}`, which is no time"),
+            hint: Some(
+                "it is a number of seconds since 1970, as `git log -1 --format=%ct` prints".to_owned(),
+            ),
+        }),
+    }
 }

@@ -37,9 +37,9 @@ pub(crate) fn run(args: &Args, words: &Init) -> Result<Exit, Failure> {
     })?;
     if !args.quiet {
         for dockerfile in &findings.dockerfiles {
-            eprintln!("found {}", dockerfile.path);
+            answer::say(&format!("found {}", dockerfile.path));
         }
-        eprintln!("next: look it over, then `release render --env dev`");
+        answer::say("next: look it over, then `release render --env dev`");
     }
     let written = Written {
         v: 1,

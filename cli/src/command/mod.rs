@@ -9,6 +9,7 @@ mod history;
 mod images;
 mod init;
 mod render;
+mod report;
 mod rollback;
 mod schema;
 mod status;
@@ -28,16 +29,19 @@ pub(crate) async fn run(args: &Args, talk: &Talk) -> Result<Exit, Failure> {
     let stop = Stop::listen();
     match &args.command {
         Command::Init(words) => init::run(args, words),
-        Command::Build(words) => build::run(args, words, Until::Built, talk, &stop).await,
-        Command::Push(words) => build::run(args, words, Until::Pushed, talk, &stop).await,
+        Command::Build(words) => {
+            build::run(args, &words.build, Until::Built, words.layout.as_deref(), talk, &stop).await
+        }
+        Command::Push(words) => build::run(args, words, Until::Pushed, None, talk, &stop).await,
         Command::Render(words) => render::run(args, words),
         Command::Deploy(words) => deploy::run(args, words, talk, &stop).await,
-        Command::Verify(words) => verify::run(args, words, &stop).await,
+        Command::Verify(words) => stop.or(verify::run(args, words)).await,
         Command::Rollback(words) => rollback::run(args, words, talk, &stop).await,
-        Command::Status(words) => status::run(args, words).await,
-        Command::History(words) => history::run(args, words).await,
+        Command::Status(words) => stop.or(status::run(args, words)).await,
+        Command::History(words) => stop.or(history::run(args, words)).await,
+        Command::Report(words) => stop.or(report::run(args, words)).await,
         Command::Schema => schema::run(args),
-        Command::Completions { shell } => Ok(completions::run(*shell)),
-        Command::Doctor(words) => doctor::run(args, words).await,
+        Command::Completions { shell } => completions::run(*shell),
+        Command::Doctor(words) => stop.or(doctor::run(args, words)).await,
     }
 }

@@ -35,8 +35,8 @@ pub(crate) fn run(args: &Args, words: &Render) -> Result<Exit, Failure> {
         );
     }
     if made_up && !args.quiet {
-        eprintln!(
-            "note: an image that is not built yet shows an all-zero digest; give --images FILE (from `release push`) to see the real one"
+        answer::say(
+            "note: an image that is not built yet shows an all-zero digest; give --images FILE (from `release push`) to see the real one",
         );
     }
     manifests(args, &objects)?;
@@ -48,17 +48,16 @@ pub(super) fn manifests(args: &Args, objects: &[Object]) -> Result<(), Failure> 
     match args.output {
         Format::Json => {
             let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
-            answer::emit(&format!("{}\n", serde_json::to_string_pretty(&list).map_err(anyhow::Error::from)?));
+            answer::emit(&format!("{}\n", serde_json::to_string_pretty(&list).map_err(anyhow::Error::from)?))
         }
         Format::Text | Format::Yaml => answer::emit(&to_yaml(objects)),
     }
-    Ok(())
 }
 
 fn pinned(service: &Service, lock: &ImageLock) -> Option<PinnedImage> {
     lock.0.get(&service.name).cloned().or_else(|| match &service.image {
         ImageSource::Pinned(image) => Some(image.clone()),
-        ImageSource::Dockerfile(_) => None,
+        ImageSource::Dockerfile(_) | ImageSource::Native(_) => None,
     })
 }
 

@@ -14,11 +14,14 @@ use crate::signal::Stop;
 use crate::talk::Talk;
 
 pub(crate) async fn run(args: &Args, words: &Rollback, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
-    let connecting = connect(args, &words.recorded);
-    let target = stop.or(connecting).await.unwrap_or(Err(Failure::Stopped { exit: stop.exit() }))?;
-    target.require_rights().await?;
+    let connecting = async {
+        let target = connect(args, &words.recorded).await?;
+        target.require_rights().await?;
+        Ok(target)
+    };
+    let target = stop.or(connecting).await?;
     talk.tell(started("rollback", &target, None));
-    let options = options(&target, &words.run, None, BTreeSet::new());
+    let options = options(&target, &words.run, None, BTreeSet::new(), talk);
     let mut tell = |event| talk.tell(event);
     let done =
         rollback(&target.cluster, &target.store, &target.found, &options, words.to, &mut tell, stop.token())

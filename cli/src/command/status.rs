@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use release_cluster::{Entry, Header, Seen, State};
-use release_core::{ServiceName, Status};
+use release_core::{PinnedImage, ServiceName, Status};
 use release_manifest::LABEL_PART_OF;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use crate::words;
 /// One service as it runs.
 struct Row<'a> {
     service: &'a ServiceName,
-    image: String,
+    image: &'a PinnedImage,
     seen: Seen,
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: &Args, words: &Recorded) -> Result<Exit, Failure> 
         let seen = target.cluster.survey(&labels, &asked).await?;
         rows.extend(workloads.iter().zip(seen).map(|((name, service, _), seen)| Row {
             service: name,
-            image: service.image.to_string(),
+            image: &service.image,
             seen,
         }));
     }
@@ -113,7 +113,7 @@ fn text(head: &str, rows: &[Row<'_>]) -> String {
                 row.service.to_string(),
                 format!("{}/{}", assessment.readiness.ready, assessment.readiness.desired),
                 word.to_owned(),
-                row.image.clone(),
+                crate::words::image(row.image),
                 assessment
                     .cause
                     .as_ref()

@@ -10,14 +10,13 @@ use crate::answer::{self, table};
 use crate::args::{Args, Environment};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::signal::Stop;
 use crate::workspace::Workspace;
 
-pub(crate) async fn run(args: &Args, words: &Environment, stop: &Stop) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: &Args, words: &Environment) -> Result<Exit, Failure> {
     let workspace = Workspace::load(args)?;
     let environment = workspace.environment(&words.env, args.quiet)?;
-    let opening = open(Some(&environment), environment.project.clone(), environment.name.clone(), words);
-    let target = stop.or(opening).await.unwrap_or(Err(Failure::Stopped { exit: stop.exit() }))?;
+    let target =
+        open(Some(&environment), environment.project.clone(), environment.name.clone(), words).await?;
     let asked: Vec<_> = environment
         .services
         .values()

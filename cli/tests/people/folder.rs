@@ -86,10 +86,11 @@ impl Folder {
         std::fs::write(path, text).expect("a file");
     }
 
-    /// Runs `release` with these words.
-    pub(crate) fn run(&self, words: &[&str]) -> Told {
+    /// `release` with these words, not started yet.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let root = self.dir.path();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_release"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_release"));
+        command
             .args(words)
             .current_dir(root.join("radio"))
             .env_clear()
@@ -99,6 +100,15 @@ impl Folder {
             .env("KUBECONFIG", root.join("radio/kubeconfig"))
             .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
             .envs(self.vars.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+
+    /// Runs `release` with these words.
+    pub(crate) fn run(&self, words: &[&str]) -> Told {
+        let mut child = self
+            .command(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -111,7 +121,7 @@ impl Folder {
         let output = child.wait_with_output().expect("the program ends");
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).expect("UTF-8");
-            text.replace(&*root.to_string_lossy(), "DIR")
+            text.replace(&*self.dir.path().to_string_lossy(), "DIR")
         };
         Told {
             out: text(output.stdout),

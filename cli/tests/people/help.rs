@@ -12,6 +12,7 @@ const COMMANDS: &[&str] = &[
     "rollback",
     "status",
     "history",
+    "report",
     "schema",
     "completions",
     "doctor",

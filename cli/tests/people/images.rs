@@ -46,3 +46,44 @@ fn credentials_that_cannot_be_read() {
     folder.write("docker/config.json", "{");
     check("images_credentials", &folder.screen(&["push"]));
 }
+
+const NATIVE: &str = "project: radio
+services:
+  web:
+    image: {base: scratch, layers: [{from: site, to: /srv/}, {from: web, to: /}], entrypoint: [/web], user: 65532, platform: linux/amd64}
+";
+
+#[test]
+fn an_image_without_a_dockerfile_needs_nothing_but_its_files() {
+    let folder = Folder::with(NATIVE);
+    folder.write("site/index.html", "<h1>radio</h1>");
+    folder.write("web", "a program");
+    let screen = folder.screen(&[
+        "build web --layout out",
+        "build web --layout out -o json -q",
+        "build --layout .",
+        "build",
+        "push web",
+    ]);
+    check("images_native", &screen);
+    let index = std::fs::read_to_string(folder.path("out/index.json")).unwrap();
+    let with_dockerfile = folder.screen(&[
+        "build --layout out --set services.old.image.dockerfile=Dockerfile --set registry=registry.example.com/radio",
+    ]);
+    check("images_native_dockerfile", &with_dockerfile);
+    assert!(index.contains("\"org.opencontainers.image.ref.name\":\"web\""), "{index}");
+}
+
+#[test]
+fn files_that_cannot_be_in_an_image_end_the_build() {
+    let folder = Folder::with(NATIVE);
+    let missing = folder.screen(&["build web --layout out"]);
+    folder.write("site/index.html", "<h1>radio</h1>");
+    folder.write("web/.wh.gone", "");
+    let whiteout = folder.screen(&["build web --layout out"]);
+    let folder = folder.var("SOURCE_DATE_EPOCH", "yesterday");
+    check(
+        "images_native_refused",
+        &format!("{missing}{whiteout}{}", folder.screen(&["build web --layout out"])),
+    );
+}

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod doctor;
+mod ended;
 mod folder;
 mod help;
 mod images;
@@ -9,3 +10,4 @@ mod init;
 mod json;
 mod project;
 mod render;
+mod report;

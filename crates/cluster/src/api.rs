@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
@@ -99,6 +99,11 @@ impl ApiError {
         self.status().is_some_and(|status| status.code == code)
     }
 
+    /// Whether the server answered that it has trouble, which says nothing about what was asked.
+    pub fn is_transient(&self) -> bool {
+        self.status().is_some_and(|status| matches!(status.code, 429 | 500 | 502..=504))
+    }
+
     /// Whether the server answered with this reason, `AlreadyExists`.
     pub fn is_reason(&self, reason: &str) -> bool {
         self.status().is_some_and(|status| status.reason == reason)
@@ -168,6 +173,11 @@ impl Call {
     fn malformed(&self, why: impl Into<String>) -> ApiError {
         ApiError::Malformed { verb: self.verb, what: self.what.clone(), why: why.into() }
     }
+
+    /// An answer that cannot be read says nothing about whether a write was carried out.
+    fn unreadable(&self, why: impl Into<String>) -> ApiError {
+        if self.repeatable { self.malformed(why) } else { self.unknown(why) }
+    }
 }
 
 /// An answer with its body.
@@ -194,7 +204,7 @@ impl Api {
     /// Sends a call until it succeeds, is refused, or its patience is over.
     pub(crate) async fn json(&self, call: &Call) -> Result<Value, ApiError> {
         let answered = self.raw(call).await?;
-        serde_json::from_slice(&answered.body).map_err(|error| call.malformed(error.to_string()))
+        serde_json::from_slice(&answered.body).map_err(|error| call.unreadable(error.to_string()))
     }
 
     /// As [`Api::json`], for answers that are text.
@@ -202,11 +212,13 @@ impl Api {
         let give_up_at = self.clock.now() + call.patience;
         let mut pause = BACKOFF.0;
         loop {
-            match self.attempt(call).await {
+            let left = give_up_at.since(self.clock.now());
+            match self.attempt(call, left.min(ATTEMPT)).await {
                 Ok(answered) => return Ok(answered),
                 Err(Next::GiveUp(error)) => return Err(error),
                 Err(Next::Retry { after, error }) => {
-                    let wait = after.unwrap_or(pause).min(RETRY_AFTER_MAX);
+                    // `Retry-After: 0` must not become a busy loop.
+                    let wait = after.map_or(pause, |after| after.clamp(pause, RETRY_AFTER_MAX));
                     if self.clock.now() + wait >= give_up_at {
                         return Err(error);
                     }
@@ -226,11 +238,11 @@ impl Api {
         }
     }
 
-    async fn attempt(&self, call: &Call) -> Result<Answered, Next> {
-        let answered = match tokio::time::timeout(ATTEMPT, self.send(call)).await {
+    async fn attempt(&self, call: &Call, limit: Duration) -> Result<Answered, Next> {
+        let answered = match tokio::time::timeout(limit, self.send(call)).await {
             Ok(answered) => answered?,
             Err(_) => {
-                return Err(after_sending(call, call.unknown(format!("waited {} s", ATTEMPT.as_secs()))));
+                return Err(after_sending(call, call.unknown(format!("waited {} s", limit.as_secs()))));
             }
         };
         let (answered, retry_after) = answered;
@@ -246,7 +258,8 @@ impl Api {
                 tracing::debug!(code, "the API server has trouble");
                 Next::Retry { after: retry_after, error }
             }
-            502..=504 => Next::GiveUp(call.unknown(error.to_string())),
+            // Each of them can be a time-out on the way to the store: the write may have been carried out.
+            500 | 502..=504 => Next::GiveUp(call.unknown(error.to_string())),
             _ => Next::GiveUp(error),
         })
     }
@@ -280,7 +293,13 @@ impl Api {
         let body = Limited::new(response.into_body(), BODY_MAX)
             .collect()
             .await
-            .map_err(|error| after_sending(call, call.unknown(error.to_string())))?
+            .map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    let why = format!("it is longer than {} MiB", BODY_MAX >> 20);
+                    return Next::GiveUp(call.unreadable(why));
+                }
+                after_sending(call, call.unknown(error.to_string()))
+            })?
             .to_bytes();
         Ok((Answered { status, json, body }, retry_after))
     }
@@ -301,6 +320,10 @@ fn never_sent(error: &kube::Error) -> bool {
         other => {
             let mut source: Option<&(dyn std::error::Error + 'static)> = Some(other);
             while let Some(error) = source {
+                // Credentials are made up in a layer of their own, whose errors come wrapped.
+                if error.is::<kube::client::AuthError>() {
+                    return true;
+                }
                 // hyper-util's connect error is not nameable here; its text and an I/O refusal below it are stable.
                 if let Some(io) = error.downcast_ref::<std::io::Error>()
                     && io.kind() == std::io::ErrorKind::ConnectionRefused
@@ -317,19 +340,21 @@ fn never_sent(error: &kube::Error) -> bool {
     }
 }
 
-/// Whether trying again cannot help: certificates and credentials do not heal within a request's patience.
+/// Whether trying again cannot help: certificates and credentials do not heal within a request's patience. Names do: a
+/// laptop that changes its network, a resolver that restarts.
 fn is_hopeless(error: &ApiError) -> bool {
     match error {
         ApiError::Unreachable {
             source: kube::Error::Auth(_) | kube::Error::RustlsTls(_) | kube::Error::TlsRequired,
             ..
         } => true,
-        ApiError::Unreachable { source, .. } => {
-            let text = chain(source);
-            text.contains("certificate") || text.contains("dns error") || text.contains("failed to lookup")
-        }
+        ApiError::Unreachable { source, .. } => is_auth(source) || chain(source).contains("certificate"),
         ApiError::Refused { .. } | ApiError::Unknown { .. } | ApiError::Malformed { .. } => false,
     }
+}
+
+fn is_auth(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<kube::client::AuthError>() || error.source().is_some_and(is_auth)
 }
 
 /// An error with everything below it, in one line.

@@ -159,13 +159,13 @@ impl Driver<'_> {
     ) -> Result<Driven, DriveError> {
         self.step(Input::Begin);
         loop {
-            self.write_ahead(journal).await?;
+            self.write_ahead(lock, journal).await?;
             if self.release.outcome().is_some() {
                 return Ok(Driven::Ended(self.release));
             }
             self.start_effects();
             match self.woken(lock, stop).await {
-                Woken::Stop => return self.stop(journal).await,
+                Woken::Stop => return self.stop(lock, journal).await,
                 Woken::LockLost => return Err(DriveError::LockLost),
                 Woken::Landed(landed) => self.landed(&landed.0, landed.1),
                 Woken::Changed => self.assess(),
@@ -217,19 +217,27 @@ impl Driver<'_> {
         let (ended, begun): (Vec<_>, Vec<_>) = entered.into_iter().partition(|(_, phase)| phase.is_over());
         for (service, phase) in ended.into_iter().chain(begun) {
             self.phases.insert(service.clone(), phase);
+            if phase == Phase::Progressing {
+                self.tracked.adopt(&BTreeMap::from([(service.clone(), phase)]), &self.job.plan);
+            }
             (self.tell)(Event::PhaseEntered { service, phase });
         }
     }
 
-    /// Writes the journal if what the machine is about to do has changed.
-    async fn write_ahead(&mut self, journal: &mut Journal) -> Result<(), StoreError> {
+    /// Writes the journal if what the machine is about to do has changed. A write that takes longer than the lock lasts is not
+    /// waited for: nothing may follow from it.
+    async fn write_ahead(&mut self, lock: &mut Lock, journal: &mut Journal) -> Result<(), DriveError> {
         let outstanding = self.release.outstanding().iter().map(|effect| effect.id).collect();
         let now = (self.release.phases(), outstanding);
         if self.written.as_ref() == Some(&now) {
             return Ok(());
         }
         let machine = self.release.suspend(self.now());
-        journal.append(Running { release: self.job.number, machine }).await?;
+        tokio::select! {
+            biased;
+            () = lock.lost() => return Err(DriveError::LockLost),
+            written = journal.append(Running { release: self.job.number, machine }) => written?,
+        }
         self.written = Some(now);
         Ok(())
     }
@@ -297,7 +305,7 @@ impl Driver<'_> {
     }
 
     /// Lets requests under way land, writes down where the machine stands, and starts nothing new.
-    async fn stop(mut self, journal: &mut Journal) -> Result<Driven, DriveError> {
+    async fn stop(mut self, lock: &mut Lock, journal: &mut Journal) -> Result<Driven, DriveError> {
         let give_up = tokio::time::sleep(STOP_PATIENCE);
         tokio::pin!(give_up);
         while !self.flights.is_empty() {
@@ -307,7 +315,7 @@ impl Driver<'_> {
                 () = &mut give_up => break,
             }
         }
-        self.write_ahead(journal).await?;
+        self.write_ahead(lock, journal).await?;
         if self.release.outcome().is_some() {
             return Ok(Driven::Ended(self.release));
         }

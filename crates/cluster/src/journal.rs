@@ -3,6 +3,8 @@
 //! One object, replaced by compare-and-swap on its `resourceVersion`; a release that was taken over cannot write it any
 //! more and must stop. The plan is in the release's record; here is only where the machine stands.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use release_core::ObjectRef;
 use release_rollout::Suspended;
@@ -11,6 +13,24 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, ApiError};
 use crate::store::{StoreError, read};
+
+/// What the journal's name has that the lock's has not.
+pub(crate) const SUFFIX: &str = ".journal";
+
+/// How often a write is tried when its answer is lost or something else touches the object.
+const WRITES: u32 = 4;
+
+/// Pause before the second try; later ones are longer.
+const WRITE_AGAIN: Duration = Duration::from_millis(500);
+
+/// Whose entry is replaced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// An earlier holder's, when the journal is opened.
+    Theirs,
+    /// Our own.
+    Ours,
+}
 
 /// What the journal says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +68,16 @@ pub struct Journal {
     entry: Entry,
 }
 
+/// The fence of the last entry under the lock of this name, 0 when there is none. A Lease that was deleted, by which people
+/// break locks, must not start to count from 1 again: every later release would be fenced out.
+pub(crate) async fn last_fence(api: &Api, lease: &ObjectRef) -> Result<u64, ApiError> {
+    let namespace = lease.namespace.as_deref().unwrap_or_default();
+    let journal = ObjectRef::new("v1", "ConfigMap", namespace, &format!("{}{SUFFIX}", lease.name));
+    let live = api.get(&journal).await?;
+    // A damaged journal is told by whoever opens it.
+    Ok(live.and_then(|live| read::<Entry>(&live, "entry").ok()).map_or(0, |entry| entry.fence))
+}
+
 impl Journal {
     pub(crate) async fn open(
         api: Api,
@@ -56,12 +86,12 @@ impl Journal {
         fence: u64,
     ) -> Result<Self, StoreError> {
         let now = api.clock.wall();
-        let live = api.get(&object).await?;
-        let (live, mut entry) = if let Some(live) = live {
-            let entry: Entry = read(&live, "entry")?;
-            (live, entry)
-        } else {
-            (body, Entry { v: 1, fence, seq: 0, at: now, running: None })
+        let (live, mut entry) = match api.get(&object).await? {
+            Some(live) => {
+                let entry: Entry = read(&live, "entry")?;
+                (live, entry)
+            }
+            None => (body, Entry { v: 1, fence, seq: 0, at: now, running: None }),
         };
         if entry.fence > fence {
             return Err(StoreError::Fenced { ours: fence, theirs: entry.fence });
@@ -69,7 +99,7 @@ impl Journal {
         entry.fence = fence;
         let mut journal = Self { api, object, live, entry };
         // Taking over is itself a write: from now on an earlier holder's compare-and-swap fails.
-        journal.write().await?;
+        journal.write(Over::Theirs).await?;
         Ok(journal)
     }
 
@@ -84,7 +114,7 @@ impl Journal {
     /// [`StoreError::Fenced`] when another process has taken over: nothing more may be done then.
     pub async fn append(&mut self, running: Running) -> Result<(), StoreError> {
         self.entry.running = Some(running);
-        self.write().await
+        self.write(Over::Ours).await
     }
 
     /// Writes that no release is under way.
@@ -93,18 +123,19 @@ impl Journal {
     /// As [`Journal::append`].
     pub async fn close(&mut self) -> Result<(), StoreError> {
         self.entry.running = None;
-        self.write().await
+        self.write(Over::Ours).await
     }
 
-    async fn write(&mut self) -> Result<(), StoreError> {
+    async fn write(&mut self, over: Over) -> Result<(), StoreError> {
         self.entry.seq += 1;
         self.entry.at = self.api.clock.wall();
-        let text = serde_json::to_string(&self.entry).map_err(|error| StoreError::Damaged {
-            object: self.object.to_string(),
-            why: error.to_string(),
-        })?;
-        self.live["data"] = json!({"entry": text});
-        for _ in 0..3 {
+        let mut last = None;
+        for attempt in 0..WRITES {
+            if attempt > 0 {
+                tokio::time::sleep(WRITE_AGAIN * attempt).await;
+            }
+            let text = serde_json::to_string(&self.entry).map_err(|error| self.damaged(error.to_string()))?;
+            self.live["data"] = json!({"entry": text});
             let existing = self.live["metadata"]["resourceVersion"].is_string();
             let written = if existing {
                 self.api.replace(&self.object, &self.live).await
@@ -117,42 +148,42 @@ impl Journal {
                     return Ok(());
                 }
                 Err(error) if error.is_code(409) || matches!(error, ApiError::Unknown { .. }) => {
-                    self.read_back(&text, &error).await?;
-                    if self.live["data"]["entry"] == json!(text) {
+                    if self.read_back(&text, over, existing).await? {
                         return Ok(());
                     }
-                    self.live["data"] = json!({"entry": text});
+                    last = Some(error);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(StoreError::Damaged {
-            object: self.object.to_string(),
-            why: "it keeps changing under us".to_owned(),
-        })
+        Err(last.map_or_else(|| self.damaged("it was never written".to_owned()), StoreError::Api))
     }
 
     /// After a lost answer or a conflict: what is there now? Ours with the same text means that the write went through;
-    /// an entry of our fence with an older text means that it did not; any other fence means that we are out.
-    async fn read_back(&mut self, text: &str, error: &ApiError) -> Result<(), StoreError> {
+    /// an older entry means that it did not; an entry that is not older means that we are out.
+    async fn read_back(&mut self, text: &str, over: Over, existing: bool) -> Result<bool, StoreError> {
         let Some(live) = self.api.get(&self.object).await? else {
-            if error.is_code(409) {
-                return Err(StoreError::Damaged {
-                    object: self.object.to_string(),
-                    why: "it was deleted".to_owned(),
-                });
-            }
-            return Ok(());
+            // What was never created can be created still; what existed was deleted by somebody.
+            return if existing { Err(self.damaged("it was deleted".to_owned())) } else { Ok(false) };
         };
         let theirs: Entry = read(&live, "entry")?;
-        let is_ours = live["data"]["entry"] == json!(text);
-        if !is_ours && theirs.fence > self.entry.fence {
+        if live["data"]["entry"] == json!(text) {
+            self.live = live;
+            return Ok(true);
+        }
+        if (theirs.fence, theirs.seq) >= (self.entry.fence, self.entry.seq) {
             return Err(StoreError::Fenced { ours: self.entry.fence, theirs: theirs.fence });
         }
-        if !is_ours && theirs.fence == self.entry.fence && theirs.seq >= self.entry.seq {
-            return Err(StoreError::Fenced { ours: self.entry.fence, theirs: theirs.fence });
+        if let Over::Theirs = over {
+            // The earlier holder got further between our look and our write: that is where the release stands.
+            self.entry.seq = theirs.seq + 1;
+            self.entry.running = theirs.running;
         }
         self.live = live;
-        Ok(())
+        Ok(false)
+    }
+
+    fn damaged(&self, why: String) -> StoreError {
+        StoreError::Damaged { object: self.object.to_string(), why }
     }
 }

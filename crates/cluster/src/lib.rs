@@ -13,6 +13,40 @@
 //! | [`Event`] | what it tells |
 //!
 //! TLS uses rustls' process-wide crypto provider: a binary installs one before it connects.
+//!
+//! ```no_run
+//! # async fn look() -> Result<(), Box<dyn std::error::Error>> {
+//! use release_cluster::{Access, Clock, Cluster, Store};
+//!
+//! let access = Access::Context("kind-dev".to_owned());
+//! let cluster = Cluster::connect(&access, "radio", Clock::system()).await?;
+//! println!("{:?}", cluster.identity().await?);
+//!
+//! let store = Store::new(&cluster, &"radio".parse()?, &"dev".parse()?);
+//! for header in store.headers().await? {
+//!     println!("release {} is {}", header.number, header.state);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Any Kubernetes client will do, so that everything here runs against a server in process:
+//!
+//! ```
+//! # use std::convert::Infallible;
+//! # use release_cluster::{Clock, Cluster};
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let _ = rustls::crypto::ring::default_provider().install_default();
+//! let server = tower::service_fn(|_| async {
+//!     Ok::<_, Infallible>(http::Response::new(r#"{"gitVersion": "v1.36.1"}"#.to_owned()))
+//! });
+//! let client = kube::Client::new(server, "radio");
+//! let cluster = Cluster::from_client(client, "radio", "in process", Clock::system())?;
+//! assert_eq!(cluster.version().await?, "v1.36.1");
+//! # Ok(())
+//! # }
+//! ```
 
 mod api;
 mod capture;
@@ -48,3 +82,6 @@ pub use record::{Action, CheckRecord, Header, Objects, RECORD_VERSION, ServiceRe
 pub use rights::{Missing, RIGHTS, Right, role};
 pub use store::{Store, StoreError};
 pub use survey::{Seen, SurveyError};
+
+#[cfg(test)]
+mod tests;

@@ -9,30 +9,49 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::runtime::watcher;
-use release_core::ObjectRef;
+use release_core::{MonoTime, ObjectRef};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{Api, ApiError};
+use crate::journal::last_fence;
 use crate::watch::stream;
 use crate::{Clock, Cluster};
 
 /// How long a holder that stopped renewing is respected. Short, because after a crash everybody waits for it.
 pub const TTL: Duration = Duration::from_secs(15);
 
-/// Time between renewals: three may fail before the lock is lost.
-const RENEW_EVERY: Duration = Duration::from_secs(4);
+/// Time between renewals, a third of [`TTL`] as is the custom for leases: often enough that one may fail and be tried again
+/// before [`GIVE_UP_AFTER`], seldom enough that a fleet of releases is no load.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// Time from a failed renewal to the next try.
+const RENEW_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long one renewal may take. Shorter than a request's usual patience: a dead connection must leave time for another.
+const RENEWAL: Duration = Duration::from_secs(3);
 
 /// A holder that could not renew for this long stops acting, well before anybody else may start.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(11);
+
+/// How long taking a free lock is tried when answers are lost or others are quicker: an API server's restart.
+const TAKING: Duration = Duration::from_secs(45);
+
+/// Pause between two such tries.
+const TAKE_AGAIN: Duration = Duration::from_millis(500);
+
+/// Time between two looks at a Lease that may not be watched.
+const POLL: Duration = Duration::from_secs(1);
+
+/// How long giving the lock back may take: somebody waits for the process to end, and the lock expires by itself.
+const GIVING_BACK: Duration = Duration::from_secs(5);
 
 /// A lock that is held.
 pub struct Lock {
     api: Api,
     lease: ObjectRef,
-    holder: String,
-    fence: u64,
+    claim: Claim,
     lost: watch::Receiver<bool>,
     renewing: JoinHandle<()>,
 }
@@ -59,11 +78,25 @@ pub enum LockError {
     },
 }
 
+/// Which acquisition a process believes to be the current one.
+#[derive(Clone)]
+struct Claim {
+    holder: String,
+    fence: u64,
+}
+
+impl Claim {
+    fn is_current(&self, live: &Value) -> bool {
+        let spec = &live["spec"];
+        spec["holderIdentity"] == self.holder.as_str() && spec["leaseTransitions"] == self.fence
+    }
+}
+
 /// What was last seen of a Lease that somebody else holds.
 struct Foreign {
     holder: String,
     renewed: String,
-    since: release_core::MonoTime,
+    since: MonoTime,
 }
 
 impl Cluster {
@@ -83,6 +116,8 @@ impl Cluster {
         let fail = |source| LockError::Api { lease: name.to_owned(), source: Box::new(source) };
         let began = self.api.clock.now();
         let mut foreign: Option<Foreign> = None;
+        let mut told = String::new();
+        let mut trying_since = None;
         loop {
             let live = self.api.get(&lease).await.map_err(fail)?;
             let now = self.api.clock.now();
@@ -96,24 +131,32 @@ impl Cluster {
                     if waited >= timeout {
                         return Err(LockError::Held { holder: seen.holder, held_for: waited });
                     }
-                    waiting(&seen.holder);
+                    if told != seen.holder {
+                        told.clone_from(&seen.holder);
+                        waiting(&seen.holder);
+                    }
                     let patience =
                         TTL.saturating_sub(now.since(seen.since)).min(timeout.saturating_sub(waited));
-                    self.wait_for_change(&lease, patience).await;
+                    self.wait_for_change(&lease, version(live.as_ref()), patience).await;
                     foreign = Some(seen);
                     continue;
                 }
             }
             match take(&self.api, &lease, live, holder).await {
-                Ok(Some((fence, body))) => return Ok(self.hold(lease, holder, fence, body)),
-                Ok(None) => {}
-                Err(source) => return Err(fail(source)),
+                Ok((fence, body)) => return Ok(self.hold(lease, holder, fence, body, now)),
+                Err(error) => {
+                    let since = *trying_since.get_or_insert(now);
+                    if !may_pass(&error) || self.api.clock.now().since(since) >= TAKING {
+                        return Err(fail(error));
+                    }
+                    tokio::time::sleep(TAKE_AGAIN).await;
+                }
             }
         }
     }
 
-    /// Waits until the Lease changes, at most for `patience`.
-    async fn wait_for_change(&self, lease: &ObjectRef, patience: Duration) {
+    /// Waits until the Lease is not the one with this version any more, at most for `patience`.
+    async fn wait_for_change(&self, lease: &ObjectRef, seen: Option<String>, patience: Duration) {
         let changes = async {
             let mut events = stream(
                 &self.api.client,
@@ -123,25 +166,40 @@ impl Cluster {
                 None,
                 Some(&lease.name),
             );
-            let mut listed = false;
+            let mut listed = None;
             while let Some(event) = events.next().await {
                 match event {
-                    Ok(watcher::Event::InitDone) => listed = true,
-                    Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_)) if listed => return,
-                    Ok(_) => {}
+                    Ok(watcher::Event::Init) => listed = None,
+                    Ok(watcher::Event::InitApply(object)) => listed = object.metadata.resource_version,
+                    // It may have changed between the read and the list.
+                    Ok(watcher::Event::InitDone) if listed == seen => {}
+                    Ok(_) => return,
                     // An account that may not watch Leases still may read them.
-                    Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+                    Err(_) => return tokio::time::sleep(POLL).await,
                 }
             }
         };
         let _ = tokio::time::timeout(patience, changes).await;
     }
 
-    fn hold(&self, lease: ObjectRef, holder: &str, fence: u64, body: Value) -> Lock {
+    fn hold(&self, lease: ObjectRef, holder: &str, fence: u64, body: Value, taken_at: MonoTime) -> Lock {
         let (tell, lost) = watch::channel(false);
-        let renewing = tokio::spawn(renew(self.api.clone(), lease.clone(), holder.to_owned(), body, tell));
-        Lock { api: self.api.clone(), lease, holder: holder.to_owned(), fence, lost, renewing }
+        let claim = Claim { holder: holder.to_owned(), fence };
+        let renewal = Renewal {
+            api: self.api.clone(),
+            lease: lease.clone(),
+            claim: claim.clone(),
+            body,
+            renewed_at: taken_at,
+            unanswered: Vec::new(),
+        };
+        let renewing = tokio::spawn(renewal.run(tell));
+        Lock { api: self.api.clone(), lease, claim, lost, renewing }
     }
+}
+
+fn version(live: Option<&Value>) -> Option<String> {
+    live?["metadata"]["resourceVersion"].as_str().map(str::to_owned)
 }
 
 /// Holder and last renewal of a Lease somebody else holds.
@@ -155,80 +213,117 @@ fn micro_time(clock: &Clock) -> String {
     clock.wall().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
-/// One attempt to become the holder; `None` when somebody was quicker.
+/// One attempt to become the holder.
 async fn take(
     api: &Api,
     lease: &ObjectRef,
     live: Option<Value>,
     holder: &str,
-) -> Result<Option<(u64, Value)>, ApiError> {
+) -> Result<(u64, Value), ApiError> {
     let now = micro_time(&api.clock);
     let mut body = live.clone().unwrap_or_else(|| {
         json!({"apiVersion": lease.api_version, "kind": lease.kind, "metadata": {"name": lease.name,
             "namespace": lease.namespace, "labels": {"app.kubernetes.io/managed-by": "release"}}})
     });
-    let fence = body["spec"]["leaseTransitions"].as_u64().unwrap_or(0) + 1;
+    let last = match body["spec"]["leaseTransitions"].as_u64() {
+        Some(last) => last,
+        None => last_fence(api, lease).await?,
+    };
+    let fence = last + 1;
     body["spec"] = json!({"holderIdentity": holder, "leaseDurationSeconds": TTL.as_secs(), "acquireTime": now,
         "renewTime": now, "leaseTransitions": fence});
-    let written = match live {
-        None => api.create(lease, &body).await,
-        Some(_) => api.replace(lease, &body).await,
+    let body = match live {
+        None => api.create(lease, &body).await?,
+        Some(_) => api.replace(lease, &body).await?,
     };
-    match written {
-        Ok(body) => Ok(Some((fence, body))),
-        Err(error) if error.is_code(409) || error.is_code(404) => {
-            if error.is_code(404) && live_is_missing(&error) { Err(error) } else { Ok(None) }
-        }
-        // The next round reads it back: if it is ours it is simply taken again, with the next fence.
-        Err(ApiError::Unknown { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+    Ok((fence, body))
 }
 
-/// A 404 about anything but the Lease itself (its namespace, say) does not go away.
-fn live_is_missing(error: &ApiError) -> bool {
-    error.status().and_then(|status| status.details.as_ref()).is_some_and(|details| details.kind != "leases")
+/// Whether a failed attempt is worth another look: somebody was quicker, the Lease was deleted under us, or nobody knows. After
+/// a lost answer the next look finds the Lease ours, and it is simply taken again with the next fence.
+fn may_pass(error: &ApiError) -> bool {
+    let lease_is_gone = || {
+        let details = error.status().and_then(|status| status.details.as_ref());
+        error.is_code(404) && details.is_some_and(|details| details.kind == "leases")
+    };
+    error.is_code(409) || matches!(error, ApiError::Unknown { .. }) || lease_is_gone()
 }
 
-/// Renews until the lock is lost or this task is ended.
-async fn renew(api: Api, lease: ObjectRef, holder: String, mut body: Value, lost: watch::Sender<bool>) {
-    let mut renewed_at = api.clock.now();
-    loop {
-        tokio::time::sleep(RENEW_EVERY).await;
-        body["spec"]["renewTime"] = json!(micro_time(&api.clock));
-        let attempt_at = api.clock.now();
-        let patience = GIVE_UP_AFTER.saturating_sub(attempt_at.since(renewed_at));
-        let still_ours = match tokio::time::timeout(patience, api.replace(&lease, &body)).await {
-            Ok(Ok(now)) => {
-                body = now;
-                renewed_at = attempt_at;
-                true
+/// Keeping a lock.
+struct Renewal {
+    api: Api,
+    lease: ObjectRef,
+    claim: Claim,
+    /// The Lease as last seen.
+    body: Value,
+    /// When the last renewal that counts was sent. Others see it later, so they wait longer than we act.
+    renewed_at: MonoTime,
+    /// Renewals whose answer was lost: what they wrote and when they were sent.
+    unanswered: Vec<(Value, MonoTime)>,
+}
+
+impl Renewal {
+    /// Renews until the lock is lost or this task is ended.
+    async fn run(mut self, lost: watch::Sender<bool>) {
+        let mut pause = RENEW_EVERY;
+        loop {
+            let clock = self.api.clock.clone();
+            let give_up_at = self.renewed_at + GIVE_UP_AFTER;
+            let next = (clock.now() + pause).min(give_up_at);
+            tokio::time::sleep_until(clock.instant(next)).await;
+            let began = clock.now();
+            let until = (began + RENEWAL).min(give_up_at);
+            let renewed = tokio::time::timeout_at(clock.instant(until), self.renew()).await;
+            pause = match renewed {
+                Ok(Some(true)) => RENEW_EVERY,
+                Ok(None) | Err(_) => RENEW_AGAIN,
+                Ok(Some(false)) => break,
+            };
+            if clock.now() >= self.renewed_at + GIVE_UP_AFTER {
+                break;
             }
-            // Not ours any more, or our copy is old (the answer of an earlier renewal was lost): look.
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "the lock was not renewed");
-                match tokio::time::timeout(patience, api.get(&lease)).await {
-                    Ok(Ok(Some(live))) if live["spec"]["holderIdentity"] == json!(holder) => {
-                        body = live;
-                        true
+        }
+        let _ = lost.send(true);
+    }
+
+    /// Renews once. `Some(false)`: the lock is not ours any more. `None`: nothing is known, or our copy was old.
+    async fn renew(&mut self) -> Option<bool> {
+        let (now, text) = (self.api.clock.now(), json!(micro_time(&self.api.clock)));
+        let mut body = self.body.clone();
+        body["spec"]["renewTime"] = text.clone();
+        self.unanswered.push((text, now));
+        match self.api.replace(&self.lease, &body).await {
+            Ok(body) => return Some(self.renewed(body, now)),
+            Err(error) => tracing::debug!(%error, "the lock was not renewed"),
+        }
+        match self.api.get(&self.lease).await {
+            Ok(Some(live)) if self.claim.is_current(&live) => {
+                let ours = self.unanswered.iter().find(|(text, _)| *text == live["spec"]["renewTime"]);
+                match ours.map(|(_, at)| *at) {
+                    Some(at) if at > self.renewed_at => Some(self.renewed(live, at)),
+                    Some(_) | None => {
+                        self.body = live;
+                        None
                     }
-                    Ok(Ok(_)) => false,
-                    Ok(Err(_)) | Err(_) => true,
                 }
             }
-            Err(_) => true,
-        };
-        if !still_ours || api.clock.now().since(renewed_at) >= GIVE_UP_AFTER {
-            let _ = lost.send(true);
-            return;
+            Ok(_) => Some(false),
+            Err(_) => None,
         }
+    }
+
+    fn renewed(&mut self, body: Value, at: MonoTime) -> bool {
+        self.body = body;
+        self.renewed_at = at;
+        self.unanswered.clear();
+        true
     }
 }
 
 impl Lock {
     /// The number of this acquisition; greater than that of every earlier holder.
     pub fn fence(&self) -> u64 {
-        self.fence
+        self.claim.fence
     }
 
     /// Ends when the lock is lost; never while it is held.
@@ -241,10 +336,14 @@ impl Lock {
     /// Gives the lock back, so that the next release need not wait for its time to live.
     pub async fn unlock(self) {
         self.renewing.abort();
+        let _ = tokio::time::timeout(GIVING_BACK, self.give_back()).await;
+    }
+
+    async fn give_back(&self) {
         // A renewal that was under way may get in between; a lock that cannot be given back expires by itself.
         for _ in 0..3 {
             let Ok(Some(mut live)) = self.api.get(&self.lease).await else { return };
-            if live["spec"]["holderIdentity"] != json!(self.holder) {
+            if !self.claim.is_current(&live) {
                 return;
             }
             live["spec"]["holderIdentity"] = json!("");

@@ -30,7 +30,7 @@ pub(crate) enum Mode {
 impl Api {
     /// The object, or `None` when there is none.
     pub(crate) async fn get(&self, object: &ObjectRef) -> Result<Option<Value>, ApiError> {
-        found(object, self.json(&Call::get(object.to_string(), kind::path(object))).await)
+        found(self.json(&Call::get(object.to_string(), kind::path(object))).await)
     }
 
     /// Objects of a kind with these labels.
@@ -88,31 +88,17 @@ impl Api {
         let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
         let call =
             Call::write("delete", object.to_string(), Method::DELETE, kind::path(object), &body).repeatable();
-        Ok(found(object, self.json(&call).await)?.is_some())
+        Ok(found(self.json(&call).await)?.is_some())
     }
 }
 
-/// An answer that may be "there is none". A request into a namespace that does not exist is answered with 404 too, about the
-/// namespace: that is an error.
-fn found(object: &ObjectRef, answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
+/// An answer that may be "there is none".
+fn found(answer: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        Err(error)
-            if error.is_code(404)
-                && error.is_reason("NotFound")
-                && (object.namespace.is_none() || !names_the_namespace(&error)) =>
-        {
-            Ok(None)
-        }
+        Err(error) if error.is_code(404) && error.is_reason("NotFound") => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-fn names_the_namespace(error: &ApiError) -> bool {
-    error
-        .status()
-        .and_then(|status| status.details.as_ref())
-        .is_some_and(|details| details.kind == "namespaces")
 }
 
 fn url_encode(text: &str) -> String {
@@ -147,6 +133,10 @@ pub(crate) fn same_content(live: &Value, applied: &Value) -> bool {
     content(live) == content(applied)
 }
 
+/// What the API server says when not itself but admission refuses. Its codes and reasons are the same for both.
+const ADMISSION: &[&str] =
+    &["admission webhook", "failed calling webhook", "ValidatingAdmissionPolicy", "violates PodSecurity"];
+
 /// A refusal of the API server as a cause: what was refused, and the server's words.
 pub(crate) fn refusal(object: &ObjectRef, error: &ApiError) -> Cause {
     let kind = match error {
@@ -154,7 +144,7 @@ pub(crate) fn refusal(object: &ObjectRef, error: &ApiError) -> Cause {
             let message = status.message.as_str();
             if message.contains("exceeded quota") {
                 CauseKind::Quota
-            } else if message.contains("admission webhook") || message.contains("failed calling webhook") {
+            } else if ADMISSION.iter().any(|words| message.contains(words)) {
                 CauseKind::Admission
             } else {
                 CauseKind::Refused

@@ -1,6 +1,6 @@
 //! One effect becomes requests, and their answers become an outcome.
 
-use release_core::{ObjectRef, Verdict};
+use release_core::{CauseKind, ObjectRef, Verdict};
 use release_rollout::{Answer, Effect, EffectKind, Outcome, Version};
 use serde_json::Value;
 
@@ -122,17 +122,20 @@ async fn read_back(
 
 fn failed(effect: &Effect, object: &ObjectRef, error: &ApiError) -> Performed {
     let service = effect.service.clone();
+    let cause = refusal(object, error);
+    // A server in trouble has not decided anything; a webhook that cannot be called is somebody's to repair.
+    let in_trouble = error.is_transient() && cause.kind == CauseKind::Refused;
     match error {
-        ApiError::Refused { .. } | ApiError::Malformed { .. } => {
-            let cause = refusal(object, error);
-            Performed {
-                outcome: Outcome::Refused(cause.clone()),
-                event: Some(Event::WriteRefused { effect: effect.id, service, cause }),
-                applied: None,
-            }
-        }
+        ApiError::Refused { .. } | ApiError::Malformed { .. } if !in_trouble => Performed {
+            outcome: Outcome::Refused(cause.clone()),
+            event: Some(Event::WriteRefused { effect: effect.id, service, cause }),
+            applied: None,
+        },
         // A request that never left is as good as one without an answer: the machine looks before it asks again.
-        ApiError::Unknown { .. } | ApiError::Unreachable { .. } => {
+        ApiError::Refused { .. }
+        | ApiError::Malformed { .. }
+        | ApiError::Unknown { .. }
+        | ApiError::Unreachable { .. } => {
             let why = crate::api::chain(error);
             Performed {
                 outcome: Outcome::Unknown { why: why.clone() },

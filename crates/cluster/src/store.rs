@@ -9,10 +9,11 @@
 //! release.<project>.<environment>.journal    ConfigMap   the write-ahead entry of the running release
 //! release.<project>.<environment>.<n>        ConfigMap   header of release n
 //! release.<project>.<environment>.<n>.<i>    ConfigMap   chunk i of its objects
+//! release.<project>.<environment>.<n>.events ConfigMap   what happened, if the program that ended it kept it
 //! ```
 
-use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -26,8 +27,8 @@ use serde_json::{Value, json};
 
 use crate::Cluster;
 use crate::api::ApiError;
-use crate::journal::{Entry, Journal};
-use crate::record::{Header, Objects};
+use crate::journal::{Entry, Journal, SUFFIX};
+use crate::record::{Header, Objects, RECORD_VERSION};
 
 /// Compressed bytes per chunk. A ConfigMap may hold 1 MiB; metadata and managed fields need their share.
 const CHUNK: usize = 700 << 10;
@@ -39,7 +40,16 @@ const OBJECTS_MAX: u64 = 256 << 20;
 /// Chunks of one record: what [`OBJECTS_MAX`] can compress to at worst.
 const CHUNKS_MAX: usize = 400;
 
-/// The label that marks our objects by what they are: `header`, `chunk` or `journal`.
+/// What the events of a release may come to after decompression.
+const EVENTS_MAX: u64 = 32 << 20;
+
+/// How often an object is written when its answer is lost.
+const PUTS: u32 = 4;
+
+/// Pause before the second try; later ones are longer.
+const PUT_AGAIN: Duration = Duration::from_millis(500);
+
+/// The label that marks our objects by what they are: `header`, `chunk`, `events` or `journal`.
 const PART: &str = "release-tool.dev/part";
 const PROJECT: &str = "release-tool.dev/project";
 const ENVIRONMENT: &str = "release-tool.dev/environment";
@@ -93,6 +103,11 @@ impl Store {
     /// The name of the lock, and the prefix of everything else.
     pub fn name(&self) -> String {
         format!("release.{}.{}", self.project, self.environment)
+    }
+
+    /// The namespace they are in.
+    pub fn namespace(&self) -> &str {
+        self.cluster.namespace()
     }
 
     fn object(&self, suffix: &str) -> ObjectRef {
@@ -170,6 +185,40 @@ impl Store {
         self.put(&object, body).await
     }
 
+    /// Writes down what happened in release `number`, as text; `false` when it does not fit, and nothing is written then.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn keep_events(&self, number: u64, text: &str) -> Result<bool, StoreError> {
+        let object = self.object(&format!(".{number}.events"));
+        let packed = zip(text.as_bytes())
+            .map_err(|error| StoreError::Damaged { object: object.to_string(), why: error.to_string() })?;
+        if packed.len() > CHUNK {
+            return Ok(false);
+        }
+        let mut body = self.body(&object, "events");
+        body["binaryData"] = json!({"events": BASE64.encode(packed)});
+        self.put(&object, body).await?;
+        Ok(true)
+    }
+
+    /// What happened in release `number`; `None` when nobody wrote it down.
+    ///
+    /// # Errors
+    /// When it may not be read, or is damaged.
+    pub async fn events(&self, number: u64) -> Result<Option<String>, StoreError> {
+        let object = self.object(&format!(".{number}.events"));
+        let Some(found) = self.cluster.api.get(&object).await? else { return Ok(None) };
+        let damaged = |why: String| StoreError::Damaged { object: object.to_string(), why };
+        let packed = BASE64
+            .decode(found["binaryData"]["events"].as_str().unwrap_or_default())
+            .map_err(|error| damaged(error.to_string()))?;
+        let mut text = String::new();
+        let read = GzDecoder::new(&*packed).take(EVENTS_MAX).read_to_string(&mut text);
+        read.map_err(|error| damaged(error.to_string()))?;
+        Ok(Some(text))
+    }
+
     /// Removes a release from the record.
     ///
     /// # Errors
@@ -180,6 +229,7 @@ impl Store {
         for index in 0..header.chunks.min(CHUNKS_MAX) {
             self.cluster.api.delete(&self.object(&format!(".{}.{index}", header.number))).await?;
         }
+        self.cluster.api.delete(&self.object(&format!(".{}.events", header.number))).await?;
         Ok(())
     }
 
@@ -190,8 +240,8 @@ impl Store {
     pub async fn journal(&self, fence: u64) -> Result<Journal, StoreError> {
         Journal::open(
             self.cluster.api.clone(),
-            self.object(".journal"),
-            self.body(&self.object(".journal"), "journal"),
+            self.object(SUFFIX),
+            self.body(&self.object(SUFFIX), "journal"),
             fence,
         )
         .await
@@ -202,7 +252,7 @@ impl Store {
     /// # Errors
     /// When it may not be read or is damaged.
     pub async fn peek(&self) -> Result<Option<Entry>, StoreError> {
-        match self.cluster.api.get(&self.object(".journal")).await? {
+        match self.cluster.api.get(&self.object(SUFFIX)).await? {
             Some(object) => read::<Entry>(&object, "entry").map(Some),
             None => Ok(None),
         }
@@ -211,7 +261,10 @@ impl Store {
     /// Creates an object or replaces whatever is there: records have one writer, the holder of the lock.
     async fn put(&self, object: &ObjectRef, body: Value) -> Result<(), StoreError> {
         let mut last = None;
-        for _ in 0..3 {
+        for attempt in 0..PUTS {
+            if attempt > 0 {
+                tokio::time::sleep(PUT_AGAIN * attempt).await;
+            }
             let written = match self.cluster.api.create(object, &body).await {
                 Err(error) if error.is_code(409) => self.cluster.api.replace(object, &body).await,
                 other => other,
@@ -233,10 +286,23 @@ impl Store {
 /// Reads the JSON document a ConfigMap of ours holds under `key`.
 pub(crate) fn read<T: DeserializeOwned>(object: &Value, key: &str) -> Result<T, StoreError> {
     let text = object["data"][key].as_str().unwrap_or_default();
-    serde_json::from_str(text).map_err(|error| StoreError::Damaged {
+    let damaged = |why: String| StoreError::Damaged {
         object: format!("configmap/{}", object["metadata"]["name"].as_str().unwrap_or_default()),
-        why: format!("`{key}`: {error}"),
-    })
+        why: format!("`{key}`: {why}"),
+    };
+    let value: Value = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    match value["v"].as_u64() {
+        Some(form) if form > u64::from(RECORD_VERSION) => {
+            Err(damaged(format!("a newer version wrote it (form {form}, this one reads {RECORD_VERSION})")))
+        }
+        _ => serde_json::from_value(value).map_err(|error| damaged(error.to_string())),
+    }
+}
+
+fn zip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes)?;
+    encoder.finish()
 }
 
 fn pack(objects: &impl Serialize) -> std::io::Result<Vec<u8>> {
@@ -247,8 +313,9 @@ fn pack(objects: &impl Serialize) -> std::io::Result<Vec<u8>> {
 }
 
 fn unpack(packed: &[u8]) -> std::io::Result<Objects> {
-    let objects: BTreeMap<_, _> = serde_json::from_reader(GzDecoder::new(packed).take(OBJECTS_MAX))?;
-    Ok(objects)
+    let mut text = Vec::new();
+    GzDecoder::new(packed).take(OBJECTS_MAX).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ struct Told {
 }
 
 impl Tracked {
-    /// Takes up workloads that were applied before this process began.
+    /// Takes up workloads that were applied before this process began: those of services that are past it, and, when a
+    /// service gets past it, those that an earlier process had applied.
     pub(crate) fn adopt(&mut self, phases: &BTreeMap<ServiceName, Phase>, plan: &ReleasePlan) {
         for (service, phase) in phases {
             let Some(Strategy::Rolling(rolling)) =
@@ -52,7 +53,10 @@ impl Tracked {
                 | Phase::NotStarted => continue,
             };
             for object in objects {
-                self.track(service, Target::new(object.clone()), version);
+                let tracked = self.all.get(&(service.clone(), object.clone()));
+                if tracked.is_none_or(|workload| workload.version != version) {
+                    self.track(service, Target::new(object.clone()), version);
+                }
             }
         }
     }

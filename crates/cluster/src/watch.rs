@@ -84,10 +84,11 @@ impl Watches {
         let tasks = KINDS
             .iter()
             .map(|&(api_version, kind_name)| {
-                let labels = (kind_name != "Event").then_some(labels);
-                let events =
-                    stream(&cluster.api.client, api_version, kind_name, &cluster.namespace, labels, None);
-                tokio::spawn(follow(Arc::clone(&state), kind_name, api_version, events))
+                let labels = (kind_name != "Event").then(|| labels.to_owned());
+                let (client, namespace) = (cluster.api.client.clone(), cluster.namespace.clone());
+                let open =
+                    move || stream(&client, api_version, kind_name, &namespace, labels.as_deref(), None);
+                tokio::spawn(follow(Arc::clone(&state), kind_name, api_version, open))
             })
             .collect();
         Self { state, tasks }
@@ -151,13 +152,12 @@ fn lock(kinds: &Mutex<Kinds>) -> MutexGuard<'_, Kinds> {
     kinds.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn follow(
-    state: Arc<State>,
-    name: &'static str,
-    api_version: &'static str,
-    mut events: impl Stream<Item = Result<watcher::Event<DynamicObject>, watcher::Error>> + Unpin,
-) {
+async fn follow<S>(state: Arc<State>, name: &'static str, api_version: &'static str, open: impl Fn() -> S)
+where
+    S: Stream<Item = Result<watcher::Event<DynamicObject>, watcher::Error>> + Unpin,
+{
     let mut pause = REOPEN.0;
+    let mut events = open();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
@@ -175,9 +175,18 @@ async fn follow(
                 state.changed.notify_one();
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(REOPEN.1);
+                if is_expired(&error) {
+                    events = open();
+                }
             }
         }
     }
+}
+
+/// Whether a watch cannot begin where the last one ended. kube starts again from a list when this comes as an event; when it
+/// comes as the answer's status it would ask for the same version for ever.
+fn is_expired(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
 }
 
 impl Kind {

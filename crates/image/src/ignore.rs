@@ -123,6 +123,16 @@ impl Ignore {
         fate
     }
 
+    /// The rules for what lies below `path`, which somebody named: patterns that leave out the path itself, or a folder it
+    /// lies in, do not count there.
+    pub(crate) fn below(&self, path: &str) -> Self {
+        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+        let above: Vec<&str> = parents.chain([path]).collect();
+        let counts =
+            |pattern: &&Pattern| pattern.exception || !above.iter().any(|path| pattern.matches(path));
+        Self { patterns: self.patterns.iter().filter(counts).cloned().collect() }
+    }
+
     /// Whether an exception could let through something below `folder`, which itself is ignored.
     pub fn excepts_below(&self, folder: &str) -> bool {
         let folder = format!("{folder}/");

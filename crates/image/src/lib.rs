@@ -1,30 +1,58 @@
-//! Container images from Dockerfiles, through a Docker Engine.
+//! Container images: built here, or from Dockerfiles through a Docker Engine.
 //!
 //! ```text
+//!  NativeBuild ─► check ─► walk (.dockerignore) ─► plan ─► tar ─► gzip ─► blobs ─► Layout
+//!                          found                   entries  one layer after the other  │
+//!                                                                    NativeImage ◄─────┘
+//!
 //!  DockerfileBuild ─► check ─► walk (.dockerignore) ─► tar ──► Engine::build ─► BuiltImage
 //!                     paths     sorted entries         stream                      │
 //!                                                           PinnedImage ◄── Engine::push
 //! ```
 //!
+//! * [`NativeBuild`] puts files and a configuration together: no daemon, no network, the same bytes everywhere.
+//! * [`Layout`] is the folder it writes into, an OCI image layout.
 //! * [`Endpoint`] finds the engine the way the `docker` command does.
 //! * [`Engine`] builds, with BuildKit where the engine has it, and pushes.
 //! * [`Ignore`] decides which files of a context are sent.
 //!
-//! Not here: credentials are looked up, and digests confirmed, by `release-registry`.
+//! Everything about the engine is behind the feature `docker`, which is on by default; native builds need no runtime.
+//!
+//! Not here: layouts are pushed, credentials looked up, and digests confirmed by `release-registry`.
 
-mod build;
-mod context;
-mod dockerfile;
-mod endpoint;
-mod engine;
 mod ignore;
+mod native;
+
+#[cfg(feature = "docker")]
+mod build;
+#[cfg(feature = "docker")]
+mod context;
+#[cfg(feature = "docker")]
+mod dockerfile;
+#[cfg(feature = "docker")]
+mod endpoint;
+#[cfg(feature = "docker")]
+mod engine;
+#[cfg(feature = "docker")]
 mod progress;
+#[cfg(feature = "docker")]
 mod push;
 
-pub use build::{BuildError, BuildEvent, BuiltImage};
-pub use context::ContextError;
-pub use dockerfile::DockerfileBuild;
-pub use endpoint::Endpoint;
-pub use engine::{Engine, EngineError, EngineInfo};
 pub use ignore::{Ignore, IgnoreError};
+pub use native::{
+    Base, BuildOptions, Descriptor, Layer, Layout, LayoutError, NativeBuild, NativeError, NativeEvent,
+    NativeImage, Platform, PlatformError, Port, Protocol, RunConfig,
+};
+
+#[cfg(feature = "docker")]
+pub use build::{BuildError, BuildEvent, BuiltImage};
+#[cfg(feature = "docker")]
+pub use context::ContextError;
+#[cfg(feature = "docker")]
+pub use dockerfile::DockerfileBuild;
+#[cfg(feature = "docker")]
+pub use endpoint::Endpoint;
+#[cfg(feature = "docker")]
+pub use engine::{Engine, EngineError, EngineInfo};
+#[cfg(feature = "docker")]
 pub use push::{PushError, PushEvent};

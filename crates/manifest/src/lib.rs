@@ -94,7 +94,7 @@ pub use render::{
 };
 pub use service::{
     Amount, Autoscale, CheckTarget, Config, Disruption, DockerBuild, Health, HttpCheck, ImageSource, Ingress,
-    Need, Resources, Rolling, Security, Service, Shutdown,
+    NativeBuild, NativeLayer, Need, Resources, Rolling, Security, Service, Shutdown,
 };
 pub use source::{Place, Source};
 pub use yaml::{to_yaml, value_to_yaml};

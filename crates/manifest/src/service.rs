@@ -82,8 +82,10 @@ impl Service {
 /// Where an image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageSource {
-    /// It is built.
+    /// It is built from a Dockerfile.
     Dockerfile(DockerBuild),
+    /// It is put together from files, without a Dockerfile and without a daemon.
+    Native(NativeBuild),
     /// It exists.
     Pinned(PinnedImage),
 }
@@ -101,6 +103,47 @@ pub struct DockerBuild {
     pub args: BTreeMap<String, String>,
     /// `linux/amd64`; the builder's own when `None`.
     pub platform: Option<String>,
+}
+
+impl ImageSource {
+    /// Whether there is something to build, and so something to push.
+    pub fn is_built(&self) -> bool {
+        match self {
+            Self::Dockerfile(_) | Self::Native(_) => true,
+            Self::Pinned(_) => false,
+        }
+    }
+}
+
+/// What an image without a Dockerfile is made of: layers of files on nothing. Paths are relative to the folder of
+/// `release.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NativeBuild {
+    /// The layers, the one that changes least first.
+    pub layers: Vec<NativeLayer>,
+    /// What is started.
+    pub entrypoint: Vec<String>,
+    /// Its default arguments.
+    pub cmd: Vec<String>,
+    /// Environment variables of the image. Whoever can pull it can read them: never secrets.
+    pub env: BTreeMap<String, String>,
+    /// The user it runs as: a name or a number, with an optional group behind a `:`.
+    pub user: Option<String>,
+    /// The folder it starts in.
+    pub workdir: Option<String>,
+    /// Labels of the image.
+    pub labels: BTreeMap<String, String>,
+    /// `linux/amd64`; the builder's own when `None`.
+    pub platform: Option<String>,
+}
+
+/// Files that become one layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeLayer {
+    /// A file or folder. Of a folder, what is in it is taken.
+    pub from: String,
+    /// Where it goes in the image, absolute. A file goes into it when it ends in `/`, and becomes it otherwise.
+    pub to: String,
 }
 
 /// What a pod asks the scheduler for. The memory request is its limit as well; the CPU has no limit unless

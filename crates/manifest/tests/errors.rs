@@ -241,10 +241,9 @@ fn overrides_from_the_command_line() {
 
 #[test]
 fn features_that_do_not_exist_yet() {
-    let native =
-        "{base: scratch, layers: [{from: target/release/player, to: /app/}], entrypoint: [/app/player]}";
+    let native = "{base: 'debian:13', layers: [{from: target/player, to: /app/}], entrypoint: [/app/player]}";
     let cases = [
-        ("native image", base("{dockerfile: services/player-api/Dockerfile}", native)),
+        ("another base", base("{dockerfile: services/player-api/Dockerfile}", native)),
         ("before", with("    before: {migrate: {command: [/app, migrate], rollback: safe}}\n")),
         ("prometheus", with("    verify: [{prometheus: {query: up}}]\n")),
         ("job", with("    verify: [{job: smoke}]\n")),
@@ -265,6 +264,44 @@ fn features_that_do_not_exist_yet() {
             "{what}: {error}"
         );
     }
+}
+
+#[test]
+fn images_without_a_dockerfile() {
+    const GOOD: &str = "{base: scratch, layers: [{from: target/player, to: /app/}], entrypoint: [/app/player], \
+        cmd: [--port, 8080], env: {LOG: info, REGION: '$${X}'}, user: 65532, workdir: /app, \
+        labels: {org.example.team: radio}, platform: linux/arm64}";
+    let image = |image: &str| base("{dockerfile: services/player-api/Dockerfile}", image);
+    load(&image(GOOD), &[], "dev").unwrap();
+    let but = |replace: &str, with: &str| {
+        assert!(GOOD.contains(replace), "{replace}");
+        image(&GOOD.replacen(replace, with, 1))
+    };
+    check(
+        "native",
+        &[
+            ("no base", but("base: scratch, ", "")),
+            ("no layers", but("layers: [{from: target/player, to: /app/}], ", "")),
+            ("empty layers", but("{from: target/player, to: /app/}", "")),
+            ("nothing to start", image("{base: scratch, layers: [{from: a, to: /a}]}")),
+            ("absolute from", but("target/player", "/etc/passwd")),
+            ("from above", but("target/player", "a/../../b")),
+            ("relative to", but("to: /app/", "to: app/")),
+            ("to above", but("to: /app/", "to: /app/../etc/")),
+            ("no to", but(", to: /app/", "")),
+            ("unknown key of a layer", but("to: /app/", "to: /app/, mode: 755")),
+            ("workdir", but("workdir: /app", "workdir: app")),
+            ("user", but("user: 65532", "user: a b")),
+            ("platform", but("linux/arm64", "arm")),
+            ("both", but("base: scratch", "base: scratch, dockerfile: Dockerfile")),
+            ("a context", but("base: scratch", "base: scratch, context: .")),
+            ("cmd with a ref", image("{ref: 'r.io/a@sha256:aaaa', cmd: [x]}")),
+            (
+                "a variable where none is filled in",
+                but("/app/player]", "/app/player], workdir: '${HOME}'").replace("workdir: /app, ", ""),
+            ),
+        ],
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use release_cluster::{Action, State};
-use release_core::{Cause, PinnedImage, ServiceName};
+use release_core::{Cause, Digest, PinnedImage, Repository, ServiceName};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -32,6 +32,9 @@ pub enum Event {
         /// What people call the version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<String>,
+        /// Who or what asks, `ada@laptop`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        actor: Option<String>,
     },
     /// Something about a service's image.
     Image {
@@ -233,6 +236,24 @@ pub enum ImageEvent {
         /// What.
         message: String,
     },
+    /// Putting an image together without a Dockerfile began.
+    AssemblyBegan {
+        /// How many layers it has.
+        layers: u64,
+    },
+    /// A layer is complete.
+    LayerBuilt {
+        /// What it is made from.
+        from: String,
+        /// How many files, folders and links it has.
+        entries: u64,
+        /// Its digest, as the registry will know it.
+        digest: Digest,
+        /// Its size, compressed.
+        size: u64,
+        /// Whether an earlier build had made the same.
+        reused: bool,
+    },
     /// The image was built.
     Built {
         /// The engine's id of it.
@@ -246,6 +267,34 @@ pub enum ImageEvent {
         sent: u64,
         /// Bytes in all, if known.
         total: Option<u64>,
+    },
+    /// A part of the image was there already.
+    BlobExists {
+        /// Which.
+        digest: Digest,
+        /// Its size.
+        size: u64,
+    },
+    /// The registry took a part of the image over from another of its repositories.
+    BlobMounted {
+        /// Which.
+        digest: Digest,
+        /// Where it was.
+        from: Repository,
+    },
+    /// The upload of a part was interrupted and goes on.
+    BlobResumed {
+        /// Which.
+        digest: Digest,
+        /// From which byte; 0 when the registry had kept nothing.
+        offset: u64,
+    },
+    /// A part of the image arrived.
+    BlobUploaded {
+        /// Which.
+        digest: Digest,
+        /// Its size.
+        size: u64,
     },
     /// The registry has the image.
     Pushed {
@@ -261,6 +310,20 @@ pub enum ImageEvent {
 
 impl ImageEvent {
     /// Every type of event about an image, as `image` has it.
-    pub const TYPES: &'static [&'static str] =
-        &["build-began", "step", "output", "notice", "built", "pushing", "pushed", "confirmed"];
+    pub const TYPES: &'static [&'static str] = &[
+        "build-began",
+        "step",
+        "output",
+        "notice",
+        "assembly-began",
+        "layer-built",
+        "built",
+        "pushing",
+        "blob-exists",
+        "blob-mounted",
+        "blob-resumed",
+        "blob-uploaded",
+        "pushed",
+        "confirmed",
+    ];
 }

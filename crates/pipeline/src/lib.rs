@@ -17,6 +17,7 @@ mod plan;
 mod prepare;
 mod report;
 mod run;
+mod tape;
 mod target;
 
 pub use desire::{DesireError, Files, checks, desire};
@@ -24,7 +25,11 @@ pub use envelope::{ENVELOPE_VERSION, Envelope, ReadError, Recorder, read};
 pub use event::{Event, ImageEvent};
 pub use lockfile::{ImageLock, ImageLockError};
 pub use plan::{Desired, DesiredService, FIELDS_MAX, KEEP, Plan, PlanError, PlannedChange, Verb};
-pub use prepare::{Preparation, PrepareError, Prepared, Until};
-pub use report::{Ending, Report};
+pub use prepare::{Images, Preparation, PrepareError, Prepared, Until};
+pub use report::{
+    CaptureAt, CauseAt, CheckedAt, Did, Ending, Note, PageError, PhaseReport, Prepared as ImagePrepared,
+    ReadinessAt, Report, Run, ServiceReport, Started, Tally, Write, page, read_page, text, took, verdict,
+};
 pub use run::{Options, Preview, RunError, deploy, preview, rollback};
+pub use tape::{Recorded, Tape, recorded};
 pub use target::{Expect, Found, TargetError, find_target};

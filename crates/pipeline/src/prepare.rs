@@ -1,23 +1,26 @@
-//! Preparing: from Dockerfiles and references to images that the registry has confirmed by digest.
+//! Preparing: from Dockerfiles, files and references to images that the registry has confirmed by digest.
 //!
 //! Nothing here touches a cluster. A push that the registry does not confirm is a failure, whatever the engine says.
+
+mod native;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use release_core::{ImageRef, ImageRefError, PinnedImage, ProjectName, Repository, ServiceName};
 use release_image::{
-    BuildError, BuildEvent, DockerfileBuild, Endpoint, Engine, EngineError, PushError, PushEvent,
+    BuildError, BuildEvent, DockerfileBuild, Endpoint, Engine, EngineError, NativeError, PushError, PushEvent,
 };
 use release_manifest::{DockerBuild, ImageSource};
 use release_registry::{ConfirmError, CredentialStore, CredentialsError, Registry, RegistryError};
 
 use crate::event::{Event, ImageEvent};
+pub use native::Images;
 
 /// What has to be prepared.
 #[derive(Debug, Clone)]
 pub struct Preparation<'a> {
-    /// The folder Dockerfiles and contexts are relative to.
+    /// The folder Dockerfiles, contexts and layers are relative to.
     pub root: &'a Path,
     /// The project, for labels.
     pub project: &'a ProjectName,
@@ -25,14 +28,21 @@ pub struct Preparation<'a> {
     pub registry: Option<Repository>,
     /// Where each service's image comes from.
     pub services: BTreeMap<ServiceName, ImageSource>,
+    /// The revision of what each image is built from, for its label. Must not change when nothing the image is built from has
+    /// changed: a label is part of the digest, and a new digest is a rollout.
+    pub revisions: BTreeMap<ServiceName, String>,
     /// What people call the version: the tag of built images.
     pub version: Option<String>,
+    /// Where images without a Dockerfile are put together.
+    pub images: Images,
+    /// The time that everything in them carries, in seconds since 1970: `SOURCE_DATE_EPOCH`, or 0.
+    pub created: u64,
 }
 
 /// How far preparing goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// The engine has the images.
+    /// The engine, or the image layout, has the images.
     Built,
     /// The registry has confirmed them.
     Pushed,
@@ -41,7 +51,7 @@ pub enum Until {
 /// What was prepared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prepared {
-    /// The engine's id of each image that was built, or the pinned image of a service that builds nothing.
+    /// The engine's id of each image that was built from a Dockerfile, and the pinned image of every other service.
     pub built: BTreeMap<ServiceName, String>,
     /// The images the registry has confirmed.
     pub pinned: BTreeMap<ServiceName, PinnedImage>,
@@ -80,6 +90,30 @@ pub enum PrepareError {
         /// The reason.
         #[source]
         source: BuildError,
+    },
+    /// An image without a Dockerfile was not put together.
+    #[error("the image of service `{service}` was not built")]
+    Assemble {
+        /// The service.
+        service: ServiceName,
+        /// The reason.
+        #[source]
+        source: NativeError,
+    },
+    /// An image layout is wanted, and the engine does not give one.
+    #[error("service `{service}` is built from a Dockerfile, which cannot go into an image layout")]
+    NoLayout {
+        /// The service.
+        service: ServiceName,
+    },
+    /// An image without a Dockerfile was not pushed.
+    #[error("the image of service `{service}` was not pushed")]
+    Upload {
+        /// The service.
+        service: ServiceName,
+        /// The reason.
+        #[source]
+        source: Box<release_registry::PushError>,
     },
     /// A push failed.
     #[error("the image of service `{service}` was not pushed")]
@@ -126,6 +160,7 @@ impl Preparation<'_> {
         until: Until,
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Prepared, PrepareError> {
+        self.layout_fits()?;
         let mut prepared = Prepared::default();
         let mut kit = Kit { engine: None, credentials: None, registry: Registry::new()? };
         for (service, source) in &self.services {
@@ -144,6 +179,16 @@ impl Preparation<'_> {
                     }
                     kit.push(service, &tag, &mut tell).await?
                 }
+                ImageSource::Native(build) => {
+                    let tag = self.tag(service, until)?;
+                    let assembled = self.assemble(service, build, &tag, &mut tell).await?;
+                    prepared.built.insert(service.clone(), assembled.pinned(&tag).to_string());
+                    if until == Until::Pushed {
+                        let image = kit.upload(service, &assembled, &tag, &mut tell).await?;
+                        prepared.pinned.insert(service.clone(), image);
+                    }
+                    continue;
+                }
             };
             if until == Until::Pushed {
                 kit.confirm(service, &image, &mut tell).await?;
@@ -151,6 +196,17 @@ impl Preparation<'_> {
             }
         }
         Ok(prepared)
+    }
+
+    /// Whether everything that is built can be where it is wanted, before anything is built.
+    fn layout_fits(&self) -> Result<(), PrepareError> {
+        let dockerfile = |source: &ImageSource| matches!(source, ImageSource::Dockerfile(_));
+        match (&self.images, self.services.iter().find(|(_, source)| dockerfile(source))) {
+            (Images::Layout(_), Some((service, _))) => {
+                Err(PrepareError::NoLayout { service: service.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `registry/service:version`. Without a registry an image can be built, not pushed.
@@ -199,15 +255,15 @@ impl Preparation<'_> {
         Ok(image.id)
     }
 
-    /// Labels of the OCI image specification. No times: an unchanged project must build an unchanged image.
+    /// Labels of the OCI image specification. No times, and no version of the whole project: an unchanged service must build an
+    /// unchanged image.
     fn labels(&self, service: &ServiceName) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::from([
             ("org.opencontainers.image.title".to_owned(), service.to_string()),
             ("org.opencontainers.image.vendor".to_owned(), self.project.to_string()),
         ]);
-        if let Some(version) = &self.version {
-            labels.insert("org.opencontainers.image.revision".to_owned(), version.clone());
-            labels.insert("org.opencontainers.image.version".to_owned(), version.clone());
+        if let Some(revision) = self.revisions.get(service) {
+            labels.insert("org.opencontainers.image.revision".to_owned(), revision.clone());
         }
         labels
     }

@@ -13,7 +13,7 @@ use release_rollout::{Effect, Release, ReleaseOutcome};
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::{KEEP, Plan, plan, ref_of};
-use crate::{Desired, Event, Found, PlanError};
+use crate::{Desired, Event, Found, PlanError, Tape};
 
 /// How often a lost lock is taken again within one run. An API server that is away this often is not coming back soon.
 const RELOCKS: usize = 20;
@@ -37,16 +37,18 @@ pub struct Options {
     pub conflicts: Conflicts,
     /// The services that may change; empty: all of them.
     pub only: BTreeSet<ServiceName>,
+    /// Where the envelopes of this run are put; the release's record keeps them.
+    pub tape: Tape,
 }
 
 /// Why a run could not do what was asked. The events tell how far it got.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Another release holds the lock.
-    #[error("cannot start")]
+    #[error("the release cannot start")]
     Lock(#[from] LockError),
     /// The record or the journal cannot be used.
-    #[error("cannot go on")]
+    #[error("the release cannot go on")]
     Store(#[from] StoreError),
     /// There is no plan.
     #[error(transparent)]
@@ -71,6 +73,14 @@ pub enum RunError {
     /// There is nothing a rollback could return to.
     #[error("there is no earlier verified release to return to")]
     NothingToRestore,
+    /// A rollback to a release that the record does not have.
+    #[error("there is no release {release}; verified releases are: {known}")]
+    NoSuchRelease {
+        /// The number.
+        release: u64,
+        /// The verified ones.
+        known: String,
+    },
     /// A rollback to a release that was never verified.
     #[error("release {release} ended {state}, so it is nothing to return to")]
     NotVerified {
@@ -326,6 +336,7 @@ impl Run<'_> {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), RunError> {
         let (job, entry) = self.reenter(&header, machine, hold.lock.fence()).await?;
+        self.options.tape.take_up(self.store, header.number).await;
         tell(Event::ReleaseResumed { release: header.number, action: Some(header.action) });
         self.drive(header, job, entry, hold, tell).await
     }
@@ -368,6 +379,7 @@ impl Run<'_> {
                 Ok(Driven::Ended(release)) => return self.finish(header, &release, hold, tell).await,
                 Ok(Driven::Stopped(release)) => {
                     tell(Event::Stopped { release: header.number, phases: release.phases() });
+                    self.options.tape.keep(self.store, header.number).await;
                     return Ok(());
                 }
                 Err(DriveError::Journal(StoreError::Fenced { .. })) => {
@@ -443,6 +455,7 @@ impl Run<'_> {
         tell(ended);
         self.store.update(&header).await?;
         hold.journal.close().await?;
+        self.options.tape.keep(self.store, header.number).await;
         if state == State::Verified {
             self.forget_old(&header).await?;
         }
@@ -515,7 +528,7 @@ fn rollback_target(headers: &[Header], to: Option<u64>, interrupted: bool) -> Re
     let header = headers
         .iter()
         .find(|header| header.number == to)
-        .ok_or_else(|| RunError::Store(StoreError::NoSuchRelease { number: to, known: known() }))?;
+        .ok_or_else(|| RunError::NoSuchRelease { release: to, known: known() })?;
     if header.state == State::Verified {
         Ok(header)
     } else {

@@ -43,8 +43,8 @@ fn every_ending_and_its_exit_code() {
         (unwell, Some(9)),
         (r#""type":"stopped","release":42,"phases":{"web":"soaking"}"#.to_owned(), Some(130)),
         (r#""type":"failed","exitCode":11,"error":"error: cannot start""#.to_owned(), Some(11)),
+        (ended("superseded", ""), Some(130)),
         // Nothing was decided here, or what was is incomplete: that is no ending.
-        (ended("superseded", ""), None),
         (ended("running", ""), None),
         (ended("rolled-back", ""), None),
         (r#""type":"tea-made""#.to_owned(), None),

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::challenge::Challenge;
+use crate::push::Pace;
 use crate::token::{self, Wanted};
 
 /// How often a question is asked. With the pauses between it takes a registry that restarts about three seconds.
@@ -23,7 +24,7 @@ const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The longest pause a registry can ask for. Longer ones are for people to decide.
-const MAX_PAUSE: Duration = Duration::from_secs(10);
+pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,15 +36,16 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// Every kind of manifest there is; a registry converts, or hides, what is not accepted.
-const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+pub(crate) const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
 
-const DIGEST_HEADER: &str = "docker-content-digest";
+pub(crate) const DIGEST_HEADER: &str = "docker-content-digest";
 
 /// A client for any number of registries.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    clients: Clients,
+    pub(crate) clients: Clients,
+    pub(crate) pace: Pace,
 }
 
 /// Why there is no client.
@@ -137,7 +139,7 @@ impl Registry {
         // A proxy cannot see this machine's own addresses.
         let near = builder().no_proxy().build().map_err(RegistryError::Client)?;
         let far = builder().build().map_err(RegistryError::Client)?;
-        Ok(Self { clients: Clients { near, far, first_pause: FIRST_PAUSE } })
+        Ok(Self { clients: Clients { near, far, first_pause: FIRST_PAUSE }, pace: Pace::default() })
     }
 
     /// Makes sure that the registry has exactly this image.
@@ -200,10 +202,32 @@ impl Registry {
 }
 
 /// What is shown to the registry with every request.
-enum Pass {
+pub(crate) enum Pass {
     None,
     Basic,
     Token(release_core::Secret),
+}
+
+impl Pass {
+    /// Puts it on a request.
+    pub(crate) fn show(&self, request: RequestBuilder, credentials: Option<&Credentials>) -> RequestBuilder {
+        match (self, credentials) {
+            (Self::Basic, Some(Credentials::Basic { username, password })) => {
+                request.basic_auth(username, Some(password.expose()))
+            }
+            (Self::Token(token), _) => request.bearer_auth(token.expose()),
+            _ => request,
+        }
+    }
+}
+
+/// The address of something in a repository: `manifests/v1`.
+pub(crate) fn address(repository: &Repository, below: &str) -> Result<Url, ConfirmError> {
+    let registry = repository.registry();
+    let scheme = if is_loopback(registry) { "http" } else { "https" };
+    let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
+    Url::parse(&format!("{scheme}://{host}/v2/{}/{below}", repository.path()))
+        .map_err(|_| ConfirmError::Malformed { registry: registry.to_owned(), what: "an address" })
 }
 
 /// One manifest that is asked for, with what has been learnt about authentication.
@@ -235,7 +259,7 @@ impl Question<'_> {
                     let scope = scope.unwrap_or(pull);
                     let wanted =
                         Wanted { registry, realm: &realm, service: service.as_deref(), scope: &scope };
-                    Pass::Token(token::fetch(self.clients, &wanted, self.credentials).await?)
+                    Pass::Token(token::fetch(self.clients, &wanted, self.credentials).await?.secret)
                 }
                 _ => return Err(unauthorized()),
             };
@@ -252,19 +276,9 @@ impl Question<'_> {
 
     async fn send(&self, method: &Method) -> Result<Response, ConfirmError> {
         let registry = self.repository.registry();
-        let scheme = if is_loopback(registry) { "http" } else { "https" };
-        let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
-        let text = format!("{scheme}://{host}/v2/{}/manifests/{}", self.repository.path(), self.reference);
-        let url = Url::parse(&text)
-            .map_err(|_| ConfirmError::Malformed { registry: registry.to_owned(), what: "an address" })?;
+        let url = address(self.repository, &format!("manifests/{}", self.reference))?;
         let request = self.clients.of(&url).request(method.clone(), url).header(ACCEPT, MANIFESTS);
-        let request = match (&self.pass, self.credentials) {
-            (Pass::Basic, Some(Credentials::Basic { username, password })) => {
-                request.basic_auth(username, Some(password.expose()))
-            }
-            (Pass::Token(token), _) => request.bearer_auth(token.expose()),
-            _ => request,
-        };
+        let request = self.pass.show(request, self.credentials);
         self.clients.send(request, registry).await
     }
 }
@@ -275,7 +289,7 @@ pub(crate) struct Clients {
     /// For this machine, past any proxy.
     near: Client,
     far: Client,
-    first_pause: Duration,
+    pub(crate) first_pause: Duration,
 }
 
 impl Clients {
@@ -318,12 +332,12 @@ impl Clients {
     }
 }
 
-fn may_pass(status: StatusCode) -> bool {
+pub(crate) fn may_pass(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// `Retry-After` in seconds; its other form, a date, would need the registry's clock to agree with ours.
-fn retry_after(answer: &Response) -> Option<Duration> {
+pub(crate) fn retry_after(answer: &Response) -> Option<Duration> {
     answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 

@@ -1,8 +1,10 @@
 //! Tokens: a password, or an identity token, exchanged for the right to read one repository.
 //!
 //! The two exchanges of the [distribution project](https://distribution.github.io/distribution/spec/auth/): a `GET` with
-//! basic authentication or none, and for identity tokens the `POST` of OAuth 2. Tokens are not kept: a release asks for a
-//! handful of manifests.
+//! basic authentication or none, and for identity tokens the `POST` of OAuth 2. Nothing is kept here: whoever asks more than
+//! once keeps the token.
+
+use std::time::Duration;
 
 use release_core::{Credentials, Secret};
 use reqwest::header::CONTENT_TYPE;
@@ -15,6 +17,10 @@ use crate::registry::{Clients, bounded_body, is_loopback};
 /// The largest answer of a token service. Tokens have some 5 KiB.
 const MAX_TOKEN_BYTES: usize = 256 * 1024;
 
+/// How long a token is good for, in seconds, when its service does not say: the protocol's own default. It allows nothing
+/// shorter.
+const LIFETIME: u64 = 60;
+
 /// What token services write into their logs about us.
 const CLIENT_ID: &str = "release";
 
@@ -26,7 +32,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) realm: &'a str,
     /// The registry's name for itself.
     pub(crate) service: Option<&'a str>,
-    /// What the token must allow.
+    /// What the token must allow; several scopes have a space between them.
     pub(crate) scope: &'a str,
 }
 
@@ -34,6 +40,13 @@ pub(crate) struct Wanted<'a> {
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+/// A token, and how long it is good for.
+pub(crate) struct Token {
+    pub(crate) secret: Secret,
+    pub(crate) lifetime: Duration,
 }
 
 /// Fetches a token.
@@ -41,7 +54,7 @@ pub(crate) async fn fetch(
     clients: &Clients,
     wanted: &Wanted<'_>,
     credentials: Option<&Credentials>,
-) -> Result<Secret, ConfirmError> {
+) -> Result<Token, ConfirmError> {
     let url = place(wanted)?;
     let request = match credentials {
         Some(Credentials::IdentityToken(token)) => {
@@ -60,7 +73,7 @@ pub(crate) async fn fetch(
         other => {
             let mut url = url;
             url.query_pairs_mut()
-                .append_pair("scope", wanted.scope)
+                .extend_pairs(wanted.scope.split(' ').map(|scope| ("scope", scope)))
                 .extend_pairs(wanted.service.map(|service| ("service", service)));
             let request = clients.of(&url).get(url);
             match other {
@@ -86,12 +99,9 @@ pub(crate) async fn fetch(
     let body = bounded_body(answer, MAX_TOKEN_BYTES, wanted.registry).await?;
     let malformed = || ConfirmError::Malformed { registry: wanted.registry.to_owned(), what: "a token" };
     let answer: Answer = serde_json::from_slice(&body).map_err(|_| malformed())?;
-    answer
-        .token
-        .or(answer.access_token)
-        .filter(|token| !token.is_empty())
-        .map(Secret::new)
-        .ok_or_else(malformed)
+    let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty());
+    let lifetime = Duration::from_secs(answer.expires_in.map_or(LIFETIME, |seconds| seconds.max(LIFETIME)));
+    token.map(|token| Token { secret: Secret::new(token), lifetime }).ok_or_else(malformed)
 }
 
 /// The realm as a URL. Secrets go over plain HTTP only within this machine, whatever a registry asks for.

@@ -11,31 +11,53 @@
 //! | [`ApiServer`] | the rules around the store: admission, defaults, validation, ownership of fields, deletion |
 //! | [`Status`] | why something was refused, in Kubernetes' own words |
 //! | [`Kind`], [`Resource`] | what is served, and under which name |
+//! | [`respond`], [`Request`], [`Reply`] | HTTP as a function: one request in, one answer or the start of a [`Watch`] out |
+//! | [`Model`] | an [`ApiServer`] with whatever lives behind it: controllers, nodes |
+//! | [`SimService`], [`Clock`] | the face: a `tower::Service`, and what time it is |
+//! | [`ApiProfile`] | which version of Kubernetes is played |
+//! | [`Actor`] | whoever works in the cluster: controllers, the scheduler, nodes |
+//! | [`Nodes`], [`Apps`] | kubelets, and what the programs in container images do, as scripts |
+//! | [`Traffic`] | clients that send requests and count what they lose |
+//! | [`Faults`] | what goes wrong, when and to whom, drawn from a seed |
+//! | [`Simulation`] | all of it in virtual time, with a trace |
+//! | [`registry`] | an OCI registry, in real time, on a socket of this machine |
 //!
 //! Controllers run in the same process and call [`ApiServer`] directly; they read through [`ApiServer::store`].
 
+mod actor;
 mod api;
+pub mod apps;
+pub mod controllers;
 mod defaults;
 mod face;
+pub mod faults;
 mod kind;
+mod node;
 mod object;
 mod patch;
 mod profile;
 mod quantity;
+pub mod registry;
 pub mod resource;
 mod schema;
 mod selector;
 mod server;
+mod simulation;
 mod ssa;
-
 mod status;
 mod store;
 pub mod time;
+pub mod trace;
+pub mod traffic;
 mod validate;
 
+pub use actor::Actor;
 pub use api::{Answer, LogQuery, MAX_BODY, Model, Proxied, ProxyTarget, Reply, Request, Watch, respond};
+pub use apps::Apps;
 pub use face::{BodyError, Clock, SimBody, SimService};
+pub use faults::{Chaos, Faults};
 pub use kind::{Kind, Kinds, ScalePaths, Served};
+pub use node::{HttpAnswer, NoAnswer, NodeConfig, Nodes};
 pub use object::Object;
 pub use profile::ApiProfile;
 pub use quantity::Quantity;
@@ -43,5 +65,8 @@ pub use resource::Resource;
 pub use schema::Shape;
 pub use selector::{FieldSelector, LabelSelector};
 pub use server::{ApiServer, By, DeleteOptions, Patch, Preconditions, Propagation, Seed};
+pub use simulation::{Simulation, SimulationConfig};
 pub use status::{Cause, Details, Status};
 pub use store::{Change, Compacted, Retention, Store, What};
+pub use trace::Trace;
+pub use traffic::Traffic;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use release_sim::{ApiServer, By, Clock, Seed, SimBody, SimService, resource};
+use jiff::Timestamp;
+use release_sim::{ApiServer, By, Clock, Model, Seed, SimBody, SimService, resource};
 use serde_json::{Value, json};
 use tower::{Service as _, ServiceExt as _};
 
@@ -148,4 +149,52 @@ async fn a_body_may_be_too_long() {
     let text = "x".repeat(release_sim::MAX_BODY + 1);
     let (code, status) = ask(&service, Method::POST, MAPS, &json!({"data": {"a": text}})).await;
     assert!(code == StatusCode::PAYLOAD_TOO_LARGE || code == StatusCode::BAD_REQUEST, "{status}");
+}
+
+/// A controller that answers every map with a Secret of the same name, five seconds later.
+struct Echo {
+    server: ApiServer,
+    due: Vec<(Timestamp, String)>,
+    seen: u64,
+}
+
+impl Model for Echo {
+    fn server(&self) -> &ApiServer {
+        &self.server
+    }
+
+    fn server_mut(&mut self) -> &mut ApiServer {
+        &mut self.server
+    }
+
+    fn advance(&mut self, now: Timestamp) -> Option<Timestamp> {
+        for change in self.server.store().changes(&resource::CONFIG_MAPS, self.seen).unwrap() {
+            self.due.push((now + Duration::from_secs(5), change.object.name().to_owned()));
+        }
+        self.seen = self.server.store().revision();
+        let (ready, later) = std::mem::take(&mut self.due).into_iter().partition(|(at, _)| *at <= now);
+        self.due = later;
+        let ready: Vec<(Timestamp, String)> = ready;
+        for (_, name) in ready {
+            let secret = json!({"metadata": {"name": name}});
+            self.server.create(now, &resource::SECRETS, "default", secret, &By::manager("echo")).unwrap();
+        }
+        self.due.iter().map(|(at, _)| *at).min()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_driven_beside_the_requests() {
+    let epoch = "2026-01-01T00:00:00Z".parse().unwrap();
+    let server = ApiServer::new(epoch, &Seed::default());
+    let seen = server.store().revision();
+    let service = SimService::new(Echo { server, due: Vec::new(), seen }, Clock::starting_at(epoch));
+    tokio::spawn(service.clone().drive());
+    let post = request(Method::POST, MAPS, &map("a"));
+    assert_eq!(service.clone().oneshot(post).await.unwrap().status(), StatusCode::CREATED);
+    let path = "/api/v1/namespaces/default/secrets?watch=true";
+    let watch = request(Method::GET, path, &Value::Null);
+    let mut body = service.clone().oneshot(watch).await.unwrap().into_body();
+    assert_eq!(events(&mut body).await, ["ADDED a"]);
+    assert_eq!(service.now().duration_since(epoch).as_secs(), 5);
 }

@@ -50,15 +50,12 @@ impl Memory {
         while let Some((before, after)) = rest.split_once('<') {
             let found = after.split_once('>').and_then(|(name, left)| Some((self.look_up(name)?, left)));
             out.push_str(before);
-            match found {
-                Some((value, left)) => {
-                    out.push_str(&value);
-                    rest = left;
-                }
-                None => {
-                    out.push('<');
-                    rest = after;
-                }
+            if let Some((value, left)) = found {
+                out.push_str(&value);
+                rest = left;
+            } else {
+                out.push('<');
+                rest = after;
             }
         }
         (out + rest).replace("{ns}", &self.namespace)

@@ -120,18 +120,18 @@ impl Names {
         // The test server keeps its objects under a prefix of its own.
         let mut text = text.replace(&self.namespace, "{ns}").replace("/bare/", "/registry/");
         for before in BEFORE_VERSIONS {
-            text = self.replace(text, "version", |whole, at| {
+            text = self.replace(&text, "version", |whole, at| {
                 let is_there = whole.get(..at)?.ends_with(before);
                 is_there.then(|| whole[at..].bytes().take_while(u8::is_ascii_digit).count())
             });
         }
-        text = self.replace(text, "uid", |whole, at| is_uuid(whole.get(at..at + 36)?).then_some(36));
-        text = self.replace(text, "address", |whole, at| {
+        text = self.replace(&text, "uid", |whole, at| is_uuid(whole.get(at..at + 36)?).then_some(36));
+        text = self.replace(&text, "address", |whole, at| {
             let rest = whole.get(at..)?.strip_prefix(ADDRESSES)?;
             let length = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
             (rest.get(..length)?.split('.').count() == 2).then_some(ADDRESSES.len() + length)
         });
-        self.replace(text, "generated", |whole, at| {
+        self.replace(&text, "generated", |whole, at| {
             let suffix = whole.get(at..)?.strip_prefix(GENERATED)?.get(..5)?;
             suffix.chars().all(|c| ALPHABET.contains(c)).then_some(GENERATED.len() + 5)
         })
@@ -140,14 +140,14 @@ impl Names {
     /// Replaces what `found` finds at a position by its name.
     fn replace(
         &mut self,
-        text: String,
+        text: &str,
         what: &'static str,
         found: impl Fn(&str, usize) -> Option<usize>,
     ) -> String {
         let mut out = String::new();
         let (mut at, mut kept) = (0, 0);
         while at < text.len() {
-            match found(&text, at).filter(|length| *length > 0) {
+            match found(text, at).filter(|length| *length > 0) {
                 Some(length) => {
                     out.push_str(&text[kept..at]);
                     out.push_str(&self.name(what, &text[at..at + length]));

@@ -184,9 +184,9 @@ impl<'a> Writer<'a> {
         if chance(&mut self.rng, 60) {
             return self.request("PUT", path, JSON, Body::Last { object, edits });
         }
-        let mut patch = json!({});
+        let mut sent = json!({});
         for (pointer, value) in edits {
-            let mut place = &mut patch;
+            let mut place = &mut sent;
             for step in pointer.split('/').skip(1) {
                 place = &mut place[step];
             }
@@ -194,7 +194,7 @@ impl<'a> Writer<'a> {
         }
         let kind =
             *pick(&mut self.rng, &["application/merge-patch+json", "application/strategic-merge-patch+json"]);
-        self.request("PATCH", path, kind, Body::Value(patch))
+        self.request("PATCH", path, kind, Body::Value(sent))
     }
 
     fn apply(&mut self) -> Operation {

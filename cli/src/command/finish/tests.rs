@@ -1,6 +1,7 @@
 //! The verdict on stdout, the story on stderr and the exit code of every ending.
 
 use release_core::{CauseKind, Certainty, Evidence, ObjectRef};
+use release_pipeline::Started;
 
 use super::*;
 
@@ -29,7 +30,9 @@ fn cause(evidence: Vec<Evidence>) -> Cause {
 }
 
 fn told(action: Option<Action>, ending: &Ending) -> String {
-    let report = Report { release: Some(42), action, seconds: 75.4, ..Report::default() };
+    let started = Started { environment: "prod".to_owned(), ..Started::default() };
+    let report =
+        Report { started: Some(started), release: Some(42), action, seconds: 75.4, ..Report::default() };
     assert_eq!(Exit::of(ending, Exit::Interrupted).code(), ending.exit_code(), "{ending:?}");
     format!("| {}\n{}= {}\n\n", verdict(&report, ending), story(&report, ending), ending.exit_code())
 }

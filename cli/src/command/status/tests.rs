@@ -1,6 +1,6 @@
 //! The first line and the table of what runs.
 
-use release_core::{Assessment, Cause, CauseKind, Certainty, ObjectRef, Readiness};
+use release_core::{Assessment, Cause, CauseKind, Certainty, ObjectRef, PinnedImage, Readiness};
 
 use super::*;
 
@@ -20,8 +20,9 @@ fn every_status_in_a_table() {
         summary: "3 of 3 pods: exit code 1".to_owned(),
         evidence: Vec::new(),
     };
-    let row =
-        |seen| Row { service: &web, image: "registry.example.com/radio/web@sha256:11".to_owned(), seen };
+    let image = format!("registry.example.com/radio/web@sha256:{}", "11".repeat(32));
+    let image: PinnedImage = image.parse().expect("an image");
+    let row = |seen| Row { service: &web, image: &image, seen };
     let rows = [
         row(seen(Status::Ready, 3, None)),
         row(seen(Status::Progressing, 1, None)),

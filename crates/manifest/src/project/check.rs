@@ -146,7 +146,7 @@ pub(crate) fn registry_needed<'a>(
     tree: &Node,
     problems: &mut Vec<Problem>,
 ) {
-    let built = images.any(|image| matches!(image, ImageSource::Dockerfile(_)));
+    let built = images.any(ImageSource::is_built);
     if built && registry.is_none() && tree.entry("registry").is_none() {
         let problem = Problem::new(
             ProblemKind::MissingKey,
@@ -187,7 +187,7 @@ pub(crate) fn namespace(
 }
 
 /// Texts that look like secrets: in `env` they would be readable in the manifests, in the record and in reports, as
-/// build arguments in the image.
+/// build arguments or variables of an image in the image.
 pub(crate) fn inline_secrets<'a>(
     services: impl Iterator<Item = (&'a ServiceName, &'a ImageSource, Option<&'a BTreeMap<String, String>>)>,
     tree: &Node,
@@ -209,12 +209,16 @@ pub(crate) fn inline_secrets<'a>(
             ];
             search(&["env"], env, "env", help);
         }
-        if let ImageSource::Dockerfile(build) = image {
-            let help = [
-                "whoever can pull the image can read it",
-                "give it to the service when it runs, or keep it out of the build",
-            ];
-            search(&["image", "args"], &build.args, "build argument", help);
+        let help = [
+            "whoever can pull the image can read it",
+            "give it to the service when it runs, or keep it out of the build",
+        ];
+        match image {
+            ImageSource::Dockerfile(build) => {
+                search(&["image", "args"], &build.args, "build argument", help);
+            }
+            ImageSource::Native(build) => search(&["image", "env"], &build.env, "variable", help),
+            ImageSource::Pinned(_) => {}
         }
     }
     problems

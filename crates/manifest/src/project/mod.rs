@@ -25,7 +25,7 @@ pub use set::{Set, SetError};
 pub use spec::schema;
 
 use crate::problem::{Problem, ProblemKind, ProjectError, closest, listed};
-use crate::{Environment, Gate, Images, Source};
+use crate::{Environment, Gate, ImageSource, Images, Source};
 use resolve::Resolver;
 use spec::{EnvironmentSpec, GateSpec, ProjectSpec, ServiceSpec};
 use tree::Node;
@@ -108,7 +108,9 @@ impl Project {
         let services = self.each_service(&tree, &mut problems, |resolver, spec| {
             resolver.image(spec.image.as_ref(), spec.manifests.is_some())
         });
-        check::registry_needed(registry.as_ref(), services.values(), &tree, &mut problems);
+        // What needs no engine can be built into an image layout, and that needs no registry.
+        let engine = services.values().filter(|image| matches!(image, ImageSource::Dockerfile(_)));
+        check::registry_needed(registry.as_ref(), engine, &tree, &mut problems);
         if !problems.is_empty() {
             return Err(sorted(problems));
         }

@@ -75,7 +75,7 @@ pub(crate) enum GateSpec {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServiceSpec {
-    /// Where its image comes from: `dockerfile`, `ref`, or (not part of this version) `base` and `layers`.
+    /// Where its image comes from: `dockerfile`, `ref`, or `base` and `layers`.
     pub(crate) image: Option<ImageSpec>,
     /// Replaces the image's entrypoint.
     pub(crate) command: Option<Vec<EnvText>>,
@@ -138,24 +138,34 @@ pub(crate) struct ImageSpec {
     /// An image that exists: `repository@sha256:…`. `${VAR}` is filled in.
     #[serde(rename = "ref")]
     pub(crate) reference: Option<String>,
-    /// The image to build on without a Dockerfile. Not part of this version.
+    /// What an image without a Dockerfile is built on. `scratch`, which is nothing, is the only one in this version.
     pub(crate) base: Option<String>,
-    /// What is put on it. Not part of this version.
+    /// What is put on the base, a layer each; the one that changes least comes first.
     pub(crate) layers: Option<Vec<LayerSpec>>,
-    /// What is started. Not part of this version.
-    pub(crate) entrypoint: Option<Vec<String>>,
+    /// What is started, in an image without a Dockerfile.
+    pub(crate) entrypoint: Option<Vec<EnvText>>,
+    /// Its default arguments, in an image without a Dockerfile.
+    pub(crate) cmd: Option<Vec<EnvText>>,
+    /// Environment variables of an image without a Dockerfile. Never secrets: they can be read in the image. `${VAR}` is filled in.
+    #[schemars(with = "Option<BTreeMap<String, Option<EnvText>>>")]
+    pub(crate) env: Option<BTreeMap<EnvName, Option<EnvText>>>,
+    /// The user an image without a Dockerfile runs as: a name or a number, with an optional group behind a `:`.
+    pub(crate) user: Option<EnvText>,
+    /// The folder an image without a Dockerfile starts in.
+    pub(crate) workdir: Option<String>,
+    /// Labels of an image without a Dockerfile. `${VAR}` is filled in.
+    #[schemars(with = "Option<BTreeMap<String, Option<EnvText>>>")]
+    pub(crate) labels: Option<BTreeMap<EnvName, Option<EnvText>>>,
 }
 
-/// One layer of a native image. Not part of this version.
+/// One layer of an image without a Dockerfile.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LayerSpec {
-    /// A file or folder, relative to this file's folder.
-    #[serde(rename = "from")]
-    pub(crate) _from: String,
-    /// Where it goes in the image.
-    #[serde(rename = "to")]
-    pub(crate) _to: String,
+    /// A file or folder, relative to this file's folder. Of a folder, what is in it is taken, except what `.dockerignore` leaves out.
+    pub(crate) from: String,
+    /// Where it goes in the image. A file goes into the folder when this ends in `/`, and becomes this otherwise.
+    pub(crate) to: String,
 }
 
 /// What a pod asks the scheduler for.

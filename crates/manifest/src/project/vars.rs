@@ -18,6 +18,8 @@ const FILLED: &[&[&str]] = &[
     &["services", "*", "env", "*"],
     &["services", "*", "image", "ref"],
     &["services", "*", "image", "args", "*"],
+    &["services", "*", "image", "env", "*"],
+    &["services", "*", "image", "labels", "*"],
     &["services", "*", "ingress", "host"],
     &["services", "*", "verify", "*", "url"],
 ];
@@ -30,6 +32,7 @@ const FOREIGN: &[&[&str]] = &[
     &["before"],
     &["shutdown", "command"],
     &["image", "entrypoint"],
+    &["image", "cmd"],
     &["verify", "*", "body"],
     &["verify", "*", "prometheus"],
     &["verify", "*", "job"],
@@ -139,7 +142,7 @@ pub(crate) fn misplaced(tree: &Node) -> Vec<Problem> {
                     ProblemKind::Variable,
                     format!("`${{{name}}}` is not filled in here, in `{}`", path.join(".")),
                 )
-                .help("variables are filled into registry, context, namespace, env, image.ref, image.args, ingress.host and verify url; elsewhere use `--set`"),
+                .help("variables are filled into registry, context, namespace, env, image (ref, args, env, labels), ingress.host and verify url; elsewhere use `--set`"),
                 Piece::Bad(name) => Problem::new(
                     ProblemKind::Variable,
                     format!("`${{{name}` in `{}` is not a variable: write `${{NAME}}` with letters, digits and `_`", path.join(".")),

@@ -201,6 +201,8 @@ fn value(kind: &str) -> String {
         "String" => "text".to_owned(),
         "ServiceName" => "service name".to_owned(),
         "PinnedImage" => "`REPOSITORY@DIGEST`".to_owned(),
+        "Digest" => "`sha256:…`".to_owned(),
+        "Repository" => "`REGISTRY/PATH`".to_owned(),
         "bool" => "`true` or `false`".to_owned(),
         "u8" | "u32" | "u64" | "i64" => "number".to_owned(),
         "Duration" => "`{secs, nanos}`".to_owned(),

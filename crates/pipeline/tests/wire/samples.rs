@@ -33,8 +33,14 @@ pub(crate) fn kind(event: &Event) -> String {
             ImageEvent::Step { .. } => "image/step",
             ImageEvent::Output { .. } => "image/output",
             ImageEvent::Notice { .. } => "image/notice",
+            ImageEvent::AssemblyBegan { .. } => "image/assembly-began",
+            ImageEvent::LayerBuilt { .. } => "image/layer-built",
             ImageEvent::Built { .. } => "image/built",
             ImageEvent::Pushing { .. } => "image/pushing",
+            ImageEvent::BlobExists { .. } => "image/blob-exists",
+            ImageEvent::BlobMounted { .. } => "image/blob-mounted",
+            ImageEvent::BlobResumed { .. } => "image/blob-resumed",
+            ImageEvent::BlobUploaded { .. } => "image/blob-uploaded",
             ImageEvent::Pushed { .. } => "image/pushed",
             ImageEvent::Confirmed { .. } => "image/confirmed",
         },
@@ -81,6 +87,10 @@ fn image() -> PinnedImage {
     format!("registry.example.com/radio/web@sha256:{}", "1".repeat(64)).parse().expect("an image")
 }
 
+fn digest() -> release_core::Digest {
+    format!("sha256:{}", "3".repeat(64)).parse().expect("a digest")
+}
+
 fn cause(kind: CauseKind, certainty: Certainty) -> Cause {
     Cause {
         kind,
@@ -105,15 +115,20 @@ fn cause_with_evidence() -> Cause {
 }
 
 fn frame() -> Vec<Event> {
-    let started = |version: Option<&str>| Event::Started {
+    let started = |version: Option<&str>, actor: Option<&str>| Event::Started {
         command: "deploy".to_owned(),
         project: "radio".to_owned(),
         environment: "prod".to_owned(),
         context: "prod-eu".to_owned(),
         namespace: "radio".to_owned(),
         version: version.map(str::to_owned),
+        actor: actor.map(str::to_owned),
     };
-    let mut events = vec![started(Some("3f2a1bc9d0e4")), started(None)];
+    let mut events = vec![
+        started(Some("3f2a1bc9d0e4"), Some("ada@laptop")),
+        started(Some("3f2a1bc9d0e4"), None),
+        started(None, None),
+    ];
     events.extend(images().into_iter().map(|event| Event::Image { service: web(), event }));
     events.push(Event::Prepared { images: BTreeMap::from([(web(), image().to_string())]) });
     events.push(Event::Planned {
@@ -148,9 +163,21 @@ fn images() -> Vec<ImageEvent> {
         ImageEvent::Step { name: "[2/3] COPY . /".to_owned(), cached: true },
         ImageEvent::Output { line: "Compiling web".to_owned() },
         ImageEvent::Notice { message: "`run.sock` is not sent: it is no file, folder or link".to_owned() },
+        ImageEvent::AssemblyBegan { layers: 2 },
+        ImageEvent::LayerBuilt {
+            from: "target/release/web".to_owned(),
+            entries: 3,
+            digest: digest(),
+            size: 4096,
+            reused: false,
+        },
         ImageEvent::Built { id: format!("sha256:{}", "2".repeat(64)) },
         ImageEvent::Pushing { doing: "Pushing".to_owned(), sent: 1024, total: Some(4096) },
         ImageEvent::Pushing { doing: "Pushing".to_owned(), sent: 1024, total: None },
+        ImageEvent::BlobExists { digest: digest(), size: 4096 },
+        ImageEvent::BlobMounted { digest: digest(), from: image().repository },
+        ImageEvent::BlobResumed { digest: digest(), offset: 1024 },
+        ImageEvent::BlobUploaded { digest: digest(), size: 4096 },
         ImageEvent::Pushed { reference: image() },
         ImageEvent::Confirmed { reference: image() },
     ]

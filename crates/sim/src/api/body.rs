@@ -40,7 +40,7 @@ pub(super) fn content_type(headers: &HeaderMap) -> &str {
     value.split(';').next().unwrap_or_default().trim()
 }
 
-/// Reads a body as it is.
+/// Reads a body that has to be an object.
 pub(super) fn read(request: Request<'_>) -> Result<Value, Status> {
     let kind = content_type(request.headers);
     if kind.contains("protobuf") || kind.contains("cbor") {
@@ -50,7 +50,12 @@ pub(super) fn read(request: Request<'_>) -> Result<Value, Status> {
             "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
         ));
     }
-    parse(request.body, kind.contains("yaml"))
+    let body = parse(request.body, kind.contains("yaml"))?;
+    if body.is_object() {
+        Ok(body)
+    } else {
+        Err(Status::bad_request("the object provided is unrecognized (must be of type Object)"))
+    }
 }
 
 pub(super) fn parse(body: &[u8], is_yaml: bool) -> Result<Value, Status> {

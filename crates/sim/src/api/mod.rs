@@ -9,6 +9,7 @@ mod discovery;
 mod list;
 mod objects;
 mod openapi;
+mod patching;
 mod path;
 mod query;
 mod render;

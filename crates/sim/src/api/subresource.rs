@@ -7,7 +7,7 @@ use http::HeaderMap;
 use serde_json::json;
 
 use super::objects::{self, Call, is};
-use super::{Answer, Model, body, scale};
+use super::{Answer, Model, body, patching, scale};
 use crate::resource::PODS;
 use crate::server::{ApiServer, DeleteOptions, Part};
 use crate::status::Status;
@@ -95,7 +95,7 @@ fn status(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
             Ok(call.answer(200, object))
         }
         "PUT" => objects::update(server, call, Part::Status),
-        "PATCH" => objects::patch(server, call, "status"),
+        "PATCH" => patching::serve(server, call, "status"),
         _ => Err(Status::method_not_allowed()),
     }
 }

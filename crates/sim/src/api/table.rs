@@ -1,5 +1,6 @@
 //! Tables, as `kubectl get` prints them: columns chosen by the server.
 
+mod cells;
 mod columns;
 
 use jiff::Timestamp;

@@ -66,10 +66,12 @@ impl<M: Model> SimService<M> {
     pub async fn drive(self) {
         let mut changed = self.shared.revision.subscribe();
         loop {
-            changed.borrow_and_update();
-            let next = self.shared.with(Model::advance);
-            // What the model did itself is no news to it.
-            changed.borrow_and_update();
+            let look = |model: &mut M, now| (model.advance(now), model.server().store().revision());
+            let (next, seen) = self.shared.with(look);
+            // What the model did itself is no news to it; what came in meanwhile is.
+            if *changed.borrow_and_update() != seen {
+                continue;
+            }
             let next = next.map(|at| self.shared.clock.instant(at));
             tokio::select! {
                 biased;

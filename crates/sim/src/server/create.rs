@@ -53,17 +53,16 @@ impl ApiServer {
         }
         let sent_status = body["status"].take();
         self.prepare_create(now, &kind, namespace, &mut body);
-        let owners = match applied {
-            Some(owners) => Some(owners),
-            None => {
-                let mut sent = body.clone();
-                // Who sent a status, owned what was not stored, before endpoints said what they write.
-                if !self.profile.managed_subresources && !sent_status.is_null() {
-                    sent["status"] = sent_status;
-                }
-                defaults::fill(&kind, &self.profile, &mut sent);
-                self.track_create(now, &kind, &sent, by)
+        let owners = if applied.is_some() {
+            applied
+        } else {
+            let mut sent = body.clone();
+            // Who sent a status, owned what was not stored, before endpoints said what they write.
+            if !self.profile.managed_subresources && !sent_status.is_null() {
+                sent["status"] = sent_status;
             }
+            defaults::fill(&kind, &self.profile, &mut sent);
+            self.track_create(now, &kind, &sent, by)
         };
         defaults::fill(&kind, &self.profile, &mut body);
         // Stored, an empty list is none.

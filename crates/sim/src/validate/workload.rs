@@ -187,10 +187,8 @@ pub(super) fn stateful_set_changes(check: &mut Check<'_>, old: &Value, new: &Val
 pub(super) fn service(check: &mut Check<'_>, spec: &Value) {
     let kind = spec["type"].as_str().unwrap_or_default();
     check.one_of("spec.type", &spec["type"], &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]);
-    if kind == "ExternalName" {
-        if spec["externalName"].as_str().is_none_or(str::is_empty) {
-            check.required("spec.externalName", "");
-        }
+    if kind == "ExternalName" && spec["externalName"].as_str().is_none_or(str::is_empty) {
+        check.required("spec.externalName", "");
     }
     labels(check, "spec.selector", &spec["selector"]);
     check.one_of("spec.sessionAffinity", &spec["sessionAffinity"], &["ClientIP", "None"]);

@@ -10,7 +10,7 @@ use crate::{DockerBuild, ImageSource};
 impl Resolver<'_> {
     /// Where the image comes from. `elsewhere`: the service has manifests of its own and may go without.
     pub(crate) fn image(&mut self, spec: Option<&ImageSpec>, elsewhere: bool) -> Option<ImageSource> {
-        const WAYS: &str = "write `image: {dockerfile: Dockerfile}` or `image: {ref: repository@sha256:…}`";
+        const WAYS: &str = "write `image: {dockerfile: Dockerfile}`, `image: {ref: repository@sha256:…}` or `image: {base: scratch, layers: […], entrypoint: […]}`";
         let Some(spec) = spec else {
             if !elsewhere {
                 let message = format!("service `{}` has no `image`", self.name);
@@ -18,23 +18,21 @@ impl Resolver<'_> {
             }
             return None;
         };
-        let native = spec.base.is_some() || spec.layers.is_some() || spec.entrypoint.is_some();
-        let build =
-            spec.context.is_some() || spec.target.is_some() || spec.args.is_some() || spec.platform.is_some();
+        let native = spec.is_native();
+        let build = spec.context.is_some() || spec.target.is_some() || spec.args.is_some();
         match (&spec.dockerfile, &spec.reference) {
-            (None, None) if native => {
-                self.refuse(
-                    true,
-                    &["image"],
-                    "an image without a Dockerfile (`base`, `layers`, `entrypoint`)",
-                );
+            (None, None) if native && build => {
+                let message =
+                    "`context`, `target` and `args` belong to a `dockerfile`, not to `base` and `layers`";
+                self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
                 None
             }
+            (None, None) if native => self.native(spec).map(ImageSource::Native),
             (None, None) => {
                 self.complain(
                     ProblemKind::MissingKey,
                     &["image"],
-                    "`image` says neither `dockerfile` nor `ref`",
+                    "`image` says neither `dockerfile` nor `ref` nor `base`",
                     WAYS,
                 );
                 None
@@ -49,12 +47,11 @@ impl Resolver<'_> {
                 None
             }
             _ if native => {
-                let message =
-                    "`base`, `layers` and `entrypoint` do not go together with `dockerfile` or `ref`";
+                let message = "`base`, `layers`, `entrypoint`, `cmd`, `env`, `user`, `workdir` and `labels` do not go together with `dockerfile` or `ref`";
                 self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
                 None
             }
-            (None, Some(_)) if build => {
+            (None, Some(_)) if build || spec.platform.is_some() => {
                 let message =
                     "`context`, `target`, `args` and `platform` belong to a `dockerfile`, not to a `ref`";
                 self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
@@ -70,11 +67,7 @@ impl Resolver<'_> {
             },
             (Some(dockerfile), None) => {
                 self.relative(dockerfile, &["image", "dockerfile"]);
-                if let Some(platform) = spec.platform.as_deref().filter(|platform| !is_platform(platform)) {
-                    let message = format!("`{platform}` is not a platform");
-                    let help = "write a system and an architecture, as in `linux/amd64` or `linux/arm64`";
-                    self.complain(ProblemKind::BadValue, &["image", "platform"], message, help);
-                }
+                self.platform(spec);
                 if let Some(context) = &spec.context {
                     self.relative(context, &["image", "context"]);
                 }
@@ -86,6 +79,15 @@ impl Resolver<'_> {
                     platform: spec.platform.clone(),
                 }))
             }
+        }
+    }
+
+    /// Complains about a platform that is none.
+    pub(super) fn platform(&mut self, spec: &ImageSpec) {
+        if let Some(platform) = spec.platform.as_deref().filter(|platform| !is_platform(platform)) {
+            let message = format!("`{platform}` is not a platform");
+            let help = "write a system and an architecture, as in `linux/amd64` or `linux/arm64`";
+            self.complain(ProblemKind::BadValue, &["image", "platform"], message, help);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One service's keys become a [`Service`]: defaults, rules between keys, and features that do not exist yet.
 
 mod image;
+mod native;
 mod pod;
 mod rollout;
 

@@ -1,0 +1,220 @@
+//! The image that layers are put on.
+//!
+//! Its layers go into the new image as they are; their names are read, so that the new layers know which folders are there.
+//! Every blob is checked against its digest and every layer against its diff id before anything is built on it.
+
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use release_core::Digest;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use super::error::NativeError;
+use super::layout::{self, Descriptor, Layout, LayoutError};
+use super::plan::{Node, Tree, WHITEOUT};
+use super::walk::MAX_ENTRIES;
+use super::{NativeEvent, json};
+use crate::{Base, Platform};
+
+/// The name that takes away everything that was in its folder.
+const OPAQUE: &str = ".wh..wh..opq";
+
+/// Layers of bases can be larger than any we write; this much is still read of one, to end bombs.
+const MAX_LAYER_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+
+/// The base, with its layers in the layout.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) layers: Vec<Descriptor>,
+    pub(crate) config: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    media_type: Option<String>,
+    config: Descriptor,
+    layers: Vec<Foreign>,
+    /// An index has these, and then it is no manifest, whatever its kind says.
+    manifests: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Foreign {
+    #[serde(flatten)]
+    descriptor: Descriptor,
+    #[serde(default)]
+    urls: Vec<String>,
+}
+
+/// Copies the base's layers into `layout` and its names into `tree`.
+pub(crate) fn load(
+    base: &Base,
+    platform: &Platform,
+    layout: &Layout,
+    tree: &mut Tree,
+    tell: &mut dyn FnMut(NativeEvent),
+) -> Result<Option<Loaded>, NativeError> {
+    let Base::Layout { dir, manifest } = base else { return Ok(None) };
+    layout::check(dir)?;
+    let digest = choose(dir, manifest.as_ref())?;
+    let document: Manifest = layout::parse(dir, &digest)?;
+    let bad = |what, digest: &Digest, why: &str| NativeError::BaseForm {
+        what,
+        digest: digest.clone(),
+        why: why.to_owned(),
+    };
+    if document.manifests.is_some() || document.media_type.is_some_and(|kind| kind.contains("index")) {
+        return Err(bad("manifest", &digest, "it is an index, or says that it is"));
+    }
+    let config: Map<String, Value> = layout::parse(dir, &document.config.digest)?;
+    if !fits(&config, platform) {
+        return Err(bad("configuration", &document.config.digest, &format!("it is not for {platform}")));
+    }
+    let ids = config.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")).and_then(Value::as_array);
+    let ids: Option<Vec<Digest>> =
+        ids.and_then(|ids| ids.iter().map(|id| id.as_str()?.parse().ok()).collect());
+    let ids = ids.filter(|ids| ids.len() == document.layers.len());
+    let ids =
+        ids.ok_or_else(|| bad("configuration", &document.config.digest, "it does not list the layers"))?;
+    let mut layers = Vec::new();
+    for (foreign, diff_id) in document.layers.into_iter().zip(&ids) {
+        let blob = foreign.descriptor;
+        if !foreign.urls.is_empty() {
+            return Err(bad("layer", &blob.digest, "it is kept elsewhere"));
+        }
+        let gzip = match blob.media_type.as_str() {
+            json::LAYER_GZIP | "application/vnd.docker.image.rootfs.diff.tar.gzip" => true,
+            json::LAYER | "application/vnd.docker.image.rootfs.diff.tar" => false,
+            other => return Err(bad("layer", &blob.digest, &format!("its kind is `{other}`"))),
+        };
+        let blob =
+            Descriptor { media_type: if gzip { json::LAYER_GZIP } else { json::LAYER }.to_owned(), ..blob };
+        copy(dir, layout, &blob)?;
+        names(layout, &blob, gzip, diff_id, tree)?;
+        tell(NativeEvent::BaseLayer { blob: blob.clone() });
+        layers.push(blob);
+    }
+    Ok(Some(Loaded { layers, config }))
+}
+
+/// The manifest that is meant.
+fn choose(dir: &Path, wanted: Option<&Digest>) -> Result<Digest, NativeError> {
+    let index = layout::index(dir)?;
+    let found: Vec<&Digest> = index
+        .manifests
+        .iter()
+        .map(|item| &item.descriptor.digest)
+        .filter(|digest| wanted.is_none_or(|wanted| wanted == *digest))
+        .collect();
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        many => Err(NativeError::BaseChoice {
+            dir: dir.to_owned(),
+            found: many.len(),
+            wanted: wanted.map_or_else(|| "and exactly one is needed".to_owned(), ToString::to_string),
+        }),
+    }
+}
+
+/// Copies a blob, checked on the way.
+fn copy(dir: &Path, layout: &Layout, blob: &Descriptor) -> Result<(), LayoutError> {
+    let path = layout::blob(dir, &blob.digest);
+    let unread = |source| LayoutError::Read { path: path.clone(), source };
+    let mut from = Hashing::new(layout::open(&path)?.take(blob.size + 1));
+    let mut to = layout.start()?;
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let n = from.read(&mut buffer).map_err(unread)?;
+        if n == 0 {
+            break;
+        }
+        to.write_all(&buffer[..n]).map_err(|source| layout.unwritten(source))?;
+    }
+    let (digest, size) = from.end();
+    if digest != blob.digest || size != blob.size {
+        return Err(LayoutError::Corrupt { path });
+    }
+    to.keep(&blob.digest)?;
+    Ok(())
+}
+
+/// Reads a layer's names into the tree.
+fn names(
+    layout: &Layout,
+    blob: &Descriptor,
+    gzip: bool,
+    diff_id: &Digest,
+    tree: &mut Tree,
+) -> Result<(), NativeError> {
+    let bad = |why: String| NativeError::BaseForm { what: "layer", digest: blob.digest.clone(), why };
+    let file = layout::open(&layout.blob(&blob.digest))?;
+    let plain: Box<dyn Read> =
+        if gzip { Box::new(MultiGzDecoder::new(io::BufReader::new(file))) } else { Box::new(file) };
+    let mut archive = tar::Archive::new(Hashing::new(plain.take(MAX_LAYER_BYTES)));
+    for entry in archive.entries().map_err(|error| bad(error.to_string()))? {
+        let entry = entry.map_err(|error| bad(error.to_string()))?;
+        let path = entry.path_bytes();
+        let path = String::from_utf8_lossy(&path).into_owned();
+        let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        if parts.contains(&"..") {
+            return Err(bad(format!("`{path}` leads out of the image")));
+        }
+        let Some((name, above)) = parts.split_last() else { continue };
+        if *name == OPAQUE {
+            tree.remove_below(&above.join("/"));
+        } else if let Some(gone) = name.strip_prefix(WHITEOUT) {
+            tree.remove(&[above, &[gone]].concat().join("/"));
+        } else {
+            let node = match entry.header().entry_type() {
+                tar::EntryType::Directory => Node::Folder,
+                tar::EntryType::Symlink => Node::Link,
+                _ => Node::File,
+            };
+            tree.insert(&parts.join("/"), node);
+        }
+        if tree.len() > MAX_ENTRIES {
+            return Err(bad(format!("the image has more than {MAX_ENTRIES} files")));
+        }
+    }
+    let mut rest = archive.into_inner();
+    io::copy(&mut rest, &mut io::sink()).map_err(|error| bad(error.to_string()))?;
+    let (found, _) = rest.end();
+    if found == *diff_id { Ok(()) } else { Err(bad("it is not the one the configuration lists".to_owned())) }
+}
+
+/// Hashes what is read.
+struct Hashing<R> {
+    from: R,
+    hash: Sha256,
+    size: u64,
+}
+
+impl<R> Hashing<R> {
+    fn new(from: R) -> Self {
+        Self { from, hash: Sha256::new(), size: 0 }
+    }
+
+    fn end(self) -> (Digest, u64) {
+        (Digest::from_sha256(self.hash.finalize().into()), self.size)
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(buffer)?;
+        self.hash.update(&buffer[..n]);
+        self.size += n as u64;
+        Ok(n)
+    }
+}
+
+/// Whether the base runs where the image is meant to.
+fn fits(config: &Map<String, Value>, platform: &Platform) -> bool {
+    let text = |key: &str| config.get(key).and_then(Value::as_str);
+    text("os").is_none_or(|os| os == platform.os)
+        && text("architecture").is_none_or(|architecture| architecture == platform.architecture)
+}

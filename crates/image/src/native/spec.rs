@@ -1,0 +1,207 @@
+//! What to build, as it is asked for, and whether it makes sense before any file is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use release_core::Digest;
+
+use super::error::NativeError;
+
+/// The latest time a layer's entries can carry: eleven octal digits, the year 2242.
+pub(crate) const LATEST: u64 = 0o77_777_777_777;
+
+/// One image that is put together without a Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeBuild {
+    /// The project's folder. What layers are made from lies in it, and so does `.dockerignore`.
+    pub root: PathBuf,
+    /// What the layers are put on.
+    pub base: Base,
+    /// The layers, from the one that changes least to the one that changes most.
+    pub layers: Vec<Layer>,
+    /// What the image runs on.
+    pub platform: Platform,
+    /// What runs, and how.
+    pub config: RunConfig,
+    /// The time everything in the image carries, in seconds since 1970: `SOURCE_DATE_EPOCH`, by custom 0.
+    pub created: u64,
+}
+
+/// What layers are put on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Base {
+    /// Nothing.
+    Scratch,
+    /// An image in an OCI image layout on disk. Its layers go into the new image as they are.
+    Layout {
+        /// The layout's folder.
+        dir: PathBuf,
+        /// The manifest; the only one of the layout, or the only one for the platform, when `None`.
+        manifest: Option<Digest>,
+    },
+}
+
+/// Files that become one layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// A file or folder, relative to the project's folder. Of a folder, what is in it is taken.
+    pub from: String,
+    /// Where it goes, absolute. A file goes into it when it ends in `/`, and becomes it otherwise.
+    pub to: String,
+}
+
+/// What an image runs on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Platform {
+    /// `linux`.
+    pub os: String,
+    /// `amd64`, `arm64`: Go's names.
+    pub architecture: String,
+    /// `v7`.
+    pub variant: Option<String>,
+}
+
+/// Why a text is no [`Platform`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a platform: write `linux/amd64` or `linux/arm64`")]
+pub struct PlatformError {
+    /// The text as it was given.
+    pub text: String,
+}
+
+impl Default for Platform {
+    /// Linux on this machine's kind of processor.
+    fn default() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "x86" => "386",
+            "powerpc64" => "ppc64le",
+            other => other,
+        };
+        Self { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = PlatformError;
+
+    fn from_str(text: &str) -> Result<Self, PlatformError> {
+        let word = |part: &str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        };
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts.as_slice() {
+            [os, architecture, rest @ ..] if rest.len() < 2 && parts.iter().all(|part| word(part)) => {
+                Ok(Self {
+                    os: (*os).to_owned(),
+                    architecture: (*architecture).to_owned(),
+                    variant: rest.first().map(|variant| (*variant).to_owned()),
+                })
+            }
+            _ => Err(PlatformError { text: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
+}
+
+/// What an image says about running it. What is not given is the base's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunConfig {
+    /// What is started. A new one takes the base's `cmd` away: it was meant for another program.
+    pub entrypoint: Option<Vec<String>>,
+    /// Its default arguments.
+    pub cmd: Option<Vec<String>>,
+    /// Environment variables, added to the base's. Never secrets.
+    pub env: BTreeMap<String, String>,
+    /// The user: a name or a number, with an optional group behind a `:`.
+    pub user: Option<String>,
+    /// The folder it starts in, absolute.
+    pub workdir: Option<String>,
+    /// The ports it listens on, for people who read the image.
+    pub ports: BTreeSet<Port>,
+    /// Labels, added to the base's.
+    pub labels: BTreeMap<String, String>,
+    /// The signal that ends it, `SIGTERM`.
+    pub stop_signal: Option<String>,
+}
+
+/// A port an image says it listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Port {
+    /// Its number.
+    pub number: u16,
+    /// What is spoken there.
+    pub protocol: Protocol,
+}
+
+/// What is spoken at a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = match self.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+            Protocol::Sctp => "sctp",
+        };
+        write!(f, "{}/{protocol}", self.number)
+    }
+}
+
+impl NativeBuild {
+    /// Looks for what no runtime would take.
+    pub(crate) fn check(&self) -> Result<(), NativeError> {
+        let bad = |what: &'static str, text: &str, why: &'static str| {
+            Err(NativeError::Config { what, text: text.to_owned(), why })
+        };
+        let config = &self.config;
+        if self.created > LATEST {
+            return bad("time", &self.created.to_string(), "it is after the year 2242");
+        }
+        if let Some(name) = config.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            return bad("environment variable", name, "it is empty or has a `=` in its name");
+        }
+        if let Some((name, _)) = config.env.iter().find(|(_, value)| value.contains('\0')) {
+            return bad("environment variable", name, "its value has a NUL byte in it");
+        }
+        if let Some(workdir) = config.workdir.as_deref().filter(|workdir| !workdir.starts_with('/')) {
+            return bad("workdir", workdir, "it must begin with `/`");
+        }
+        if let Some(user) =
+            config.user.as_deref().filter(|user| user.is_empty() || user.contains(char::is_whitespace))
+        {
+            return bad("user", user, "it is a name or a number, with an optional group behind a `:`");
+        }
+        if let Some(signal) = config.stop_signal.as_deref().filter(|signal| !is_signal(signal)) {
+            return bad("stop signal", signal, "write `SIGTERM` or a number");
+        }
+        if config.entrypoint.as_ref().and_then(|words| words.first()).is_some_and(String::is_empty) {
+            return bad("entrypoint", "", "its first word is the program");
+        }
+        Ok(())
+    }
+}
+
+fn is_signal(text: &str) -> bool {
+    let name = text.strip_prefix("SIG").unwrap_or(text);
+    let named =
+        name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'+' | b'-'));
+    !name.is_empty() && (text.bytes().all(|b| b.is_ascii_digit()) || (named && text != name))
+}

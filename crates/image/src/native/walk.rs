@@ -1,0 +1,154 @@
+//! What is on disk below the path a layer is made from.
+//!
+//! `.dockerignore` of the project decides what is left out. A path that a layer names is meant: a pattern that leaves out
+//! the path itself, or a folder it lies in, does not count for it. So `target` in `.dockerignore` and a layer made from
+//! `target/release/player` go together.
+
+use std::fs::{self, FileType, Metadata};
+use std::io;
+use std::path::Path;
+
+use super::error::NativeError;
+use super::plan::{Found, Kind};
+use super::unread;
+use crate::Ignore;
+use crate::ignore::Fate;
+
+/// The most files a layer can have. Far beyond what anybody ships; a mistaken `.` ends here.
+pub(crate) const MAX_ENTRIES: usize = 1_000_000;
+
+/// The `.dockerignore` of the project.
+pub(crate) fn ignore(root: &Path) -> Result<Ignore, NativeError> {
+    let path = root.join(".dockerignore");
+    match fs::read(&path) {
+        Ok(bytes) => Ignore::parse(&String::from_utf8_lossy(&bytes))
+            .map_err(|source| NativeError::Ignore { path, source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ignore::default()),
+        Err(source) => Err(NativeError::Read { path, source }),
+    }
+}
+
+/// What is at `from` and below it, sorted by nothing in particular. `root` is absolute and free of links.
+pub(crate) fn walk(root: &Path, from: &str, ignore: &Ignore) -> Result<Vec<Found>, NativeError> {
+    let outside = || NativeError::Outside { from: from.to_owned() };
+    if from.is_empty() || Path::new(from).is_absolute() {
+        return Err(outside());
+    }
+    // The path itself may be a link, if it stays in the project; links below it are taken as links.
+    let path = root.join(from).canonicalize().map_err(unread(&root.join(from)))?;
+    let relative = path.strip_prefix(root).map_err(|_| outside())?;
+    let metadata = path.metadata().map_err(unread(&path))?;
+    let kind = kind(&path, metadata.file_type(), &metadata)?;
+    let folder = kind == Kind::Folder;
+    let mut walk =
+        Walk { root, from, ignore: &ignore.below(text(relative)?), found: Vec::new(), left_out: false };
+    walk.found.push(Found { path: String::new(), disk: relative.to_owned(), kind });
+    if folder {
+        walk.folder(relative, "", &Fate::default())?;
+        // An empty folder may be meant; one that an ignore file empties is a mistake.
+        if walk.left_out && walk.found.iter().all(|found| found.kind == Kind::Folder) {
+            return Err(NativeError::Empty { from: from.to_owned() });
+        }
+    }
+    Ok(walk.found)
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    from: &'a str,
+    ignore: &'a Ignore,
+    found: Vec<Found>,
+    /// Whether `.dockerignore` kept anything back.
+    left_out: bool,
+}
+
+impl Walk<'_> {
+    /// Goes through the folder at `disk`, which the layer calls `name`.
+    fn folder(&mut self, disk: &Path, name: &str, parent: &Fate) -> Result<(), NativeError> {
+        let path = self.root.join(disk);
+        for entry in fs::read_dir(&path).map_err(unread(&path))? {
+            let entry = entry.map_err(unread(&path))?;
+            let disk = disk.join(entry.file_name());
+            let matched = text(&disk)?;
+            let fate = self.ignore.fate(parent, matched);
+            let part = text(Path::new(entry.file_name().as_os_str()))?.to_owned();
+            let name = if name.is_empty() { part } else { format!("{name}/{part}") };
+            let kind_of = entry.file_type().map_err(unread(&entry.path()))?;
+            if fate.ignored {
+                self.left_out = true;
+            } else {
+                // Only files need more than their type, and asking costs.
+                let metadata = if kind_of.is_file() {
+                    Some(entry.metadata().map_err(unread(&entry.path()))?)
+                } else {
+                    None
+                };
+                let kind = match &metadata {
+                    Some(metadata) => kind(&entry.path(), kind_of, metadata)?,
+                    None => kind_without(&entry.path(), kind_of)?,
+                };
+                self.found.push(Found { path: name.clone(), disk: disk.clone(), kind });
+                if self.found.len() > MAX_ENTRIES {
+                    return Err(NativeError::TooMany { from: self.from.to_owned(), limit: MAX_ENTRIES });
+                }
+            }
+            if kind_of.is_dir() && (!fate.ignored || self.ignore.excepts_below(matched)) {
+                self.folder(&disk, &name, &fate)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kind(path: &Path, kind: FileType, metadata: &Metadata) -> Result<Kind, NativeError> {
+    if kind.is_file() {
+        return Ok(Kind::File { executable: executable(metadata) });
+    }
+    kind_without(path, kind)
+}
+
+fn kind_without(path: &Path, kind: FileType) -> Result<Kind, NativeError> {
+    if kind.is_dir() {
+        return Ok(Kind::Folder);
+    }
+    if kind.is_symlink() {
+        let target = fs::read_link(path).map_err(unread(path))?;
+        return Ok(Kind::Link { target: text(&target)?.to_owned() });
+    }
+    Err(NativeError::Special { path: path.to_owned(), kind: special(kind) })
+}
+
+/// A path as text. Everything that reads an image expects UTF-8.
+fn text(path: &Path) -> Result<&str, NativeError> {
+    path.to_str().ok_or_else(|| NativeError::Name { path: path.to_owned(), why: "it is not UTF-8" })
+}
+
+#[cfg(unix)]
+fn executable(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    // Only the owner's bit: the others depend on the umask of whoever made the checkout.
+    metadata.permissions().mode() & 0o100 != 0
+}
+
+/// Where files have no mode, everything may be run: nobody could say otherwise.
+#[cfg(not(unix))]
+fn executable(_: &Metadata) -> bool {
+    true
+}
+
+#[cfg(unix)]
+fn special(kind: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    if kind.is_socket() {
+        "a socket"
+    } else if kind.is_fifo() {
+        "a named pipe"
+    } else {
+        "a device"
+    }
+}
+
+#[cfg(not(unix))]
+fn special(_: FileType) -> &'static str {
+    "something special"
+}

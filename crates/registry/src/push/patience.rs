@@ -1,0 +1,64 @@
+//! How long a push keeps trying.
+
+use std::time::{Duration, Instant};
+
+use super::error::{Attempt, PushError};
+use super::session::Session;
+use crate::registry::MAX_PAUSE;
+
+/// How a push tries again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// How long nothing may move before a request is given up. Some registries say nothing while they move a large blob
+    /// into their store.
+    pub(crate) stall: Duration,
+    /// How long there may be no progress before the push is given up: longer than a registry takes to restart.
+    pub(crate) patience: Duration,
+    /// How large the parts of a blob are. A reset costs at most one; 16 MiB keep the requests few and stay below what
+    /// proxies in front of registries let through.
+    pub(crate) part: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { stall: Duration::from_secs(120), patience: Duration::from_secs(90), part: 16 * 1024 * 1024 }
+    }
+}
+
+/// The time without progress of one thing that is done.
+pub(crate) struct Patience<'a> {
+    session: &'a Session<'a>,
+    what: &'a str,
+    since: Instant,
+    pause: Duration,
+}
+
+impl<'a> Patience<'a> {
+    pub(crate) fn new(session: &'a Session<'a>, what: &'a str) -> Self {
+        Self { session, what, since: Instant::now(), pause: session.clients.first_pause }
+    }
+
+    /// There was some: time counts anew.
+    pub(crate) fn progressed(&mut self) {
+        self.since = Instant::now();
+        self.pause = self.session.clients.first_pause;
+    }
+
+    /// Pauses before the next attempt: as long as the registry wants, or twice as long as before.
+    pub(crate) async fn wait(&mut self, attempt: Attempt, wanted: Option<Duration>) -> Result<(), PushError> {
+        let pause = wanted.unwrap_or(self.pause);
+        let after = self.since.elapsed();
+        if after + pause >= self.session.pace.patience {
+            return Err(PushError::GaveUp {
+                registry: self.session.registry().to_owned(),
+                what: self.what.to_owned(),
+                after,
+                source: attempt,
+            });
+        }
+        tracing::debug!(what = self.what, ?pause, %attempt, "trying again");
+        tokio::time::sleep(pause).await;
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! Pushes to real registries, which `tests/run` brings up.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use release_core::{Credentials, Digest, Repository, Secret};
+use release_registry::{Push, PushEvent, Registry};
+use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+fn var(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
+}
+
+fn registry() -> Registry {
+    // Whichever test comes first installs it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Registry::new().unwrap()
+}
+
+fn fresh(name: &str) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    format!("{name}-{}", now.as_nanos())
+}
+
+fn write(dir: &Path, bytes: &[u8]) -> Digest {
+    let digest = Digest::from_sha256(Sha256::digest(bytes).into());
+    let folder = dir.join("blobs/sha256");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(digest.hex()), bytes).unwrap();
+    digest
+}
+
+/// An image with one layer of `size` bytes that no registry has.
+fn image(dir: &Path, size: usize) -> Digest {
+    let seed = fresh("layer").into_bytes();
+    let mut layer = Vec::with_capacity(size + 32);
+    let mut block = Sha256::digest(&seed);
+    while layer.len() < size {
+        layer.extend_from_slice(&block);
+        block = Sha256::digest(block);
+    }
+    layer.truncate(size);
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [Digest::from_sha256(Sha256::digest(&layer).into())]},
+    })
+    .to_string();
+    let descriptor = |kind: &str, bytes: &[u8]| serde_json::json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": write(dir, bytes), "size": bytes.len()});
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": descriptor("config.v1+json", config.as_bytes()),
+        "layers": [descriptor("layer.v1.tar", &layer)],
+    });
+    write(dir, manifest.to_string().as_bytes())
+}
+
+async fn push(
+    repository: &str,
+    dir: &Path,
+    digest: &Digest,
+    credentials: Option<&Credentials>,
+    mount: &[Repository],
+) -> Vec<PushEvent> {
+    let repository: Repository = repository.parse().unwrap();
+    let tags = ["v1".to_owned()];
+    let push =
+        Push { layout: dir, manifest: digest, repository: &repository, tags: &tags, mount_from: mount };
+    let mut events = Vec::new();
+    let pushed = registry().push(&push, credentials, &mut |event| events.push(event)).await.unwrap();
+    assert_eq!(pushed.digest, *digest);
+    let tag = format!("{repository}:v1").parse().unwrap();
+    assert_eq!(registry().resolve(&tag, credentials).await.unwrap(), *digest);
+    events
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine and a registry: tests/run"]
+async fn a_real_registry_takes_an_image_in_parts_and_mounts_it_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let digest = image(dir.path(), 40_000_000);
+    let (host, name) = (var("RELEASE_TEST_REGISTRY"), fresh("push"));
+    let first = format!("{host}/{name}");
+    let events = push(&first, dir.path(), &digest, None, &[]).await;
+    let uploaded = |event: &&PushEvent| matches!(event, PushEvent::BlobUploaded { .. });
+    assert_eq!(events.iter().filter(uploaded).count(), 2);
+    let events = push(&first, dir.path(), &digest, None, &[]).await;
+    assert!(
+        matches!(&events[..], [PushEvent::ManifestExists { .. }, PushEvent::Confirmed { .. }]),
+        "{events:?}"
+    );
+    let events =
+        push(&format!("{host}/{name}/copy"), dir.path(), &digest, None, &[first.parse().unwrap()]).await;
+    let mounted = |event: &&PushEvent| matches!(event, PushEvent::BlobMounted { .. });
+    assert_eq!(events.iter().filter(mounted).count(), 2, "{events:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine and a registry: tests/run"]
+async fn a_real_registry_with_a_password_takes_an_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let digest = image(dir.path(), 1000);
+    let credentials = Credentials::Basic {
+        username: var("RELEASE_TEST_AUTH_USER"),
+        password: Secret::new(var("RELEASE_TEST_AUTH_PASSWORD")),
+    };
+    let repository = format!("{}/{}", var("RELEASE_TEST_AUTH_REGISTRY"), fresh("push"));
+    push(&repository, dir.path(), &digest, Some(&credentials), &[]).await;
+}
+
+/// Passes everything on to the registry, and breaks the connection once, after `cut` bytes of requests.
+async fn unsteady(to: String, cut: u64) -> (String, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let passed = Arc::new(AtomicU64::new(0));
+    let count = passed.clone();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (to, count) = (to.clone(), count.clone());
+            tokio::spawn(async move {
+                let server = TcpStream::connect(to).await.unwrap();
+                let (mut client_read, mut client_write) = client.into_split();
+                let (mut server_read, mut server_write) = server.into_split();
+                let back = tokio::spawn(async move {
+                    let _ = tokio::io::copy(&mut server_read, &mut client_write).await;
+                });
+                let mut buffer = vec![0; 65536];
+                while let Ok(n @ 1..) = client_read.read(&mut buffer).await {
+                    let before = count.fetch_add(n as u64, Ordering::Relaxed);
+                    if before < cut && before + n as u64 >= cut {
+                        break;
+                    }
+                    if server_write.write_all(&buffer[..n]).await.is_err() {
+                        break;
+                    }
+                }
+                back.abort();
+            });
+        }
+    });
+    (host, passed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a Docker Engine and a registry: tests/run"]
+async fn a_real_registry_has_everything_after_the_connection_broke() {
+    const SIZE: u64 = 50_000_000;
+    for cut in [3_000_000, 30_000_000, SIZE] {
+        let dir = tempfile::tempdir().unwrap();
+        let digest = image(dir.path(), usize::try_from(SIZE).unwrap());
+        let (host, passed) = unsteady(var("RELEASE_TEST_REGISTRY"), cut).await;
+        let events = push(&format!("{host}/{}", fresh("push")), dir.path(), &digest, None, &[]).await;
+        let resumed: Vec<_> = events
+            .iter()
+            .filter_map(|event| if let PushEvent::BlobResumed { at, .. } = event { Some(*at) } else { None })
+            .collect();
+        let again = passed.load(Ordering::Relaxed).saturating_sub(SIZE);
+        println!("cut at {cut}: resumed at {resumed:?}, {again} bytes more than the image");
+        // Even a registry that keeps nothing of a broken upload is sent no more than twice.
+        assert!(again < SIZE + 1_000_000, "{again}");
+    }
+}

@@ -1,0 +1,175 @@
+//! Deployments: a ReplicaSet for each template, replaced step by step.
+//!
+//! The numbers come from [`maths`]; what a status says from [`status`]; one look at one Deployment is a [`Sync`].
+
+mod hash;
+mod maths;
+mod newest;
+mod set;
+mod status;
+mod sync;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub(crate) use hash::{of_template, same_template};
+
+use super::cursor::Cursor;
+use super::events::Recorder;
+use super::key::Key;
+use super::queue::{Outcome, Queue};
+use super::write;
+use crate::actor::Actor;
+use crate::object::Object;
+use crate::resource::{DEPLOYMENTS, REPLICA_SETS};
+use crate::selector::LabelSelector;
+use crate::server::ApiServer;
+use crate::store::{Store, What};
+use set::{HASH, Set};
+use sync::Sync;
+
+/// The controller of Deployments.
+#[derive(Debug, Clone)]
+pub struct Deployments {
+    cursor: Cursor,
+    queue: Queue<Key>,
+    events: Recorder,
+    /// ReplicaSets without a controller.
+    orphans: BTreeSet<Key>,
+    /// Which ReplicaSet has a Deployment's template.
+    known: BTreeMap<Key, Match>,
+}
+
+/// A ReplicaSet that has the template of a Deployment; both specs as they were when they were compared.
+#[derive(Debug, Clone)]
+struct Match {
+    deployment: Arc<Value>,
+    set: Arc<Value>,
+}
+
+impl Match {
+    fn is(&self, deployment: &Object, set: &Object) -> bool {
+        let same = |a: &Arc<Value>, of: &Object| of.section("spec").is_some_and(|b| Arc::ptr_eq(a, b));
+        same(&self.deployment, deployment) && same(&self.set, set)
+    }
+}
+
+impl Default for Deployments {
+    fn default() -> Self {
+        Self {
+            cursor: Cursor::default(),
+            queue: Queue::default(),
+            events: Recorder::new("deployment-controller"),
+            orphans: BTreeSet::new(),
+            known: BTreeMap::new(),
+        }
+    }
+}
+
+impl Actor for Deployments {
+    fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        self.watch(server.store());
+        while let Some(key) = self.queue.pop(now) {
+            let outcome = self.reconcile(server, now, &key);
+            self.queue.settle(key, now, outcome);
+        }
+        self.queue.next_at()
+    }
+}
+
+impl Deployments {
+    fn watch(&mut self, store: &Store) {
+        if self.cursor.is_lost(store) {
+            self.orphans.clear();
+        }
+        let Self { cursor, queue, orphans, .. } = self;
+        let deployments = DEPLOYMENTS;
+        cursor.look(store, &[DEPLOYMENTS, REPLICA_SETS], |news| {
+            if *news.object.resource() == DEPLOYMENTS {
+                if !news.is_only_status() {
+                    queue.add(Key::of(news.object));
+                }
+                return;
+            }
+            if let Some(owner) = Key::of_controller(news.object, "Deployment") {
+                queue.add(owner);
+            }
+            if news.what == What::Modified && !news.changed("metadata") {
+                return;
+            }
+            if let Some(owner) = news.before.and_then(|set| Key::of_controller(set, "Deployment")) {
+                queue.add(owner);
+            }
+            let key = Key::of(news.object);
+            if news.what == What::Deleted || news.object.controller().is_some() {
+                orphans.remove(&key);
+            } else {
+                let of = store.list(&deployments, Some(news.object.namespace()));
+                let labels = &news.object["metadata"]["labels"];
+                for deployment in of.filter(|d| selects(d, labels)) {
+                    queue.add(Key::of(deployment));
+                }
+                orphans.insert(key);
+            }
+        });
+    }
+
+    fn reconcile(&mut self, server: &mut ApiServer, now: Timestamp, key: &Key) -> Outcome {
+        let Some(deployment) = server.store().get(&DEPLOYMENTS, &key.namespace, &key.name).cloned() else {
+            self.known.remove(key);
+            return Outcome::Done;
+        };
+        self.adopt(server, now, &deployment);
+        let mut sets: Vec<Set> = server
+            .store()
+            .owned_by(deployment.uid())
+            .filter(|o| *o.resource() == REPLICA_SETS && o.controller() == Some(deployment.uid()))
+            .map(|o| Set::new(Arc::clone(o)))
+            .collect();
+        sets.sort_by(|a, b| (a.created(), a.name()).cmp(&(b.created(), b.name())));
+        let new = self.find_new(key, &deployment, &sets);
+        Sync::new(server, &mut self.events, now, deployment, sets, new).run()
+    }
+
+    /// The place of the ReplicaSet with the current template; the oldest if there are several.
+    fn find_new(&mut self, key: &Key, deployment: &Object, sets: &[Set]) -> Option<usize> {
+        if let Some(known) = self.known.get(key)
+            && let Some(at) = sets.iter().position(|set| known.is(deployment, &set.object))
+        {
+            return Some(at);
+        }
+        let template = &deployment["spec"]["template"];
+        let at = sets.iter().position(|s| same_template(&s.object["spec"]["template"], template, HASH))?;
+        let specs = (deployment.section("spec"), sets[at].object.section("spec"));
+        if let (Some(deployment), Some(set)) = specs {
+            let found = Match { deployment: Arc::clone(deployment), set: Arc::clone(set) };
+            self.known.insert(key.clone(), found);
+        }
+        Some(at)
+    }
+
+    fn adopt(&mut self, server: &mut ApiServer, now: Timestamp, deployment: &Object) {
+        if self.orphans.is_empty() || deployment.is_terminating() {
+            return;
+        }
+        let first = Key { namespace: Arc::clone(&deployment.namespace), name: Arc::from("") };
+        let here = self.orphans.range(first..).take_while(|k| k.namespace == deployment.namespace);
+        let mine: Vec<Arc<Object>> = here
+            .filter_map(|k| server.store().get(&REPLICA_SETS, &k.namespace, &k.name))
+            .filter(|o| !o.is_terminating() && selects(deployment, &o["metadata"]["labels"]))
+            .cloned()
+            .collect();
+        for set in mine {
+            self.orphans.remove(&Key::of(&set));
+            write::adopt(server, now, deployment, &set);
+        }
+    }
+}
+
+fn selects(owner: &Object, labels: &Value) -> bool {
+    let selector = LabelSelector::of(&owner["spec"]["selector"]);
+    !selector.is_empty() && selector.matches(labels)
+}

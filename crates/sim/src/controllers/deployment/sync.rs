@@ -1,0 +1,355 @@
+//! One look at one Deployment.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::maths::{self, Part, Room};
+use super::set::{self, Set, annotations};
+use super::status::{self, Counts, Facts, PROGRESSING, TIMED_OUT};
+use crate::controllers::conditions::{self, Claim};
+use crate::controllers::events::{Recorder, Tone};
+use crate::controllers::key::Key;
+use crate::controllers::pods;
+use crate::controllers::queue::Outcome;
+use crate::controllers::read::{count, int, size};
+use crate::controllers::write::{self, Refused};
+use crate::object::Object;
+use crate::resource::REPLICA_SETS;
+use crate::server::{ApiServer, By};
+
+/// What Kubernetes writes where no deadline is meant.
+const NO_DEADLINE: i64 = i32::MAX as i64;
+
+pub(super) struct Sync<'a> {
+    pub(super) server: &'a mut ApiServer,
+    pub(super) events: &'a mut Recorder,
+    pub(super) now: Timestamp,
+    pub(super) deployment: Arc<Object>,
+    pub(super) desired: i64,
+    pub(super) room: Room,
+    /// The ReplicaSet of the current template.
+    pub(super) new: Option<Set>,
+    /// The others, oldest first.
+    pub(super) old: Vec<Set>,
+    pub(super) conditions: Vec<Value>,
+    pub(super) collisions: Option<i64>,
+}
+
+impl<'a> Sync<'a> {
+    pub(super) fn new(
+        server: &'a mut ApiServer,
+        events: &'a mut Recorder,
+        now: Timestamp,
+        deployment: Arc<Object>,
+        mut old: Vec<Set>,
+        new: Option<usize>,
+    ) -> Self {
+        let spec = &deployment["spec"];
+        let desired = int(&spec["replicas"], 1);
+        let new = new.map(|at| old.remove(at));
+        let rolling = &spec["strategy"]["rollingUpdate"];
+        let quarter = json!("25%");
+        let room = if spec["strategy"]["type"] == "Recreate" {
+            Room { surge: 0, unavailable: 0 }
+        } else {
+            let or_quarter = |field: &str| Some(&rolling[field]).filter(|v| !v.is_null()).unwrap_or(&quarter);
+            let (surge, unavailable) = (or_quarter("maxSurge"), or_quarter("maxUnavailable"));
+            let room = maths::fenceposts(surge, unavailable, desired);
+            Room { surge: room.surge, unavailable: room.unavailable.min(desired) }
+        };
+        let conditions = conditions::of(&deployment["status"]);
+        let collisions = deployment["status"]["collisionCount"].as_i64();
+        Self { server, events, now, deployment, desired, room, new, old, conditions, collisions }
+    }
+
+    pub(super) fn run(mut self) -> Outcome {
+        if self.deployment.is_terminating() {
+            return self.write_status(false);
+        }
+        self.note_pause();
+        let result = if self.is_paused() || self.is_scaled() {
+            self.sync_scale()
+        } else if self.is_recreated() {
+            self.recreate()
+        } else {
+            self.roll()
+        };
+        let judged = !self.is_paused() && !matches!(result, Ok(Judged::No));
+        let outcome = self.write_status(judged);
+        if result.is_err() { Outcome::Failed } else { outcome }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.deployment["spec"]["paused"] == true
+    }
+
+    pub(super) fn is_recreated(&self) -> bool {
+        self.deployment["spec"]["strategy"]["type"] == "Recreate"
+    }
+
+    /// Whether the Deployment was scaled since its ReplicaSets were written.
+    fn is_scaled(&self) -> bool {
+        self.old
+            .iter()
+            .chain(&self.new)
+            .filter(|s| s.spec > 0)
+            .any(|s| s.desired().is_some_and(|desired| desired != self.desired))
+    }
+
+    pub(super) fn deadline_seconds(&self) -> Option<i64> {
+        self.deployment["spec"]["progressDeadlineSeconds"].as_i64().filter(|s| *s != NO_DEADLINE)
+    }
+
+    fn note_pause(&mut self) {
+        if self.deadline_seconds().is_none() {
+            return;
+        }
+        let reason = conditions::reason(&self.conditions, PROGRESSING);
+        if reason == Some(TIMED_OUT) {
+            return;
+        }
+        let was_paused = reason == Some("DeploymentPaused");
+        let claim = match (self.is_paused(), was_paused) {
+            (true, false) => ("DeploymentPaused", "Deployment is paused"),
+            (false, true) => ("DeploymentResumed", "Deployment is resumed"),
+            _ => return,
+        };
+        let claim = Claim::new(PROGRESSING, "Unknown", claim.0, claim.1.to_owned());
+        conditions::set_updated(&mut self.conditions, self.now, &claim);
+    }
+
+    fn roll(&mut self) -> Result<Judged, Refused> {
+        self.require_new()?;
+        if self.resize_new()? {
+            return Ok(Judged::Yes);
+        }
+        let new = self.new.as_ref().map(Set::count).unwrap_or_default();
+        let old: Vec<_> = self.old.iter().map(Set::count).collect();
+        let steps = maths::shrink_old(self.desired, self.room.unavailable, &old, new);
+        for (at, size) in &steps {
+            self.scale_old(*at, *size)?;
+        }
+        if steps.is_empty() {
+            self.clean_up_if_complete();
+        }
+        Ok(Judged::Yes)
+    }
+
+    fn resize_new(&mut self) -> Result<bool, Refused> {
+        let Some(new) = &self.new else { return Ok(false) };
+        let total = self.old.iter().map(|s| s.spec).sum::<i64>() + new.spec;
+        let at_once = new.spec >= self.desired || self.is_recreated();
+        let size = if at_once {
+            self.desired
+        } else {
+            maths::size_of_new(self.desired, self.room.surge, total, new.spec)
+        };
+        self.scale_new(size)
+    }
+
+    fn recreate(&mut self) -> Result<Judged, Refused> {
+        self.update_new()?;
+        let mut scaled = false;
+        for at in 0..self.old.len() {
+            scaled |= self.scale_old(at, 0)?;
+        }
+        if scaled || self.has_old_pods() {
+            return Ok(Judged::Yes);
+        }
+        self.require_new()?;
+        self.resize_new()?;
+        self.clean_up_if_complete();
+        Ok(Judged::Yes)
+    }
+
+    fn has_old_pods(&self) -> bool {
+        let store = self.server.store();
+        self.old.iter().any(|s| s.replicas > 0)
+            || self
+                .old
+                .iter()
+                .flat_map(|s| pods::controlled_by(store, s.object.uid()))
+                .any(|pod| !pods::is_finished(pod))
+    }
+
+    fn sync_scale(&mut self) -> Result<Judged, Refused> {
+        self.update_new()?;
+        self.scale_all()?;
+        if self.is_paused() {
+            self.clean_up();
+        }
+        Ok(Judged::No)
+    }
+
+    fn scale_all(&mut self) -> Result<(), Refused> {
+        let active: Vec<usize> = (0..self.old.len()).filter(|at| self.old[*at].spec > 0).collect();
+        let new_is_active = self.new.as_ref().is_some_and(|s| s.spec > 0);
+        match (new_is_active, active.as_slice()) {
+            (true, []) => return self.scale_new(self.desired).map(drop),
+            (false, [one]) => return self.scale_old(*one, self.desired).map(drop),
+            (false, []) if self.new.is_some() => return self.scale_new(self.desired).map(drop),
+            (false, []) => {
+                let Some(latest) = self.old.len().checked_sub(1) else { return Ok(()) };
+                return self.scale_old(latest, self.desired).map(drop);
+            }
+            _ => {}
+        }
+        let is_saturated = self.new.as_ref().is_some_and(|s| {
+            s.spec == self.desired && s.available == self.desired && s.desired() == Some(self.desired)
+        });
+        if is_saturated {
+            for at in active {
+                self.scale_old(at, 0)?;
+            }
+            return Ok(());
+        }
+        if self.is_recreated() {
+            return Ok(());
+        }
+        self.scale_in_proportion(active, new_is_active)
+    }
+
+    fn scale_in_proportion(&mut self, active: Vec<usize>, with_new: bool) -> Result<(), Refused> {
+        let mut places: Vec<Option<usize>> = active.into_iter().map(Some).collect();
+        places.extend(with_new.then_some(None));
+        let set = |at: &Option<usize>| match at {
+            Some(at) => Some(&self.old[*at]),
+            None => self.new.as_ref(),
+        };
+        let total: i64 = places.iter().filter_map(set).map(|s| s.spec).sum();
+        let grows = self.desired > 0 && self.desired + self.room.surge > total;
+        places.sort_by(|a, b| {
+            let key = |at| set(at).map(|s| (s.spec, s.created().to_owned()));
+            let (a, b) = (key(a), key(b));
+            let size = |k: &Option<(i64, String)>| k.as_ref().map(|k| k.0);
+            let age = if grows { b.cmp(&a) } else { a.cmp(&b) };
+            size(&b).cmp(&size(&a)).then(age)
+        });
+        let parts: Vec<Part> =
+            places.iter().filter_map(set).map(|s| Part { spec: s.spec, max_before: s.max() }).collect();
+        let before = count(&self.deployment["status"]["replicas"]);
+        let sizes = maths::in_proportion(self.desired, self.room.surge, before, &parts);
+        for (place, size) in places.into_iter().zip(sizes) {
+            match place {
+                Some(at) => self.scale_old(at, size)?,
+                None => self.scale_new(size)?,
+            };
+        }
+        Ok(())
+    }
+
+    fn scale_old(&mut self, at: usize, size: i64) -> Result<bool, Refused> {
+        let (set, scaled) = self.scale(self.old[at].clone(), size)?;
+        self.old[at] = set;
+        Ok(scaled)
+    }
+
+    fn scale_new(&mut self, size: i64) -> Result<bool, Refused> {
+        let Some(set) = self.new.clone() else { return Ok(false) };
+        let (set, scaled) = self.scale(set, size)?;
+        self.new = Some(set);
+        Ok(scaled)
+    }
+
+    fn scale(&mut self, set: Set, to: i64) -> Result<(Set, bool), Refused> {
+        if set.spec == to && set.desired() == Some(self.desired) {
+            return Ok((set, false));
+        }
+        let max = self.desired + self.room.surge;
+        let mut annotations = annotations(&set.object);
+        let annotated = set::annotate_size(&mut annotations, self.desired, max);
+        if set.spec == to && !(annotated && self.is_scaled()) {
+            return Ok((set, false));
+        }
+        let (namespace, name) = (set.object.namespace.clone(), set.object.name.clone());
+        let by = By::nobody();
+        let written = self.server.edit(self.now, &REPLICA_SETS, &namespace, &name, &by, |body| {
+            body["spec"]["replicas"] = json!(to);
+            body["metadata"]["annotations"] = Value::Object(annotations);
+        })?;
+        if set.spec == to {
+            return Ok((Set { object: written, ..set }, false));
+        }
+        let way = if to > set.spec { "up" } else { "down" };
+        let message = format!("Scaled {way} replica set {name} from {} to {to}", set.spec);
+        self.tell(Tone::Normal, "ScalingReplicaSet", &message);
+        Ok((Set { object: written, spec: to, ..set }, true))
+    }
+
+    pub(super) fn tell(&mut self, tone: Tone, reason: &'static str, message: &str) {
+        let deployment = Arc::clone(&self.deployment);
+        self.events.record(self.server, self.now, &deployment, tone, reason, message);
+    }
+
+    fn clean_up_if_complete(&mut self) {
+        if Counts::of(&self.old, self.new.as_ref()).is_complete(self.desired) {
+            self.clean_up();
+        }
+    }
+
+    /// Deletes the oldest revisions beyond the limit.
+    fn clean_up(&mut self) {
+        let Some(limit) = self.deployment["spec"]["revisionHistoryLimit"].as_i64() else { return };
+        let alive: Vec<_> = self.old.iter().filter(|s| !s.object.is_terminating()).collect();
+        let Some(surplus) = alive.len().checked_sub(size(limit)).filter(|s| *s > 0) else { return };
+        let mut by_age = alive;
+        by_age.sort_by_key(|s| s.revision());
+        let gone: Vec<Key> = by_age[..surplus]
+            .iter()
+            .filter(|s| {
+                let observed = count(&s.object["status"]["observedGeneration"]);
+                s.spec == 0 && s.replicas == 0 && s.object.generation() <= observed
+            })
+            .map(|s| Key::of(&s.object))
+            .collect();
+        for key in gone {
+            let deleted = write::delete(self.server, self.now, &REPLICA_SETS, &key);
+            if deleted.is_ok() {
+                self.old.retain(|s| *s.name() != *key.name);
+            }
+        }
+    }
+
+    fn write_status(mut self, judged: bool) -> Outcome {
+        let deployment = Arc::clone(&self.deployment);
+        let before = &deployment["status"];
+        let counts = Counts::of(&self.old, self.new.as_ref());
+        let deadline_seconds = self.deadline_seconds();
+        let mut conditions = std::mem::take(&mut self.conditions);
+        let known = conditions::find(&conditions, PROGRESSING).cloned();
+        let facts = Facts {
+            now: self.now,
+            name: deployment.name(),
+            desired: self.desired,
+            unavailable: self.room.unavailable,
+            deadline_seconds,
+            old: &self.old,
+            new: self.new.as_ref(),
+        };
+        facts.judge_availability(&mut conditions, counts);
+        if judged {
+            facts.judge_progress(&mut conditions, known.as_ref(), counts, Counts::read(before));
+            facts.pass_on_failures(&mut conditions);
+        }
+        let again = if judged { status::recheck(&conditions, deadline_seconds) } else { None };
+        let generation = deployment.generation();
+        let mut next = status::write_up(generation, before, counts, &self.old, self.new.as_ref(), conditions);
+        if let Some(collisions) = self.collisions {
+            next["collisionCount"] = json!(collisions);
+        }
+        let current =
+            self.server.store().get(deployment.resource(), deployment.namespace(), deployment.name());
+        if let Some(current) = current.cloned() {
+            write::status(self.server, self.now, &current, next);
+        }
+        Outcome::at(again)
+    }
+}
+
+/// Whether progress is judged in the status that follows.
+enum Judged {
+    Yes,
+    No,
+}

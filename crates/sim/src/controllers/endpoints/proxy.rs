@@ -1,0 +1,133 @@
+//! What traffic sees of EndpointSlices: the same, a while later.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::actor::Actor;
+use crate::controllers::cursor::Cursor;
+use crate::controllers::key::Key;
+use crate::controllers::read::{items, text};
+use crate::object::Object;
+use crate::resource::ENDPOINT_SLICES;
+use crate::server::ApiServer;
+use crate::store::What;
+
+/// One pod behind a Service, as proxies see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its address.
+    pub address: String,
+    /// The pod's name; empty if it is none.
+    pub pod: String,
+    /// Where it runs.
+    pub node: String,
+    /// The ports by name.
+    pub ports: BTreeMap<String, u16>,
+    /// It gets traffic.
+    pub ready: bool,
+    /// It would answer.
+    pub serving: bool,
+    /// It is about to end.
+    pub terminating: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Pending {
+    at: Timestamp,
+    slice: Key,
+    /// None: the slice is gone.
+    now_is: Option<(Key, Vec<Endpoint>)>,
+}
+
+/// The proxies of all nodes.
+#[derive(Debug, Clone, Default)]
+pub struct Proxy {
+    /// How long it takes until proxies follow a change.
+    pub delay: Duration,
+    cursor: Cursor,
+    pending: VecDeque<Pending>,
+    slices: BTreeMap<Key, (Key, Vec<Endpoint>)>,
+    services: BTreeMap<Key, BTreeSet<Key>>,
+}
+
+impl Actor for Proxy {
+    fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        if self.cursor.is_lost(server.store()) {
+            self.slices.clear();
+            self.services.clear();
+            self.pending.clear();
+        }
+        let Self { cursor, pending, delay, .. } = self;
+        cursor.look(server.store(), &[ENDPOINT_SLICES], |news| {
+            let service = news.object.label("kubernetes.io/service-name").unwrap_or_default();
+            let is_gone = news.what == What::Deleted || service.is_empty();
+            let service = Key::new(news.object.namespace(), service);
+            let now_is = (!is_gone).then(|| (service, read(news.object)));
+            pending.push_back(Pending { at: now + *delay, slice: Key::of(news.object), now_is });
+        });
+        while self.pending.front().is_some_and(|p| p.at <= now) {
+            if let Some(due) = self.pending.pop_front() {
+                self.apply(due);
+            }
+        }
+        self.pending.front().map(|p| p.at)
+    }
+}
+
+impl Proxy {
+    fn apply(&mut self, change: Pending) {
+        if let Some((service, _)) = self.slices.remove(&change.slice)
+            && let Some(slices) = self.services.get_mut(&service)
+        {
+            slices.remove(&change.slice);
+            if slices.is_empty() {
+                self.services.remove(&service);
+            }
+        }
+        if let Some((service, endpoints)) = change.now_is {
+            self.services.entry(service.clone()).or_default().insert(change.slice.clone());
+            self.slices.insert(change.slice, (service, endpoints));
+        }
+    }
+
+    /// All endpoints of a Service that proxies know.
+    pub fn endpoints(&self, namespace: &str, service: &str) -> impl Iterator<Item = &Endpoint> {
+        let slices = self.services.get(&Key::new(namespace, service)).into_iter().flatten();
+        slices.filter_map(|slice| self.slices.get(slice)).flat_map(|(_, endpoints)| endpoints)
+    }
+
+    /// Those that get traffic: the ready ones; if there are none, those that are about to end but still answer.
+    pub fn traffic(&self, namespace: &str, service: &str) -> Vec<&Endpoint> {
+        let ready: Vec<_> = self.endpoints(namespace, service).filter(|e| e.ready).collect();
+        if ready.is_empty() {
+            return self.endpoints(namespace, service).filter(|e| e.serving && e.terminating).collect();
+        }
+        ready
+    }
+}
+
+fn read(slice: &Object) -> Vec<Endpoint> {
+    let ports: BTreeMap<String, u16> = items(&slice["ports"])
+        .filter_map(|port| {
+            let number = port["port"].as_u64().and_then(|n| u16::try_from(n).ok())?;
+            Some((text(&port["name"]).to_owned(), number))
+        })
+        .collect();
+    let endpoint = |e: &Value| {
+        let condition = |name: &str, otherwise| e["conditions"][name].as_bool().unwrap_or(otherwise);
+        let ready = condition("ready", true);
+        Endpoint {
+            address: text(&e["addresses"][0]).to_owned(),
+            pod: text(&e["targetRef"]["name"]).to_owned(),
+            node: text(&e["nodeName"]).to_owned(),
+            ports: ports.clone(),
+            ready,
+            serving: condition("serving", ready),
+            terminating: condition("terminating", false),
+        }
+    };
+    items(&slice["endpoints"]).map(endpoint).collect()
+}

@@ -1,0 +1,277 @@
+//! Events as controllers write them: counted when they repeat, combined when they resemble each other, dropped when
+//! there are too many.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::object::Object;
+use crate::resource::EVENTS;
+use crate::server::{ApiServer, By};
+use crate::time;
+
+/// From so many different messages of one reason on, they are combined.
+const SIMILAR: usize = 10;
+
+/// Messages further apart than this are not combined.
+const SIMILAR_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// An object may have so many events at once, …
+const BURST: u32 = 25;
+
+/// … and then one in this time.
+const REFILL: Duration = Duration::from_secs(5 * 60);
+
+/// How many messages are remembered for counting, as in client-go.
+const REMEMBERED: usize = 4096;
+
+/// Whether an event is a worry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Normal,
+    Warning,
+}
+
+impl Tone {
+    fn text(self) -> &'static str {
+        match self {
+            Tone::Normal => "Normal",
+            Tone::Warning => "Warning",
+        }
+    }
+}
+
+type MessageKey = (Arc<str>, &'static str, String);
+
+#[derive(Debug, Clone)]
+struct Group {
+    messages: BTreeSet<String>,
+    last: Timestamp,
+}
+
+#[derive(Debug, Clone)]
+struct Tokens {
+    left: u32,
+    since: Timestamp,
+}
+
+/// Writes the events of one component.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder {
+    component: &'static str,
+    names: BTreeMap<MessageKey, String>,
+    order: VecDeque<MessageKey>,
+    groups: BTreeMap<(Arc<str>, &'static str), Group>,
+    tokens: BTreeMap<Arc<str>, Tokens>,
+    tidied: Option<Timestamp>,
+    serial: u64,
+}
+
+impl Recorder {
+    pub(crate) fn new(component: &'static str) -> Self {
+        Self {
+            component,
+            names: BTreeMap::new(),
+            order: VecDeque::new(),
+            groups: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            tidied: None,
+            serial: 0,
+        }
+    }
+
+    /// An event about an object, or one more of an event that is there.
+    pub(crate) fn record(
+        &mut self,
+        server: &mut ApiServer,
+        now: Timestamp,
+        about: &Object,
+        tone: Tone,
+        reason: &'static str,
+        message: &str,
+    ) {
+        self.tidy(now);
+        if !self.take_token(now, about) {
+            return;
+        }
+        let combined = self.is_one_of_many(now, about, reason, message);
+        let text =
+            if combined { format!("(combined from similar events): {message}") } else { message.to_owned() };
+        let kept = if combined { String::new() } else { text.clone() };
+        let key = (Arc::clone(&about.uid), reason, kept);
+        let known = self
+            .names
+            .get(&key)
+            .and_then(|name| server.store().get(&EVENTS, namespace_of(about), name).map(Arc::clone));
+        if let Some(event) = known {
+            let count = event["count"].as_i64().unwrap_or(1) + 1;
+            let next = event
+                .with("count", json!(count))
+                .with("lastTimestamp", json!(time::seconds(now)))
+                .with("message", json!(text));
+            server.store_mut().put(now, next);
+            return;
+        }
+        let reporter = if combined { "" } else { self.component };
+        let body = json!({
+            "involvedObject": reference(about),
+            "type": tone.text(),
+            "reason": reason,
+            "message": text,
+            "source": {"component": self.component},
+            "firstTimestamp": time::seconds(now),
+            "lastTimestamp": time::seconds(now),
+            "count": 1,
+            "eventTime": null,
+            "reportingComponent": reporter,
+            "reportingInstance": "",
+        });
+        if let Some(name) = self.create(server, now, about, body) {
+            self.remember(key, name);
+        }
+    }
+
+    /// An event of the younger kind, as the scheduler writes them.
+    pub(crate) fn record_action(
+        &mut self,
+        server: &mut ApiServer,
+        now: Timestamp,
+        about: &Object,
+        tone: Tone,
+        (reason, action): (&'static str, &'static str),
+        message: &str,
+    ) {
+        let key = (Arc::clone(&about.uid), reason, message.to_owned());
+        let known = self
+            .names
+            .get(&key)
+            .and_then(|name| server.store().get(&EVENTS, namespace_of(about), name).map(Arc::clone));
+        if let Some(event) = known {
+            let count = event["series"]["count"].as_i64().unwrap_or(1) + 1;
+            let series = json!({"count": count, "lastObservedTime": time::micros(now)});
+            server.store_mut().put(now, event.with("series", series));
+            return;
+        }
+        let body = json!({
+            "involvedObject": reference(about),
+            "type": tone.text(),
+            "reason": reason,
+            "action": action,
+            "message": message,
+            "source": {},
+            "firstTimestamp": null,
+            "lastTimestamp": null,
+            "eventTime": time::micros(now),
+            "reportingComponent": self.component,
+            "reportingInstance": format!("{}-sim", self.component),
+        });
+        let name = self.create(server, now, about, body);
+        if let Some(name) = name.filter(|_| tone == Tone::Warning) {
+            self.remember(key, name);
+        }
+    }
+
+    fn create(
+        &mut self,
+        server: &mut ApiServer,
+        now: Timestamp,
+        about: &Object,
+        mut body: Value,
+    ) -> Option<String> {
+        self.serial += 1;
+        let nanos = u64::try_from(now.as_nanosecond()).unwrap_or(0);
+        let mut name = format!("{}.{:x}", about.name(), nanos.wrapping_add(self.serial));
+        while server.store().get(&EVENTS, namespace_of(about), &name).is_some() {
+            self.serial += 1;
+            name = format!("{}.{:x}", about.name(), nanos.wrapping_add(self.serial));
+        }
+        body["metadata"] = json!({"name": name});
+        let made = server.create(now, &EVENTS, namespace_of(about), body, &By::nobody());
+        made.is_ok().then_some(name)
+    }
+
+    fn remember(&mut self, key: MessageKey, name: String) {
+        if self.names.insert(key.clone(), name).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.names.remove(&oldest);
+        }
+    }
+
+    fn is_one_of_many(
+        &mut self,
+        now: Timestamp,
+        about: &Object,
+        reason: &'static str,
+        message: &str,
+    ) -> bool {
+        let key = (Arc::clone(&about.uid), reason);
+        let group = self.groups.entry(key).or_insert_with(|| Group { messages: BTreeSet::new(), last: now });
+        if group.last + SIMILAR_WITHIN < now {
+            group.messages.clear();
+        }
+        group.last = now;
+        if !group.messages.contains(message) {
+            group.messages.insert(message.to_owned());
+        }
+        if group.messages.len() < SIMILAR {
+            return false;
+        }
+        group.messages.pop_first();
+        true
+    }
+
+    fn take_token(&mut self, now: Timestamp, about: &Object) -> bool {
+        let new = || Tokens { left: BURST, since: now };
+        let tokens = self.tokens.entry(Arc::clone(&about.uid)).or_insert_with(new);
+        while tokens.left < BURST && tokens.since + REFILL <= now {
+            tokens.left += 1;
+            tokens.since += REFILL;
+        }
+        if tokens.left == BURST {
+            tokens.since = now;
+        }
+        if tokens.left == 0 {
+            return false;
+        }
+        tokens.left -= 1;
+        true
+    }
+
+    /// Forgets what no longer matters, now and then.
+    fn tidy(&mut self, now: Timestamp) {
+        let tidied = *self.tidied.get_or_insert(now);
+        if tidied + SIMILAR_WITHIN > now {
+            return;
+        }
+        self.tidied = Some(now);
+        self.groups.retain(|_, group| group.last + SIMILAR_WITHIN >= now);
+        let whole = REFILL * BURST;
+        self.tokens.retain(|_, tokens| tokens.since + whole >= now);
+    }
+}
+
+/// Events about cluster-scoped objects live in the namespace `default`.
+fn namespace_of(about: &Object) -> &str {
+    if about.namespace().is_empty() { "default" } else { about.namespace() }
+}
+
+fn reference(about: &Object) -> Value {
+    let mut reference = json!({
+        "apiVersion": about.kind().api_version(),
+        "kind": about.kind().kind,
+        "name": about.name(),
+        "uid": about.uid(),
+        "resourceVersion": about.revision().to_string(),
+    });
+    if !about.namespace().is_empty() {
+        reference["namespace"] = json!(about.namespace());
+    }
+    reference
+}

@@ -1,0 +1,78 @@
+//! What controllers ask about pods.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::read::{items, moment, text};
+use crate::object::Object;
+use crate::resource::PODS;
+use crate::store::Store;
+
+/// Whether a pod counts as available.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Availability {
+    /// It is not ready.
+    No,
+    /// It is ready, and will be available then if it stays so.
+    At(Timestamp),
+    /// It has been ready for long enough.
+    Yes,
+}
+
+pub(crate) fn condition<'a>(pod: &'a Object, kind: &str) -> Option<&'a Value> {
+    items(&pod["status"]["conditions"]).find(|c| c["type"] == kind)
+}
+
+pub(crate) fn phase(pod: &Object) -> &str {
+    text(&pod["status"]["phase"])
+}
+
+/// Whether all its containers have ended for good.
+pub(crate) fn is_finished(pod: &Object) -> bool {
+    matches!(phase(pod), "Succeeded" | "Failed")
+}
+
+/// Whether it is there to stay.
+pub(crate) fn is_active(pod: &Object) -> bool {
+    !is_finished(pod) && !pod.is_terminating()
+}
+
+pub(crate) fn is_ready(pod: &Object) -> bool {
+    condition(pod, "Ready").is_some_and(|c| c["status"] == "True")
+}
+
+pub(crate) fn ready_since(pod: &Object) -> Option<Timestamp> {
+    moment(&condition(pod, "Ready")?["lastTransitionTime"])
+}
+
+/// Ready for at least so many seconds.
+pub(crate) fn availability(pod: &Object, min_ready_seconds: i64, now: Timestamp) -> Availability {
+    let Some(ready) = condition(pod, "Ready").filter(|c| c["status"] == "True") else {
+        return Availability::No;
+    };
+    let wait = Duration::from_secs(min_ready_seconds.max(0).unsigned_abs());
+    if wait.is_zero() {
+        return Availability::Yes;
+    }
+    match moment(&ready["lastTransitionTime"]).map(|since| since + wait) {
+        Some(at) if at > now => Availability::At(at),
+        Some(_) => Availability::Yes,
+        None => Availability::No,
+    }
+}
+
+/// The pods an owner controls, by name.
+pub(crate) fn controlled_by<'a>(store: &'a Store, uid: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {
+    let is_controlled = move |o: &Object| o.owners().any(|r| r["controller"] == true && r["uid"] == uid);
+    store.owned_by(uid).filter(move |o| *o.resource() == PODS && is_controlled(o))
+}
+
+/// How often containers of the pod were started again, at most.
+pub(crate) fn restarts(pod: &Object) -> i64 {
+    let all = ["initContainerStatuses", "containerStatuses"];
+    let counts = all.iter().flat_map(|list| items(&pod["status"][*list]));
+    counts.filter_map(|c| c["restartCount"].as_i64()).max().unwrap_or(0)
+}

@@ -1,0 +1,114 @@
+//! Which pods are selected by whom: kept up to date from changes, so that nobody has to look at all pods of a
+//! namespace when one changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::cursor::News;
+use super::key::Key;
+use crate::object::Object;
+use crate::resource::PODS;
+use crate::selector::LabelSelector;
+use crate::store::{Store, What};
+
+/// A label with its value: selectors are found by one they demand.
+type Pair = (String, String);
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selected {
+    selectors: BTreeMap<Key, (LabelSelector, Option<Pair>)>,
+    /// Selectors by namespace and one label they demand; under None those that demand no value.
+    index: BTreeMap<(Arc<str>, Option<Pair>), BTreeSet<Key>>,
+    pods: BTreeMap<Key, BTreeSet<Arc<str>>>,
+    by_pod: BTreeMap<Key, BTreeSet<Key>>,
+}
+
+impl Selected {
+    /// Takes a selector up. `labels` is a map of labels it demands.
+    pub(crate) fn insert(&mut self, store: &Store, key: Key, selector: LabelSelector, labels: &Value) {
+        self.remove(&key);
+        let pair = labels.as_object().and_then(|map| map.iter().next());
+        let pair = pair.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned()));
+        self.index.entry((Arc::clone(&key.namespace), pair.clone())).or_default().insert(key.clone());
+        let mut names = BTreeSet::new();
+        for pod in store.list(&PODS, Some(&key.namespace)) {
+            if selector.matches(&pod["metadata"]["labels"]) {
+                names.insert(Arc::clone(&pod.name));
+                self.by_pod.entry(Key::of(pod)).or_default().insert(key.clone());
+            }
+        }
+        self.pods.insert(key.clone(), names);
+        self.selectors.insert(key, (selector, pair));
+    }
+
+    /// Forgets a selector.
+    pub(crate) fn remove(&mut self, key: &Key) {
+        let Some((_, pair)) = self.selectors.remove(key) else { return };
+        let place = (Arc::clone(&key.namespace), pair);
+        if let Some(keys) = self.index.get_mut(&place) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.index.remove(&place);
+            }
+        }
+        for name in self.pods.remove(key).unwrap_or_default() {
+            let pod = Key { namespace: Arc::clone(&key.namespace), name };
+            if let Some(keys) = self.by_pod.get_mut(&pod) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.by_pod.remove(&pod);
+                }
+            }
+        }
+    }
+
+    /// Takes note of what happened to a pod, and shows everybody who selects it or did so before.
+    pub(crate) fn note(&mut self, news: News<'_>, mut touched: impl FnMut(&Key)) {
+        if self.selectors.is_empty() {
+            return;
+        }
+        let pod = Key::of(news.object);
+        if news.what == What::Modified && !news.changed("metadata") {
+            self.by_pod.get(&pod).into_iter().flatten().for_each(touched);
+            return;
+        }
+        let before = self.by_pod.remove(&pod).unwrap_or_default();
+        let after = if news.what == What::Deleted { BTreeSet::new() } else { self.who_selects(news.object) };
+        for key in before.difference(&after) {
+            self.pods.get_mut(key).map(|names| names.remove(&pod.name));
+            touched(key);
+        }
+        for key in &after {
+            self.pods.entry(key.clone()).or_default().insert(Arc::clone(&pod.name));
+            touched(key);
+        }
+        if !after.is_empty() {
+            self.by_pod.insert(pod, after);
+        }
+    }
+
+    fn who_selects(&self, pod: &Object) -> BTreeSet<Key> {
+        let labels = &pod["metadata"]["labels"];
+        let pairs = labels.as_object().into_iter().flatten();
+        let pairs = pairs.map(|(k, v)| Some((k.clone(), v.as_str().unwrap_or_default().to_owned())));
+        pairs
+            .chain([None])
+            .filter_map(|pair| self.index.get(&(Arc::clone(&pod.namespace), pair)))
+            .flatten()
+            .filter(|key| self.selectors.get(key).is_some_and(|(selector, _)| selector.matches(labels)))
+            .cloned()
+            .collect()
+    }
+
+    /// The pods somebody selects, by name.
+    pub(crate) fn pods<'a>(
+        &'a self,
+        store: &'a Store,
+        key: &'a Key,
+    ) -> impl Iterator<Item = &'a Arc<Object>> {
+        let names = self.pods.get(key).into_iter().flatten();
+        names.filter_map(|name| store.get(&PODS, &key.namespace, name))
+    }
+}

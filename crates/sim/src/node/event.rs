@@ -1,0 +1,168 @@
+//! The events a kubelet writes about a pod: repeated ones are counted, and not too many of one type are written.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::object::Object;
+use crate::resource::EVENTS;
+use crate::server::{ApiServer, By};
+use crate::time;
+
+/// So many events of one type about one pod are written at once.
+const BURST: u32 = 25;
+/// And one more in this time.
+const REFILL: Duration = Duration::from_secs(5 * 60);
+
+/// Whether something is as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Normal,
+    Warning,
+}
+
+/// What an event says.
+pub(super) struct Say<'a> {
+    pub(super) tone: Tone,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    /// As in `spec.containers{app}`, empty for the pod.
+    pub(super) field: &'a str,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    reason: &'static str,
+    message: Box<str>,
+    field: Box<str>,
+    name: Box<str>,
+    count: u32,
+}
+
+/// A source of tokens that fills up with time.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    tokens: f64,
+    at: Timestamp,
+}
+
+impl Bucket {
+    fn refill(&mut self, now: Timestamp) {
+        let past = now.duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + past / REFILL.as_secs_f64()).min(f64::from(BURST));
+        self.at = now;
+    }
+}
+
+/// What was written about one pod.
+#[derive(Debug, Clone)]
+pub(super) struct Recorder {
+    entries: Vec<Entry>,
+    buckets: [Bucket; 2],
+    written: u32,
+}
+
+impl Recorder {
+    pub(super) fn new(now: Timestamp) -> Self {
+        let bucket = Bucket { tokens: f64::from(BURST), at: now };
+        Self { entries: Vec::new(), buckets: [bucket; 2], written: 0 }
+    }
+
+    /// Whether a warning would be written.
+    pub(super) fn has_room(&self, now: Timestamp) -> bool {
+        let mut bucket = self.buckets[Tone::Warning as usize];
+        bucket.refill(now);
+        bucket.tokens >= 1.0
+    }
+
+    /// Writes an event, or counts up the one that says the same.
+    pub(super) fn record(
+        &mut self,
+        server: &mut ApiServer,
+        now: Timestamp,
+        pod: &Object,
+        node: &str,
+        say: &Say<'_>,
+    ) {
+        let same = |e: &Entry| e.reason == say.reason && *e.message == *say.message && *e.field == *say.field;
+        let known = self.entries.iter().position(same);
+        let at = known.unwrap_or(self.entries.len());
+        match known {
+            Some(at) => self.entries[at].count += 1,
+            None => self.entries.push(Entry {
+                reason: say.reason,
+                message: say.message.clone().into(),
+                field: say.field.into(),
+                name: Box::default(),
+                count: 1,
+            }),
+        }
+        let bucket = &mut self.buckets[say.tone as usize];
+        bucket.refill(now);
+        if bucket.tokens < 1.0 {
+            return;
+        }
+        bucket.tokens -= 1.0;
+        if self.entries[at].name.is_empty() {
+            self.create(server, now, pod, node, say, at);
+        } else {
+            self.count_up(server, now, pod.namespace(), at);
+        }
+    }
+
+    fn create(
+        &mut self,
+        server: &mut ApiServer,
+        now: Timestamp,
+        pod: &Object,
+        node: &str,
+        say: &Say<'_>,
+        at: usize,
+    ) {
+        self.written += 1;
+        let moment = now.as_nanosecond() + i128::from(self.written);
+        let name = format!("{}.{moment:x}", pod.name());
+        let mut about = json!({
+            "apiVersion": "v1", "kind": "Pod", "name": pod.name(), "namespace": pod.namespace(),
+            "uid": pod.uid(), "resourceVersion": pod.revision().to_string(),
+        });
+        if !say.field.is_empty() {
+            about["fieldPath"] = json!(say.field);
+        }
+        let seconds = time::seconds(now);
+        let event = json!({
+            "metadata": {"name": name, "namespace": pod.namespace()},
+            "involvedObject": about,
+            "reason": say.reason,
+            "message": say.message,
+            "source": {"component": "kubelet", "host": node},
+            "firstTimestamp": seconds,
+            "lastTimestamp": seconds,
+            "count": self.entries[at].count,
+            "eventTime": Value::Null,
+            "type": if say.tone == Tone::Normal { "Normal" } else { "Warning" },
+            "reportingComponent": "kubelet",
+            "reportingInstance": node,
+        });
+        // A namespace that is going away takes no more events, as in a real cluster.
+        if server.create(now, &EVENTS, pod.namespace(), event, &By::nobody()).is_ok() {
+            self.entries[at].name = name.into();
+        }
+    }
+
+    fn count_up(&mut self, server: &mut ApiServer, now: Timestamp, namespace: &str, at: usize) {
+        let entry = &mut self.entries[at];
+        let count = entry.count;
+        let change = |event: &mut Value| {
+            event["count"] = json!(count);
+            event["lastTimestamp"] = json!(time::seconds(now));
+        };
+        let written = server.edit(now, &EVENTS, namespace, &entry.name, &By::nobody(), change);
+        if written.is_err() {
+            // Somebody deleted it, or it expired: the next one is a new one.
+            entry.name = Box::default();
+            entry.count = 0;
+        }
+    }
+}
