@@ -1,5 +1,6 @@
 //! The command line's grammar. Names and flags here are a contract: pipelines depend on them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::{exit, words};
@@ -102,6 +103,9 @@ pub(crate) enum Command {
     },
     /// Look whether everything a release needs is there; changes nothing.
     Doctor(Doctor),
+    /// A simulated cluster to try things on.
+    #[command(subcommand)]
+    Sim(Sim),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -271,6 +275,34 @@ pub(crate) struct Doctor {
     /// The namespace, in place of the environment's.
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sim {
+    /// Run a simulated cluster and registry on this machine until Ctrl-C, and print the path of a kubeconfig for it.
+    ///
+    /// Nothing is installed and no container runs: kubectl and `release deploy` find an API server, controllers, and nodes that play
+    /// what the images would do. Its context is `release-sim`.
+    Serve(Serve),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Serve {
+    /// Where the cluster listens, a loopback address; port 0 is any free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+
+    /// What the programs in the images do, as scripts; see `docs/reference/simulation.md`. By default they start and answer.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) apps: Option<PathBuf>,
+
+    /// Everything that is drawn at random is drawn from this number.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Where the kubeconfig is written, by default to a temporary file. A file that is something else is not overwritten.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
 }
 
 /// Whether these words ask for JSON, when they could not be read as a whole.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use release_cluster::{ApiError, ConnectError, LockError, StoreError, SurveyError};
 use release_core::{Cause, CauseKind};
+use release_image::BuildError;
 use release_manifest::{Color, ProjectError, RenderError};
 use release_pipeline::{Event, ImageLockError, PlanError, PrepareError, RunError, TargetError};
 use release_registry::{ConfirmError, PushError};
@@ -232,10 +233,21 @@ impl Failure {
         for cause in self.causes() {
             let _ = writeln!(text, "  caused by: {}", cause.replace('\n', "\n    "));
         }
+        for line in self.last_words() {
+            let _ = writeln!(text, "    | {line}");
+        }
         if let Some(hint) = self.hint() {
             let _ = writeln!(text, "  hint: {hint}");
         }
         text
+    }
+
+    /// What a build step that failed wrote last.
+    fn last_words(&self) -> &[String] {
+        match self {
+            Self::Prepare(PrepareError::Build { source: BuildError::Failed { output, .. }, .. }) => output,
+            _ => &[],
+        }
     }
 
     /// Prints the message on stderr.
@@ -329,6 +341,11 @@ fn refused_hint(causes: &[Cause]) -> Option<&'static str> {
         evidence.into_iter().any(|seen| seen.reason.as_deref() == Some(reason) && seen.message.contains(word))
     };
     let kind = |kind: CauseKind| causes.iter().any(|cause| cause.kind == kind);
+    if causes.iter().any(|cause| cause.summary.contains(" belongs to ")) {
+        return Some(
+            "give each its own namespace, or its services other names; nothing of another's is touched",
+        );
+    }
     if said("Conflict", "") {
         Some("another tool or person owns these fields; --force-conflicts takes them over")
     } else if said("Invalid", "immutable") {

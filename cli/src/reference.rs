@@ -57,17 +57,20 @@ fn reference_of_the_command_line() {
         row(&mut out, arg);
     }
     for sub in commands {
-        section(&mut out, sub);
+        section(&mut out, sub.get_name(), sub);
+        for below in sub.get_subcommands().filter(|below| below.get_name() != "help") {
+            section(&mut out, &format!("{} {}", sub.get_name(), below.get_name()), below);
+        }
     }
     check("cli.md", &out);
 }
 
-fn section(out: &mut String, command: &Command) {
+fn section(out: &mut String, name: &str, command: &Command) {
     let about = command.get_long_about().or_else(|| command.get_about());
     let about = about.map(|about| about.to_string().trim_end_matches('.').to_owned()).unwrap_or_default();
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
-    let _ = write!(out, "\n## release {}\n\n{about}.\n\n```text\n{usage}\n```\n", command.get_name());
+    let _ = write!(out, "\n## release {name}\n\n{about}.\n\n```text\n{usage}\n```\n");
     let own: Vec<_> = command
         .get_arguments()
         .filter(|arg| !arg.is_global_set() && arg.get_id() != "help" && arg.get_id() != "version")

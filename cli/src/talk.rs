@@ -230,7 +230,7 @@ pub(crate) fn lines(envelope: &Envelope) -> Vec<String> {
         Event::Planned { release, changes, unchanged, baseline } => {
             let mut all = plain(match baseline {
                 Some(number) => format!("release {release}; a rollback returns to release {number}"),
-                None => format!("release {release}, the first; a rollback removes it"),
+                None => format!("release {release}, the first; a rollback brings back what is there now"),
             });
             for change in changes {
                 let sign = match change.verb {

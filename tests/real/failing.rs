@@ -167,11 +167,41 @@ fn a_first_release_that_fails_leaves_nothing_behind() {
     lab.project("command: [/bin/busybox, \"false\"]\nconfig: {data: {a: b}}");
     let failed = lab.release(&["deploy", "--env", "dev"]);
     assert_eq!(failed.code, 7, "{failed}");
-    assert!(failed.out.contains("nothing ran before it"), "{failed}");
+    assert!(failed.out.contains("no release ran before it"), "{failed}");
     for kind in ["deployments", "services", "serviceaccounts", "configmaps"] {
         assert_eq!(lab.managed(kind), Vec::<String>::new(), "{kind}");
     }
     lab.project("config: {data: {a: b}}");
     let done = lab.deploy_well();
     assert!(done.out.contains("release 2 verified"), "{done}");
+}
+
+#[test]
+#[ignore = "needs the real stack: tests/run"]
+fn what_ran_without_a_record_is_brought_back() {
+    let lab = Lab::new("norecord");
+    lab.deploy_well();
+    let before = template(&lab);
+    lab.kubectl(&["-n", &lab.namespace, "delete", "configmaps", "-l", "release-tool.dev/project=radio"]);
+    lab.project("command: [/bin/busybox, \"false\"]");
+    let failed = lab.release(&["deploy", "--env", "dev"]);
+    assert_eq!(failed.code, 7, "{failed}");
+    assert_eq!(template(&lab), before);
+    assert_eq!(lab.managed("services"), ["web"]);
+    lab.project("");
+    lab.deploy_well();
+}
+
+#[test]
+#[ignore = "needs the real stack: tests/run"]
+fn a_release_that_ran_out_of_time_is_rolled_back_for_good() {
+    let lab = Lab::new("outoftime");
+    lab.project("replicas: 1\nstrategy: {rolling: {deadline: 15s}}");
+    lab.deploy_well();
+    let before = template(&lab);
+    // Nothing listens there; our deadline and the controller's come at the same time.
+    lab.project("replicas: 1\nport: 9090\nhealth: {startup: 60s}\nstrategy: {rolling: {deadline: 15s}}");
+    let failed = lab.release(&["deploy", "--env", "dev"]);
+    assert_eq!(failed.code, 7, "{failed}");
+    assert_eq!(template(&lab), before);
 }

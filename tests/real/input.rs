@@ -42,7 +42,7 @@ fn images_that_cannot_be_had() {
     lab.project("");
     let sound = std::fs::read_to_string(lab.dir.path().join("web/Dockerfile")).unwrap();
     lab.write("web/Dockerfile", "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo compiling; exit 7\"]\n");
-    refused(&lab, DEPLOY, 3, &["web", "exit code 7"]);
+    refused(&lab, DEPLOY, 3, &["web", "exit code 7", "| compiling"]);
     let missing = format!("image: {{ref: \"127.0.0.1:5000/nobody/has@sha256:{}\"}}", "a".repeat(64));
     lab.project(&missing);
     refused(&lab, DEPLOY, 4, &["127.0.0.1:5000", "nobody/has"]);
@@ -150,4 +150,27 @@ fn fields_of_others_are_not_taken_without_being_asked() {
     let forced = lab.release(&["deploy", "--env", "dev", "--force-conflicts"]);
     assert_eq!(forced.code, 0, "{forced}");
     assert_eq!(lab.deployment()["spec"]["replicas"], 2);
+}
+
+#[test]
+#[ignore = "needs the real stack: tests/run"]
+fn two_environments_do_not_share_a_namespace() {
+    let lab = Lab::new("shared");
+    lab.deploy_well();
+    let text = std::fs::read_to_string(lab.dir.path().join("release.yaml")).unwrap();
+    let other = format!("  other: {{context: {}, namespace: {}}}\n", lab.context, lab.namespace);
+    lab.write("release.yaml", &(text + &other));
+    let refused = lab.release(&["deploy", "--env", "other"]);
+    assert_eq!(refused.code, 6, "{refused}");
+    assert!(refused.err.contains("deployment/web belongs to environment `dev`"), "{refused}");
+    assert_eq!(lab.managed("deployments"), ["web"]);
+    // Not even a lock or a journal is left of the one that was refused.
+    let names = |kind: &str| {
+        lab.objects(kind).iter().map(|object| object["metadata"]["name"].to_string()).collect::<String>()
+    };
+    assert!(
+        !names("configmaps").contains("radio.other") && !names("leases").contains("radio.other"),
+        "{refused}"
+    );
+    assert!(lab.release(&["deploy", "--env", "dev"]).out.contains("nothing to do"));
 }

@@ -12,13 +12,14 @@ mod render;
 mod report;
 mod rollback;
 mod schema;
+mod sim;
 mod status;
 mod target;
 mod verify;
 
 use release_pipeline::Until;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, Sim};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::signal::Stop;
@@ -43,5 +44,6 @@ pub(crate) async fn run(args: &Args, talk: &Talk) -> Result<Exit, Failure> {
         Command::Schema => schema::run(args),
         Command::Completions { shell } => completions::run(*shell),
         Command::Doctor(words) => stop.or(doctor::run(args, words)).await,
+        Command::Sim(Sim::Serve(words)) => sim::run(args, words, &stop).await,
     }
 }

@@ -16,6 +16,7 @@ const COMMANDS: &[&str] = &[
     "schema",
     "completions",
     "doctor",
+    "sim",
 ];
 
 #[test]
@@ -25,6 +26,7 @@ fn every_command_explains_itself() {
     for command in COMMANDS {
         check(&format!("help_{command}"), &folder.screen(&[&format!("{command} --help")]));
     }
+    check("help_sim_serve", &folder.screen(&["sim serve --help"]));
     // No command is missing above.
     let help = folder.run(&["-h"]).out;
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);

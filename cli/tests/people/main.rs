@@ -11,3 +11,4 @@ mod json;
 mod project;
 mod render;
 mod report;
+mod sim;

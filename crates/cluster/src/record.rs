@@ -56,6 +56,10 @@ pub struct Header {
     /// Why it did not end well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+    /// Objects this release found in the place of its own that are in no verified release, as they were: a rollback brings
+    /// them back. Never contains Secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub adopted: Objects,
     /// How many chunks hold its objects.
     #[serde(default)]
     pub chunks: usize,

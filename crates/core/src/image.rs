@@ -139,11 +139,19 @@ fn valid_component(component: &str) -> bool {
         .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-'))
 }
 
+/// The text without what may be a password: whatever stands before an `@`.
+fn shown(text: &str) -> String {
+    text.rsplit_once('@').map_or_else(|| text.to_owned(), |(_, rest)| format!("…@{rest}"))
+}
+
 impl FromStr for Repository {
     type Err = ImageRefError;
 
     fn from_str(text: &str) -> Result<Self, ImageRefError> {
-        let fail = |why| Err(ImageRefError::Repository { text: text.to_owned(), why });
+        let fail = |why| Err(ImageRefError::Repository { text: shown(text), why });
+        if text.contains('@') {
+            return fail("credentials do not belong here; `docker login` keeps them");
+        }
         let (registry, path) = match text.split_once('/') {
             Some((host, path)) if is_host(host) => (host.to_owned(), path.to_owned()),
             Some(_) => ("docker.io".to_owned(), text.to_owned()),
@@ -280,6 +288,12 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ImageRef>().expect(text).to_string(), written);
         }
+    }
+
+    #[test]
+    fn a_password_in_a_repository_is_not_repeated() {
+        let error = "ci:hunter2@r.example.com/a".parse::<Repository>().unwrap_err().to_string();
+        assert!(error.contains("…@r.example.com/a") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

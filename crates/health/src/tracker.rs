@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use jiff::Timestamp;
 use release_core::{Assessment, CauseKind, MonoTime, Readiness, Status};
 use serde_json::Value;
 
@@ -101,7 +102,9 @@ impl Tracker {
         };
         let is_stale =
             |f: &Finding| !f.facts.is_empty() && f.facts.iter().all(|e| is_older(e.at.as_deref(), since));
-        found.extend(workload.findings.into_iter().filter(|f| !is_stale(f)).map(|f| (f, None)));
+        let is_old = |f: &Finding| is_stale(f) || self.is_of_an_earlier_rollout(f, object);
+        let findings: Vec<_> = workload.findings.into_iter().filter(|f| !is_old(f)).collect();
+        found.extend(findings.into_iter().map(|f| (f, None)));
 
         let mut aged = self.age(now, found);
         let cause = choose(&mut aged, now, workload.readiness.desired, &events);
@@ -118,6 +121,18 @@ impl Tracker {
         };
         let revisit_at = aged.iter().filter_map(|f| f.next_change(now)).chain(settles_at).min();
         Assessment { status, cause, readiness: workload.readiness, revisit_at }
+    }
+
+    /// A progress deadline cannot have passed for our write before its whole time has: what the controller says until then is
+    /// left over from the rollout before, even where it was said after our write.
+    fn is_of_an_earlier_rollout(&self, finding: &Finding, object: &Value) -> bool {
+        let seconds = object["spec"]["progressDeadlineSeconds"].as_i64().unwrap_or(600);
+        let (Some(since), CauseKind::ProgressDeadline) = (self.target.since, finding.kind) else {
+            return false;
+        };
+        let due = since.as_second().saturating_add(seconds);
+        let said = finding.facts.iter().filter_map(|fact| fact.at.as_deref()?.parse::<Timestamp>().ok());
+        said.max().is_some_and(|at| at.as_second() < due)
     }
 
     /// Remembers how the pods are, adds those that do not stay ready, and tells when the next has settled.

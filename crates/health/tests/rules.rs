@@ -414,6 +414,27 @@ fn evidence_of_an_earlier_rollout_does_not_count() {
 }
 
 #[test]
+fn a_deadline_of_the_rollout_before_is_not_that_of_a_rollback() {
+    let stalled = |when: &str| {
+        World::updating(&running()).with(|w| {
+            w.workload["spec"]["progressDeadlineSeconds"] = json!(20);
+            w.workload["status"]["conditions"] = json!([{
+                "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "lastUpdateTime": when,
+            }]);
+        })
+    };
+    let since = Some("2026-01-01T10:00:00Z".parse().unwrap());
+    for (when, status) in [
+        ("2026-01-01T10:00:01Z", Status::Progressing),
+        ("2026-01-01T10:00:19Z", Status::Progressing),
+        ("2026-01-01T10:00:20Z", Status::Failed),
+    ] {
+        let mut tracker = Tracker::new(Target { since, ..target() }, Graces::default());
+        assert_eq!(tracker.assess(at(0), &stalled(when).snapshot()).status, status, "{when}");
+    }
+}
+
+#[test]
 fn a_mount_that_worked_at_last_is_forgotten() {
     let pulling = World::updating(&waiting("ContainerCreating", "")).with(|w| {
         w.events.push(event("new-a", "FailedMount", "timed out", T0));

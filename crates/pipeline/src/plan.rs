@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use release_cluster::{Change, Cluster, Conflicts, Header, Objects, ServiceRecord, State, is_ours};
-use release_core::{Cause, CauseKind, Certainty, ObjectRef, ProjectName, ServiceName};
-use release_manifest::{LABEL_MANAGED_BY, LABEL_PART_OF, MANAGED_BY};
+use release_core::{Cause, CauseKind, Certainty, EnvironmentName, ObjectRef, ProjectName, ServiceName};
+use release_manifest::{LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_PART_OF, MANAGED_BY};
 use release_rollout::{Check, ReleasePlan, RollingPlan, ServicePlan, Strategy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -76,8 +76,10 @@ pub struct Plan {
     pub content: String,
     /// The release a rollback returns to.
     pub baseline: Option<u64>,
-    /// Its objects.
+    /// Its objects, and those that were found in their place.
     pub previous: Objects,
+    /// Objects that were found and are in no verified release, as they were.
+    pub adopted: Objects,
     /// What applying will change.
     pub changes: Vec<PlannedChange>,
     /// Services that stay as they are.
@@ -156,16 +158,23 @@ pub(crate) fn ref_of(body: &Value) -> ObjectRef {
     }
 }
 
+/// Whose objects are ours.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    pub(crate) project: &'a ProjectName,
+    pub(crate) environment: &'a EnvironmentName,
+}
+
 /// Works out what releasing `desired` would do. `touched` are the services that may change; the others stay as recorded.
 ///
 /// # Errors
-/// When the server would refuse an object, or an object belongs to another project.
+/// When the server would refuse an object, or an object belongs to another project or environment.
 pub(crate) async fn plan(
     cluster: &Cluster,
-    project: &ProjectName,
+    whose: Whose<'_>,
     desired: Desired,
     headers: &[Header],
-    previous: Objects,
+    mut previous: Objects,
     touched: &BTreeSet<ServiceName>,
     conflicts: Conflicts,
 ) -> Result<Plan, PlanError> {
@@ -174,13 +183,14 @@ pub(crate) async fn plan(
     let mut unchanged = Vec::new();
     let mut causes = Vec::new();
     let mut services = BTreeMap::new();
+    let mut taken = Objects::new();
     for (name, service) in &desired.services {
         if !touched.contains(name) {
             unchanged.push(name.clone());
             continue;
         }
         let preview = cluster.preview(&service.objects, conflicts).await?;
-        causes.extend(refused(project, &service.objects, &preview));
+        causes.extend(refused(whose, &service.objects, &preview));
         let before = changes.len();
         changes.extend(
             service
@@ -194,13 +204,19 @@ pub(crate) async fn plan(
         if changes.len() == before && same_record {
             unchanged.push(name.clone());
         } else {
+            let recorded: Vec<ObjectRef> = previous.get(name).into_iter().flatten().map(ref_of).collect();
+            let found = adopted(service, &preview, &recorded, headers);
+            if !found.is_empty() {
+                previous.entry(name.clone()).or_default().extend(found.iter().cloned());
+                taken.insert(name.clone(), found);
+            }
             services.insert(name.clone(), service_plan(name, service, &preview, &previous));
         }
     }
     if !causes.is_empty() {
         return Err(PlanError::Refused { causes });
     }
-    let prune = superfluous(cluster, project, &desired, headers).await?;
+    let prune = superfluous(cluster, whose.project, &desired, headers).await?;
     changes.extend(prune.iter().map(|(service, object)| PlannedChange {
         service: service.clone(),
         object: object.clone(),
@@ -214,6 +230,7 @@ pub(crate) async fn plan(
         content,
         baseline: baseline.map(|header| header.number),
         previous,
+        adopted: taken,
         changes,
         unchanged,
         release,
@@ -225,33 +242,83 @@ fn bodies(service: &DesiredService) -> Vec<Value> {
 }
 
 fn refused<'a>(
-    project: &'a ProjectName,
+    whose: Whose<'a>,
     objects: &'a [(ObjectRef, Value)],
     preview: &'a [Change],
 ) -> impl Iterator<Item = Cause> + 'a {
     objects.iter().zip(preview).filter_map(move |((object, _), change)| match change {
         Change::Refused(cause) => Some((**cause).clone()),
         Change::Create => None,
-        Change::Update { live, .. } | Change::Nothing { live } => foreign(project, object, live),
+        Change::Update { live, .. } | Change::Nothing { live } => foreign(whose, object, live),
     })
 }
 
-/// An object another project of ours has applied: server-side apply would not notice, the field manager is the same.
-fn foreign(project: &ProjectName, object: &ObjectRef, live: &Value) -> Option<Cause> {
+/// An object another project of ours, or another environment of this one, has applied: server-side apply would not notice, the
+/// field manager is the same.
+fn foreign(whose: Whose<'_>, object: &ObjectRef, live: &Value) -> Option<Cause> {
     let labels = &live["metadata"]["labels"];
     let owner = labels[LABEL_PART_OF].as_str()?;
-    if labels[LABEL_MANAGED_BY] != MANAGED_BY || owner == project.as_str() {
+    if labels[LABEL_MANAGED_BY] != MANAGED_BY {
         return None;
     }
+    let instance = labels[LABEL_INSTANCE].as_str();
+    let summary = if owner != whose.project.as_str() {
+        format!(
+            "{object} belongs to project `{owner}`; two projects in one namespace need different service names"
+        )
+    } else if let Some(other) = instance.filter(|instance| *instance != whose.environment.as_str()) {
+        format!("{object} belongs to environment `{other}`; two environments cannot share a namespace")
+    } else {
+        return None;
+    };
     Some(Cause {
         kind: CauseKind::Refused,
         certainty: Certainty::Terminal,
         object: object.clone(),
-        summary: format!(
-            "{object} belongs to project `{owner}`; two projects in one namespace need different service names"
-        ),
+        summary,
         evidence: Vec::new(),
     })
+}
+
+/// What is there and in no verified release: made by somebody else, or its record is gone. A rollback has to bring it back as it
+/// was, so its body is kept. An object that an unfinished release of ours made is not among these: that is removed.
+fn adopted(
+    service: &DesiredService,
+    preview: &[Change],
+    recorded: &[ObjectRef],
+    headers: &[Header],
+) -> Vec<Value> {
+    let earlier = |object: &ObjectRef| {
+        headers
+            .iter()
+            .rev()
+            .flat_map(|header| header.adopted.values().flatten())
+            .find(|body| ref_of(body) == *object)
+    };
+    let made =
+        |object: &ObjectRef| headers.iter().flat_map(Header::inventory).any(|(_, other)| other == object);
+    let unknown = service.objects.iter().zip(preview).filter(|((object, _), _)| !recorded.contains(object));
+    unknown
+        .filter_map(|((object, _), change)| {
+            let live = change.live()?;
+            earlier(object).cloned().or_else(|| (!made(object)).then(|| as_it_was(live)))
+        })
+        .collect()
+}
+
+/// A live object as something that can be applied again: without what the server and the controllers keep in it.
+fn as_it_was(live: &Value) -> Value {
+    let mut body = live.clone();
+    if let Some(map) = body.as_object_mut() {
+        map.remove("status");
+    }
+    if let Some(metadata) = body["metadata"].as_object_mut() {
+        metadata.retain(|key, _| ["name", "namespace", "labels", "annotations"].contains(&key.as_str()));
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.retain(|key, _| !key.starts_with("deployment.kubernetes.io/"));
+        }
+    }
+    body
 }
 
 fn described(service: &ServiceName, object: &ObjectRef, change: &Change) -> Option<PlannedChange> {

@@ -12,7 +12,7 @@ use release_manifest::LABEL_PART_OF;
 use release_rollout::{Effect, Release, ReleaseOutcome};
 use tokio_util::sync::CancellationToken;
 
-use crate::plan::{KEEP, Plan, plan, ref_of};
+use crate::plan::{KEEP, Plan, Whose, plan, ref_of};
 use crate::{Desired, Event, Found, PlanError, Tape};
 
 /// How often a lost lock is taken again within one run. An API server that is away this often is not coming back soon.
@@ -123,6 +123,10 @@ pub async fn deploy(
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
     let run = Run { cluster, store, options, found, stop };
+    // A first release that would be refused must not even leave a lock and a journal behind.
+    if found.headers.is_empty() {
+        run.plan(desired.clone(), &found.headers).await?;
+    }
     let mut hold = run.enter(tell).await?;
     let result = run.deploy(desired, &mut hold, tell).await;
     hold.lock.unlock().await;
@@ -143,6 +147,10 @@ pub async fn rollback(
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
     let run = Run { cluster, store, options, found, stop };
+    // Asked before the lock is taken: what is refused must leave nothing behind.
+    if !found.headers.iter().any(|header| header.state == State::Verified) {
+        return Err(RunError::NothingToRestore);
+    }
     let mut hold = run.enter(tell).await?;
     let result = run.rollback(to, &mut hold, tell).await;
     hold.lock.unlock().await;
@@ -226,7 +234,10 @@ impl Run<'_> {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), RunError> {
         let headers = self.store.headers().await?;
-        let target = rollback_target(&headers, to, hold.journal.running().is_some())?;
+        // After a release that could not be rolled back, the last verified one does not run, either.
+        let half_way = hold.journal.running().is_some()
+            || headers.last().is_some_and(|newest| newest.state == State::NotRolledBack);
+        let target = rollback_target(&headers, to, half_way)?;
         if let Some(running) = hold.journal.running().cloned() {
             let left = headers.iter().find(|header| header.number == running.release);
             if let Some(left) = left.filter(|left| left.action == Action::Rollback { to: target.number }) {
@@ -282,9 +293,10 @@ impl Run<'_> {
             Some(header) => self.store.objects(header).await?,
             None => Objects::new(),
         };
-        let (options, project) = (self.options, &self.options.project);
+        let options = self.options;
+        let whose = Whose { project: &options.project, environment: &options.environment };
         let (desired, touched) = carry_over(desired, baseline, &previous, &options.only);
-        Ok(plan(self.cluster, project, desired, headers, previous, &touched, options.conflicts).await?)
+        Ok(plan(self.cluster, whose, desired, headers, previous, &touched, options.conflicts).await?)
     }
 
     fn header(&self, number: u64, action: Action, plan: &Plan) -> Header {
@@ -310,6 +322,7 @@ impl Run<'_> {
             content: plan.content.clone(),
             plan: plan.release.clone(),
             cause: None,
+            adopted: plan.adopted.clone(),
             chunks: 0,
         }
     }
@@ -349,10 +362,13 @@ impl Run<'_> {
     ) -> Result<(Job, Entry), RunError> {
         let new = self.store.objects(header).await?;
         let headers = self.store.headers().await?;
-        let previous = match headers.iter().find(|other| Some(other.number) == header.baseline) {
+        let mut previous = match headers.iter().find(|other| Some(other.number) == header.baseline) {
             Some(baseline) => self.store.objects(baseline).await?,
             None => Objects::new(),
         };
+        for (service, found) in &header.adopted {
+            previous.entry(service.clone()).or_default().extend(found.iter().cloned());
+        }
         let job = self.job(header, &new, &previous);
         let (release, effects) = machine
             .resume(header.plan.clone(), self.cluster.clock().now(), fence)

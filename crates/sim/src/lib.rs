@@ -1,8 +1,8 @@
 //! A simulated Kubernetes control plane that runs inside a test, in virtual time: envtest without binaries.
 //!
 //! The middle is pure. [`ApiServer`] is a value: every request takes the time as a parameter, nothing waits, nothing
-//! is random, and what it holds can be looked at directly. Around it stands one thin face:
-//! a `tower::Service` that any HTTP client library can be given instead of a connection.
+//! is random, and what it holds can be looked at directly. Around it stand two thin faces: a `tower::Service` that any
+//! HTTP client library can be given instead of a connection, and a listener on this machine.
 //!
 //! | noun | what it is |
 //! |---|---|
@@ -14,6 +14,7 @@
 //! | [`respond`], [`Request`], [`Reply`] | HTTP as a function: one request in, one answer or the start of a [`Watch`] out |
 //! | [`Model`] | an [`ApiServer`] with whatever lives behind it: controllers, nodes |
 //! | [`SimService`], [`Clock`] | the face: a `tower::Service`, and what time it is |
+//! | [`serve`], [`SimServer`] | the other face: a listener on this machine, in real time, for kubectl and any other tool |
 //! | [`ApiProfile`] | which version of Kubernetes is played |
 //! | [`Actor`] | whoever works in the cluster: controllers, the scheduler, nodes |
 //! | [`Nodes`], [`Apps`] | kubelets, and what the programs in container images do, as scripts |
@@ -32,6 +33,7 @@ mod defaults;
 mod face;
 pub mod faults;
 mod kind;
+mod loopback;
 mod node;
 mod object;
 mod patch;
@@ -54,9 +56,10 @@ mod validate;
 pub use actor::Actor;
 pub use api::{Answer, LogQuery, MAX_BODY, Model, Proxied, ProxyTarget, Reply, Request, Watch, respond};
 pub use apps::Apps;
-pub use face::{BodyError, Clock, SimBody, SimService};
+pub use face::{BodyError, Clock, SimBody, SimServer, SimService, serve};
 pub use faults::{Chaos, Faults};
 pub use kind::{Kind, Kinds, ScalePaths, Served};
+pub use loopback::ServeError;
 pub use node::{HttpAnswer, NoAnswer, NodeConfig, Nodes};
 pub use object::Object;
 pub use profile::ApiProfile;

@@ -64,6 +64,7 @@ mod trace;
 mod uploads;
 mod vendors;
 
+pub use crate::loopback::ServeError;
 pub use access::{Access, Action, Grant, User};
 pub use answer::{Answer, Dropped};
 pub use content::Content;
@@ -72,5 +73,5 @@ pub use exchange::{Begun, Exchange};
 pub use fault::{Fault, MountAnswer, Rule, Target};
 pub use machine::{Config, Registry, RepositoryError};
 pub use profile::{Chunks, Locations, Mount, Profile, PullLimit, Repositories, Scheme, Sourceless};
-pub use serve::{ServeError, Server, serve, serve_at};
+pub use serve::{Server, serve, serve_at};
 pub use trace::{Entry, Event, Trace};

@@ -39,6 +39,7 @@ fn header(number: u64, action: Action, state: State) -> Header {
         content: "0".repeat(64),
         plan: ReleasePlan { services: BTreeMap::new(), concurrency: 8, prune: Vec::new() },
         cause: None,
+        adopted: std::collections::BTreeMap::new(),
         chunks: 1,
     }
 }

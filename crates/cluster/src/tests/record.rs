@@ -116,6 +116,7 @@ pub(super) fn header(fake: &Fake, number: u64) -> Header {
         content: String::new(),
         plan: plan(),
         cause: None,
+        adopted: Objects::new(),
         chunks: 0,
     }
 }

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use super::fake::status;
 
+/// The progress deadline Kubernetes gives a Deployment that names none.
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// By `configmaps/x`.
 #[derive(Default)]
 pub(super) struct Objects {
@@ -141,10 +144,13 @@ impl Objects {
         let generation = live["metadata"]["generation"].clone();
         let image = live["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
         live["status"] = if image.contains("bad") {
+            // A controller says so when its whole deadline is over, and not before.
+            let at =
+                now.parse::<jiff::Timestamp>().map(|now| (now + DEADLINE).to_string()).unwrap_or_default();
             json!({"observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted,
                 "unavailableReplicas": wanted, "conditions": [{"type": "Progressing", "status": "False",
-                    "reason": "ProgressDeadlineExceeded", "message": "timed out", "lastUpdateTime": now,
-                    "lastTransitionTime": now}]})
+                    "reason": "ProgressDeadlineExceeded", "message": "timed out", "lastUpdateTime": at,
+                    "lastTransitionTime": at}]})
         } else {
             json!({"observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted,
                 "readyReplicas": wanted, "availableReplicas": wanted})

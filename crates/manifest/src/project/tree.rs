@@ -159,11 +159,24 @@ fn syntax(source: &Source, skip: usize, error: &serde_saphyr::Error) -> Problem 
         line.split_once(": ").filter(|(head, _)| head.starts_with("line ")).map_or(line, |(_, tail)| tail);
     let line = line.rsplit_once(" at line ").map_or(line, |(head, _)| head);
     let problem = problem(line.to_owned());
-    if place.is_some_and(|place| has_tab(source.text(), place.range.start)) {
+    let start = place.map(|place| place.range.start);
+    if start.is_some_and(|start| has_tab(source.text(), start)) {
         problem.help("YAML is indented with spaces; replace the tab")
+    } else if start.is_some_and(|start| bare_variable(source.text(), start)) {
+        problem.help("inside `{…}` and `[…]` a variable needs quotes: `\"${VAR}\"`")
     } else {
         problem.help("the place is where reading stopped; the cause is there or in the line before: indentation, a bracket, a quote")
     }
+}
+
+/// Whether the line around `at` has a variable without quotes among braces or brackets, where YAML takes its `{` for its own.
+fn bare_variable(text: &str, at: usize) -> bool {
+    let start = text[..at].rfind('\n').map_or(0, |i| i + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    line.match_indices("${").any(|(i, _)| {
+        let before = &line[..i];
+        before.contains(['{', '[']) && !before.ends_with(['"', '\''])
+    })
 }
 
 /// Whether the line around `at` is indented with a tab.

@@ -116,13 +116,31 @@ fn lists_have_an_order() {
 #[test]
 fn objects_of_another_project_are_left_alone() {
     let object = ObjectRef::new("v1", "ConfigMap", "n", "x");
-    let project: ProjectName = "radio".parse().expect("a name");
-    let live = |owner: &str, manager: &str| json!({"metadata": {"labels": {LABEL_PART_OF: owner, LABEL_MANAGED_BY: manager}}});
-    let cause = foreign(&project, &object, &live("tv", MANAGED_BY)).expect("it is another's");
+    let (project, environment) = ("radio".parse().expect("a name"), "dev".parse().expect("a name"));
+    let whose = Whose { project: &project, environment: &environment };
+    let live = |owner: &str, instance: &str, manager: &str| json!({"metadata": {"labels": {LABEL_PART_OF: owner, LABEL_INSTANCE: instance, LABEL_MANAGED_BY: manager}}});
+    let cause = foreign(whose, &object, &live("tv", "dev", MANAGED_BY)).expect("it is another's");
     insta::assert_snapshot!(cause.summary);
-    assert!(foreign(&project, &object, &live("radio", MANAGED_BY)).is_none());
-    assert!(foreign(&project, &object, &live("tv", "helm")).is_none());
-    assert!(foreign(&project, &object, &json!({})).is_none());
+    let cause = foreign(whose, &object, &live("radio", "prod", MANAGED_BY)).expect("it is another's");
+    assert_eq!(
+        cause.summary,
+        "configmap/x belongs to environment `prod`; two environments cannot share a namespace"
+    );
+    assert!(foreign(whose, &object, &live("radio", "dev", MANAGED_BY)).is_none());
+    assert!(foreign(whose, &object, &live("tv", "dev", "helm")).is_none());
+    assert!(foreign(whose, &object, &json!({})).is_none());
+}
+
+#[test]
+fn what_was_there_comes_back_without_the_servers_bookkeeping() {
+    let live = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 2}, "status": {"replicas": 2},
+        "metadata": {"name": "web", "namespace": "n", "uid": "u", "resourceVersion": "5", "generation": 3,
+            "managedFields": [], "labels": {"a": "b"}, "annotations": {"deployment.kubernetes.io/revision": "7", "x": "y"}}});
+    assert_eq!(
+        as_it_was(&live),
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 2},
+            "metadata": {"name": "web", "namespace": "n", "labels": {"a": "b"}, "annotations": {"x": "y"}}})
+    );
 }
 
 #[test]

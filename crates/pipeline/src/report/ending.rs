@@ -123,7 +123,7 @@ pub fn verdict(report: &Report, ending: &Ending) -> String {
             format!("release {number} failed and was rolled back to release {running} in {took}")
         }
         Ending::RolledBack { running: None, .. } => {
-            format!("release {number} failed and was removed in {took}; nothing ran before it")
+            format!("release {number} failed and was undone in {took}; no release ran before it")
         }
         Ending::NotRolledBack { .. } => format!("release {number} failed and could NOT be rolled back"),
         Ending::Stopped => format!("release {number} stopped half-way"),

@@ -1,10 +1,10 @@
-//! Bodies of requests: JSON or YAML of the version in the path, on their way to the stored version.
+//! Bodies of requests: JSON, YAML or some protobuf of the version in the path, on their way to the stored version.
 
 use http::HeaderMap;
 use serde_json::Value;
 
 use super::path::Place;
-use super::{Request, convert};
+use super::{Request, convert, protobuf};
 use crate::profile::ApiProfile;
 use crate::schema::check;
 use crate::status::Status;
@@ -43,6 +43,11 @@ pub(super) fn content_type(headers: &HeaderMap) -> &str {
 /// Reads a body that has to be an object.
 pub(super) fn read(request: Request<'_>) -> Result<Value, Status> {
     let kind = content_type(request.headers);
+    if kind.contains("protobuf")
+        && let Some(object) = protobuf::read(request.body)
+    {
+        return Ok(object);
+    }
     if kind.contains("protobuf") || kind.contains("cbor") {
         return Err(Status::new(
             415,

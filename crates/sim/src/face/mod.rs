@@ -1,9 +1,11 @@
-//! The tower face: give [`SimService`] to a client library in place of a connection.
+//! The faces: give [`SimService`] to a client library in place of a connection, or [`serve`] the cluster on a socket.
 
 mod body;
 mod clock;
+mod listener;
 mod service;
 
 pub use body::SimBody;
 pub use clock::Clock;
+pub use listener::{SimServer, serve};
 pub use service::{BodyError, SimService};

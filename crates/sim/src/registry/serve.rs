@@ -4,42 +4,29 @@
 //! piece, in both directions; nothing is collected here. Plain HTTP, which clients accept for loopback addresses.
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::EXPECT;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use release_core::MonoTime;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::answer::{Answer, Dropped};
 use super::content::Content;
 use super::exchange::{Begun, Exchange};
 use super::machine::{Config, Registry};
+use crate::loopback::{ServeError, accept, listen};
 
 /// How much of a body nobody wants is read all the same, so that the client gets to see the answer.
 const MAX_UNWANTED_BYTES: u64 = 256 * 1024 * 1024;
-
-/// How long requests may take to end once the server stops.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// The most connections at once; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 1_024;
-
-/// The pause after a connection could not be accepted, so that a full table of files does not become a busy loop.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// A registry that is being served. It stops when this is dropped: no new connections; requests that are under way may end.
 #[derive(Debug)]
@@ -48,26 +35,6 @@ pub struct Server {
     shared: Shared,
     /// Closes when dropped, which is the sign to stop.
     _stop: watch::Sender<()>,
-}
-
-/// Why a registry cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// It would be open to other machines.
-    #[error("a simulated registry is only served on loopback addresses, not on {address}")]
-    NotLoopback {
-        /// The address that was asked for.
-        address: SocketAddr,
-    },
-    /// The address is not to be had.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
 }
 
 /// Serves a registry on a free port of 127.0.0.1. Needs to be called on a tokio runtime.
@@ -89,19 +56,11 @@ pub async fn serve_at(config: Config, address: SocketAddr) -> Result<Server, Ser
     registry.set_storage(format!("http://{storage_address}"));
     let shared = Shared { registry: Arc::new(Mutex::new(registry)), start: Instant::now() };
     let (stop, stopped) = watch::channel(());
-    tokio::spawn(accept(listener, shared.clone(), stopped.clone()));
-    tokio::spawn(accept(storage, shared.clone(), stopped));
+    let answering = shared.clone();
+    let service = service_fn(move |request| answering.clone().answer(request));
+    tokio::spawn(accept(listener, service.clone(), stopped.clone()));
+    tokio::spawn(accept(storage, service, stopped));
     Ok(Server { address, shared, _stop: stop })
-}
-
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
-    if !address.ip().is_loopback() {
-        return Err(ServeError::NotLoopback { address });
-    }
-    let failed = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
 }
 
 impl Server {
@@ -217,42 +176,6 @@ async fn discard(body: &mut Incoming) {
         }
         left -= len;
     }
-}
-
-/// Accepts connections until the other end of `stopped` is gone; then lets those that are there end.
-async fn accept(listener: TcpListener, shared: Shared, mut stopped: watch::Receiver<()>) {
-    let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let next = async {
-            // Nobody closes it.
-            let place = Arc::clone(&room).acquire_owned().await.ok();
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            biased;
-            _ = stopped.changed() => break,
-            next = next => next,
-        };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        // Answers are small and many; waiting to fill packets would slow every test down.
-        let _ = stream.set_nodelay(true);
-        let shared = shared.clone();
-        let service = service_fn(move |request| shared.clone().answer(request));
-        let connection =
-            http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
-        // A connection that ends in an error is what a fault looks like from here.
-        tokio::spawn(async move {
-            drop(connection.await);
-            drop(place);
-        });
-    }
-    drop(listener);
-    let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
 }
 
 /// A body that is sent piece by piece, and breaks where it is told to.

@@ -1,0 +1,133 @@
+//! `release sim serve`: a simulated cluster and registry on this machine, in real time.
+
+use std::error::Error as _;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use release_sim::{Apps, ServeError, Simulation, SimulationConfig, registry, serve};
+use serde::Serialize;
+
+use crate::answer;
+use crate::args::{Args, Serve};
+use crate::error::Failure;
+use crate::exit::Exit;
+use crate::signal::Stop;
+
+/// How a kubeconfig of ours begins.
+const MARK: &str = "# Written by `release sim serve`.\n";
+
+/// The answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    v: u32,
+    kubeconfig: PathBuf,
+    server: String,
+    registry: String,
+}
+
+pub(crate) async fn run(args: &Args, words: &Serve, stop: &Stop) -> Result<Exit, Failure> {
+    let apps = match &words.apps {
+        Some(path) => read_apps(path)?,
+        None => Apps::default(),
+    };
+    let config =
+        SimulationConfig { seed: words.seed, start: Timestamp::now(), apps, ..SimulationConfig::default() };
+    let cluster = serve(Simulation::whole(config), words.listen).await.map_err(not_served)?;
+    let beside = SocketAddr::new(words.listen.ip(), 0);
+    let seed = words.seed;
+    let images = registry::serve_at(registry::Config { seed, ..registry::Config::default() }, beside);
+    let images = images.await.map_err(not_served)?;
+    let kubeconfig = Kubeconfig::write(words.kubeconfig.as_deref(), &cluster.kubeconfig())?;
+    let found = Answer {
+        v: 1,
+        kubeconfig: kubeconfig.path.clone(),
+        server: format!("http://{}", cluster.address()),
+        registry: images.address().to_string(),
+    };
+    if !args.quiet {
+        answer::say(&format!("cluster   {}, context release-sim", found.server));
+        answer::say(&format!("registry  {}", found.registry));
+        answer::say("Ctrl-C stops both; nothing of them remains");
+    }
+    answer::print(args.output, &found, || format!("{}\n", found.kubeconfig.display()))?;
+    stop.token().cancelled().await;
+    Ok(Exit::Done)
+}
+
+fn read_apps(path: &Path) -> Result<Apps, Failure> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|source| file("read", path, source))?;
+    Apps::read(&text).map_err(|error| {
+        let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        // The first line says what and where; below it the reader has drawn the place again.
+        let why = why.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Failure::Usage {
+            message: format!("{shown} does not say what applications do: {why}"),
+            hint: Some("docs/reference/simulation.md lists the fields".to_owned()),
+        }
+    })
+}
+
+fn not_served(error: ServeError) -> Failure {
+    match error {
+        ServeError::NotLoopback { .. } => Failure::Usage {
+            message: error.to_string(),
+            hint: Some("listen on 127.0.0.1 or [::1]".to_owned()),
+        },
+        ServeError::Listen { address, source } => {
+            Failure::File { verb: "listen on", path: address.to_string(), hint: None, source }
+        }
+    }
+}
+
+fn file(verb: &'static str, path: &Path, source: io::Error) -> Failure {
+    Failure::File { verb, path: path.display().to_string(), hint: None, source }
+}
+
+/// The file that was written. A temporary one is removed when the cluster ends.
+struct Kubeconfig {
+    path: PathBuf,
+    temporary: Option<PathBuf>,
+}
+
+impl Kubeconfig {
+    fn write(wanted: Option<&Path>, text: &str) -> Result<Self, Failure> {
+        let (path, temporary) = if let Some(path) = wanted {
+            (path.to_owned(), None)
+        } else {
+            // A folder that must not exist yet: nobody can have put a link there.
+            let folder = std::env::temp_dir().join(format!("release-sim-{}", std::process::id()));
+            fs::create_dir(&folder).map_err(|source| file("make", &folder, source))?;
+            (folder.join("kubeconfig"), Some(folder))
+        };
+        match fs::read_to_string(&path) {
+            Ok(there) if !there.starts_with(MARK) => {
+                return Err(Failure::Usage {
+                    message: format!("{} exists and is not a kubeconfig of a simulation", path.display()),
+                    hint: Some("give --kubeconfig another file; yours would be lost".to_owned()),
+                });
+            }
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(file("read", &path, source));
+            }
+            _ => {}
+        }
+        let written = Self { path, temporary };
+        fs::write(&written.path, format!("{MARK}{text}"))
+            .map_err(|source| file("write", &written.path, source))?;
+        Ok(written)
+    }
+}
+
+impl Drop for Kubeconfig {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.temporary {
+            // A file left behind in a temporary folder harms nobody.
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
