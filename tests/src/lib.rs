@@ -3,6 +3,7 @@
 //! The cluster, the registry and the Docker Engine are those of `tests/real/stack`, or the ones named by
 //! `RELEASE_TEST_KUBECONFIG`, `RELEASE_TEST_REGISTRY` and `RELEASE_TEST_DOCKER_HOST`. Failures panic: these are tests.
 
+pub mod differential;
 mod lab;
 mod tool;
 mod watch;

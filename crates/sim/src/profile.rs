@@ -1,5 +1,7 @@
 //! What differs between versions of Kubernetes, as data.
 
+use crate::kind::Kind;
+
 /// One version's ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a table of independent facts")]
@@ -32,6 +34,12 @@ pub struct ApiProfile {
     pub json_in_messages: bool,
     /// `managedFields` tell subresources apart.
     pub managed_subresources: bool,
+    /// Resources that a PUT does not make yet, though it does later.
+    pub not_made_by_update: &'static [&'static str],
+    /// An object that is gone is answered with the revision of its deletion instead of that of its last state.
+    pub deleted_at_revision: bool,
+    /// Strategic merge patches clean what they bring of directives and nulls.
+    pub clean_patches: bool,
     /// Versions of resources instead of those of the current profile: group, plural, versions.
     pub served: &'static [(&'static str, &'static str, &'static [&'static str])],
     /// Resources that are not there yet.
@@ -55,6 +63,9 @@ impl ApiProfile {
         atomic_types: true,
         json_in_messages: true,
         managed_subresources: true,
+        not_made_by_update: &[],
+        deleted_at_revision: true,
+        clean_patches: true,
         served: &[],
         missing: &[],
     };
@@ -75,6 +86,9 @@ impl ApiProfile {
         atomic_types: false,
         json_in_messages: false,
         managed_subresources: false,
+        not_made_by_update: &["services"],
+        deleted_at_revision: false,
+        clean_patches: false,
         served: &[
             ("batch", "cronjobs", &["v1beta1"]),
             ("policy", "poddisruptionbudgets", &["v1beta1"]),
@@ -93,6 +107,14 @@ impl ApiProfile {
             "volumeattributesclasses",
         ],
     };
+}
+
+impl ApiProfile {
+    /// The group of a kind in messages from inside the server.
+    pub(crate) fn internal_group(&self, kind: &Kind) -> String {
+        let is_old_ingress = kind.resource.plural == "ingresses" && !self.field_validation;
+        if is_old_ingress { "extensions".to_owned() } else { kind.resource.group.to_string() }
+    }
 }
 
 impl Default for ApiProfile {

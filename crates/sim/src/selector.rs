@@ -37,7 +37,9 @@ impl LabelSelector {
             if part.is_empty() {
                 continue;
             }
-            rules.push(parse_rule(part).ok_or_else(|| unreadable(part))?);
+            // What is read too far is named by what stands there.
+            let place = if part.contains("===") { "=" } else { part };
+            rules.push(parse_rule(part).ok_or_else(|| unreadable(place))?);
         }
         Ok(Self { rules })
     }

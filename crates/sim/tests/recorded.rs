@@ -132,5 +132,5 @@ fn workloads() {
 
 #[test]
 fn lists_and_watches() {
-    assert_eq!(replay(include_str!("recorded/lists.jsonl")), (55, 11));
+    assert_eq!(replay(include_str!("recorded/lists.jsonl")), (56, 10));
 }

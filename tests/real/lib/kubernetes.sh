@@ -2,16 +2,18 @@
 
 service_cidr=10.96.0.0/16
 api_port=${RELEASE_TEST_API_PORT:-16443}
+bare_port=${RELEASE_TEST_BARE_PORT:-16444}
 etcd_port=${RELEASE_TEST_ETCD_PORT:-12379}
 
 kubectl_at() { kubectl --kubeconfig "$1/kubeconfig" "${@:2}"; }
 
+# write_kubeconfig DIR FILE PORT
 write_kubeconfig() {
-    local dir=$1
-    cat > "$dir/kubeconfig" <<YAML
+    local dir=$1 file=$2 port=$3
+    cat > "$dir/$file" <<YAML
 apiVersion: v1
 kind: Config
-clusters: [{name: release-test, cluster: {server: "https://127.0.0.1:$api_port", certificate-authority: "$dir/kubernetes/ca.crt"}}]
+clusters: [{name: release-test, cluster: {server: "https://127.0.0.1:$port", certificate-authority: "$dir/kubernetes/ca.crt"}}]
 users: [{name: admin, user: {token: "$(cut -d, -f1 "$dir/kubernetes/tokens.csv")"}}]
 contexts: [{name: release-test, context: {cluster: release-test, user: admin}}]
 current-context: release-test
@@ -30,10 +32,11 @@ make_keys() {
     echo "$(openssl rand -hex 16),admin,admin,system:masters" > "$at/tokens.csv"
 }
 
+# start_apiserver DIR BIN NAME PREFIX PORT: NAME is what the process is known by, PREFIX where it keeps its objects in etcd.
 start_apiserver() {
-    local dir=$1 bin=$2 at=$1/kubernetes
-    start_process "$dir" kube-apiserver "$bin/kube-apiserver" --etcd-servers="http://127.0.0.1:$etcd_port" \
-        --secure-port="$api_port" --bind-address=127.0.0.1 --advertise-address="$(node_ip)" \
+    local dir=$1 bin=$2 name=$3 prefix=$4 port=$5 at=$1/kubernetes
+    start_process "$dir" "$name" "$bin/kube-apiserver" --etcd-servers="http://127.0.0.1:$etcd_port" --etcd-prefix="$prefix" \
+        --secure-port="$port" --bind-address=127.0.0.1 --advertise-address="$(node_ip)" \
         --tls-cert-file="$at/apiserver.crt" --tls-private-key-file="$at/apiserver.key" \
         --token-auth-file="$at/tokens.csv" --authorization-mode=RBAC --anonymous-auth=true \
         --service-cluster-ip-range=$service_cidr --service-account-key-file="$at/service-accounts.key" \
@@ -76,7 +79,8 @@ start_kubernetes() {
     bin=$(kubernetes_bin)
     mkdir -p "$at"
     [ -e "$at/tokens.csv" ] || make_keys "$at"
-    write_kubeconfig "$dir"
+    write_kubeconfig "$dir" kubeconfig "$api_port"
+    write_kubeconfig "$dir" bare.kubeconfig "$bare_port"
     # Traffic for service addresses nobody serves must not leave the machine.
     ip route replace blackhole $service_cidr
     start_process "$dir" etcd /usr/bin/etcd --data-dir "$dir/etcd" --unsafe-no-fsync --log-level warn \
@@ -84,8 +88,10 @@ start_kubernetes() {
         --listen-peer-urls "http://127.0.0.1:$((etcd_port + 1))" --initial-advertise-peer-urls "http://127.0.0.1:$((etcd_port + 1))" \
         --initial-cluster "default=http://127.0.0.1:$((etcd_port + 1))"
     wait_for 30 etcd curl -fs "http://127.0.0.1:$etcd_port/health"
-    start_apiserver "$dir" "$bin"
+    start_apiserver "$dir" "$bin" kube-apiserver /registry "$api_port"
     wait_for 90 "the API server" kubectl_at "$dir" get --raw /readyz
+    # A second one with a world of its own, where nothing happens that nobody asked for: no controllers.
+    start_apiserver "$dir" "$bin" bare-apiserver /bare "$bare_port"
     start_process "$dir" kube-controller-manager "$bin/kube-controller-manager" --kubeconfig="$dir/kubeconfig" \
         --service-account-private-key-file="$at/service-accounts.key" --root-ca-file="$at/ca.crt" --leader-elect=false \
         --use-service-account-credentials=false --kube-api-qps=200 --kube-api-burst=400
@@ -96,6 +102,7 @@ start_kubernetes() {
         --conntrack-max-per-core=0 --hostname-override=node1
     wait_for 90 "the node" node_ready "$dir"
     wait_for 60 "the default service account" kubectl_at "$dir" get serviceaccount default
+    wait_for 90 "the bare API server" kubectl --kubeconfig "$dir/bare.kubeconfig" get --raw /readyz
 }
 
 node_ready() {
@@ -109,7 +116,7 @@ stop_kubernetes() {
         stop_process "$dir" kube-proxy
         [ ! -x "$bin/kube-proxy" ] || "$bin/kube-proxy" --cleanup > /dev/null 2>&1 || true
     fi
-    for name in kubelet kube-scheduler kube-controller-manager kube-apiserver etcd; do
+    for name in kubelet kube-scheduler kube-controller-manager bare-apiserver kube-apiserver etcd; do
         stop_process "$dir" "$name"
     done
     [ "$(id -u)" != 0 ] || ip route del blackhole $service_cidr 2> /dev/null || true

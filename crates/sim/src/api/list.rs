@@ -28,7 +28,9 @@ impl Selection {
         let labels = LabelSelector::parse(query.text("labelSelector"))?;
         let mut fields = FieldSelector::parse(query.text("fieldSelector"))?;
         if let Some(field) = fields.unsupported(&place.resource.plural, &[]) {
-            let text = if FieldSelector::has_own(&place.resource.plural) {
+            let text = if place.resource.plural == "jobs" {
+                format!("field label {field:?} not supported for batchv1.Job")
+            } else if FieldSelector::has_own(&place.resource.plural) {
                 format!("field label not supported: {field}")
             } else {
                 format!(
@@ -62,6 +64,7 @@ pub(super) fn list(
     form: Form,
 ) -> Result<Answer, Status> {
     let selection = Selection::read(place, query)?;
+    check_match(query)?;
     let page = page(server, place, query, &selection)?;
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});
     if let Some(token) = page.token {
@@ -109,60 +112,77 @@ fn page(server: &ApiServer, place: &Place, query: &Query, selection: &Selection)
         None => Status::expired(revision, store.compacted()),
     })?;
     let key = |o: &Object| format!("{}/{}", o.namespace(), o.name());
-    let mut items: Vec<Arc<Object>> = objects
-        .into_iter()
-        .filter(|o| after.as_ref().is_none_or(|after| key(o) > *after))
-        .filter(|o| selection.matches(o))
-        .collect();
+    let rest: Vec<Arc<Object>> =
+        objects.into_iter().filter(|o| after.as_ref().is_none_or(|after| key(o) > *after)).collect();
+    let last_key = rest.last().map(|o| key(o));
+    let mut items: Vec<Arc<Object>> = rest.into_iter().filter(|o| selection.matches(o)).collect();
     let mut page = Page { items: Vec::new(), revision, token: None, remaining: None };
     // A list from a cache ("0") is never cut.
     let limit = limit.filter(|_| asked != "0");
-    if let Some(limit) = limit.filter(|limit| items.len() > *limit) {
-        let rest = items.len() - limit;
+    if let Some(limit) = limit.filter(|limit| items.len() >= *limit) {
+        let left = items.len() - limit;
         items.truncate(limit);
-        page.token = items.last().map(|last| write_token(Some(revision), &key(last)));
-        page.remaining = selection.is_everything().then_some(rest);
+        // Whether what is left is selected is not known before it is read.
+        let last = items.last().map(|last| key(last));
+        let is_one = query.text("fieldSelector").starts_with("metadata.name=");
+        if last < last_key && !is_one {
+            page.token = last.map(|last| write_token(Some(revision), &last));
+            page.remaining = selection.is_everything().then_some(left);
+        }
     }
     page.items = items;
     Ok(page)
 }
 
 fn wanted_revision(query: &Query, asked: &str, current: u64) -> Result<u64, Status> {
-    let matching = query.text("resourceVersionMatch");
     if asked.is_empty() || asked == "0" {
-        if !matching.is_empty() && asked.is_empty() && !query.flag("watch") {
-            return Err(forbidden_match(
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            ));
-        }
-        if matching == "Exact" {
-            return Err(forbidden_match(
-                "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-            ));
-        }
         return Ok(current);
     }
-    let revision: u64 = asked.parse().map_err(|_| Status::bad_revision(asked))?;
+    let limited = query.number("limit").is_some_and(|n| n > 0);
+    let matching = query.text("resourceVersionMatch");
+    let revision: u64 = asked.parse().map_err(|_| {
+        let status = Status::bad_revision(asked);
+        // A list that is not read from the cache is refused by the store.
+        let is_from_store = limited || matching == "Exact";
+        if is_from_store {
+            Status::bad_request(format!("invalid resource version: {}", status.message))
+        } else {
+            status
+        }
+    })?;
     if revision > current {
         return Err(Status::too_large_revision(revision, current));
     }
-    let limited = query.number("limit").is_some_and(|n| n > 0);
-    match matching {
-        "Exact" => Ok(revision),
-        "" if limited => Ok(revision),
-        "" | "NotOlderThan" => Ok(current),
-        other => {
-            let message =
-                format!("Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\"");
-            let cause = Cause::new("FieldValueNotSupported", "resourceVersionMatch", message);
-            Err(Status::invalid("meta.k8s.io", "ListOptions", "", vec![cause]))
-        }
-    }
+    let is_exact = matching == "Exact" || (matching.is_empty() && limited);
+    Ok(if is_exact { revision } else { current })
 }
 
-fn forbidden_match(why: &str) -> Status {
-    let cause = Cause::new("FieldValueForbidden", "resourceVersionMatch", format!("Forbidden: {why}"));
-    Status::invalid("meta.k8s.io", "ListOptions", "", vec![cause])
+/// Refuses parameters that do not go together.
+fn check_match(query: &Query) -> Result<(), Status> {
+    let matching = query.text("resourceVersionMatch");
+    if matching.is_empty() {
+        return Ok(());
+    }
+    let asked = query.text("resourceVersion");
+    let mut causes = Vec::new();
+    let mut forbid = |why: &str| {
+        causes.push(Cause::new("FieldValueForbidden", "resourceVersionMatch", format!("Forbidden: {why}")));
+    };
+    if asked.is_empty() {
+        forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+    }
+    if !query.text("continue").is_empty() {
+        forbid("resourceVersionMatch is forbidden when continue is provided");
+    }
+    if matching == "Exact" && asked == "0" {
+        forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+    }
+    if !matches!(matching, "Exact" | "NotOlderThan") {
+        let message =
+            format!("Unsupported value: {matching:?}: supported values: \"Exact\", \"NotOlderThan\", \"\"");
+        causes.push(Cause::new("FieldValueNotSupported", "resourceVersionMatch", message));
+    }
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", causes)) }
 }
 
 fn write_token(revision: Option<u64>, after: &str) -> String {

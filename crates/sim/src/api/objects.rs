@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::body::{self, Strictness};
 use super::path::Place;
@@ -12,7 +12,7 @@ use super::query::Query;
 use super::render::{self, Form, List};
 use super::{Answer, Model, Reply, Request, Watch, list, patching, review, subresource};
 use crate::object::Object;
-use crate::server::{ApiServer, By, DeleteOptions, Part};
+use crate::server::{ApiServer, By, DeleteOptions, Part, other_uid};
 use crate::status::{Cause, Status};
 
 /// The longest name of a field manager.
@@ -25,13 +25,15 @@ const MADE_BY_UPDATE: &[&str] = &[
     "events",
     "leases",
     "limitranges",
-    "podtemplates",
     "services",
     "roles",
     "rolebindings",
     "clusterroles",
     "clusterrolebindings",
 ];
+
+/// Built-in kinds that are only updated from a version that was read.
+const CONDITIONAL: &[&str] = &["leases"];
 
 /// Kinds whose last state a deletion answers with; the others answer with a Status.
 const SHOWN_WHEN_DELETED: &[&str] = &[
@@ -99,13 +101,21 @@ impl Call<'_> {
 
     /// Who writes, as the query and the client's name say.
     pub(super) fn by(&self) -> Result<By, Status> {
-        let dry_run = match self.query.text("dryRun") {
-            "" => false,
-            "All" => true,
-            other => {
-                let message = format!("Unsupported value: []string{{{other:?}}}: supported values: \"All\"");
+        let asked: Vec<&str> = self.query.all("dryRun").filter(|d| !d.is_empty()).collect();
+        let dry_run = match &asked[..] {
+            [] => false,
+            all if all.iter().all(|one| *one == "All") => true,
+            all => {
+                let list = all.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ");
+                let message = format!("Unsupported value: []string{{{list}}}: supported values: \"All\"");
                 let cause = Cause::new("FieldValueNotSupported", "dryRun", message);
-                return Err(Status::invalid("meta.k8s.io", "CreateOptions", "", vec![cause]));
+                let options = match self.request.method.as_str() {
+                    "PUT" => "UpdateOptions",
+                    "PATCH" => "PatchOptions",
+                    "DELETE" => "DeleteOptions",
+                    _ => "CreateOptions",
+                };
+                return Err(Status::invalid("meta.k8s.io", options, "", vec![cause]));
             }
         };
         let agent = self.request.headers.get(http::header::USER_AGENT).and_then(|v| v.to_str().ok());
@@ -139,11 +149,11 @@ fn get(server: &ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
 }
 
 fn create(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
+    let by = call.by()?;
     let body = body::read(call.request)?;
     let (mut body, told) = body::accept(&call.place, call.strictness(server)?, body, false)?;
     body::check_place(&call.place, false, &mut body)?;
     // Objects may be made without a namespace in the path if their body has one only in old clients.
-    let by = call.by()?;
     let made = server.create(call.now, &call.place.resource, &call.place.namespace, body, &by)?;
     let mut answer = call.answer(201, &made);
     answer.warnings = told;
@@ -152,26 +162,39 @@ fn create(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
 
 /// PUT of an object or its status.
 pub(super) fn update(server: &mut ApiServer, call: &Call<'_>, part: Part) -> Result<Answer, Status> {
+    let by = call.by()?;
     let body = body::read(call.request)?;
     let (mut body, told) = body::accept(&call.place, call.strictness(server)?, body, false)?;
     let is_old = !server.profile().field_validation;
     body::check_place(&call.place, is_old, &mut body)?;
-    let by = call.by()?;
     let place = &call.place;
     let old = server.store().get(&place.resource, &place.namespace, call.name()).cloned();
     let version = body["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
     let Some(old) = old else {
-        let may_make = part == Part::Main && MADE_BY_UPDATE.contains(&&*place.resource.plural);
-        if !may_make || !version.is_empty() || place.kind.custom {
+        let uid = body["metadata"]["uid"].as_str().unwrap_or_default();
+        let has_old_way =
+            part == Part::Main && server.profile().not_made_by_update.contains(&&*place.resource.plural);
+        if !uid.is_empty() && !has_old_way {
+            return Err(other_uid(&place.kind, &place.namespace, call.name(), uid, "", by.dry_run));
+        }
+        let may_make = MADE_BY_UPDATE.contains(&&*place.resource.plural) && !has_old_way;
+        let is_read = !version.is_empty() && server.profile().field_validation;
+        if !may_make || is_read || place.kind.custom {
             return Err(Status::not_found(&place.kind.resource, call.name()));
+        }
+        if let Some(metadata) = body["metadata"].as_object_mut() {
+            metadata.remove("resourceVersion");
         }
         let made = server.create(call.now, &place.resource, &place.namespace, body, &by)?;
         return Ok(call.answer(201, &made));
     };
-    if place.kind.custom && version.is_empty() {
-        let message = "Invalid value: 0: must be specified for an update";
+    if (place.kind.custom || CONDITIONAL.contains(&&*place.resource.plural)) && version.is_empty() {
+        let zero = if server.profile().json_in_messages { "0" } else { "0x0" };
+        let message = format!("Invalid value: {zero}: must be specified for an update");
         let cause = Cause::new("FieldValueInvalid", "metadata.resourceVersion", message);
-        return Err(Status::invalid(&place.kind.resource.group, &place.kind.kind, call.name(), vec![cause]));
+        // A real server names the resource here, not the kind.
+        let resource = &place.kind.resource;
+        return Err(Status::invalid(&resource.group, &resource.plural, call.name(), vec![cause]));
     }
     let written = server.write(call.now, &old, body, part, None, &by)?;
     let mut answer = call.answer(200, &written);
@@ -192,6 +215,14 @@ pub(super) fn delete_options(call: &Call<'_>) -> Result<(DeleteOptions, bool), S
             value[field] = text.parse::<i64>().map_or_else(|_| json!(text), |n| json!(n));
         }
     }
+    let policy = value["propagationPolicy"].as_str().unwrap_or_default();
+    if !matches!(policy, "" | "Foreground" | "Background" | "Orphan") {
+        let message = format!(
+            "Unsupported value: {policy:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+        );
+        let cause = Cause::new("FieldValueNotSupported", "propagationPolicy", message);
+        return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", vec![cause]));
+    }
     let dry_run = value["dryRun"].as_array().is_some_and(|list| list.iter().any(|d| d == "All"));
     Ok((DeleteOptions::read(&value), dry_run))
 }
@@ -202,10 +233,17 @@ fn delete(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     by.dry_run |= dry_run;
     let place = &call.place;
     let last = server.delete(call.now, &place.resource, &place.namespace, call.name(), &options, &by)?;
-    let remains = !by.dry_run && server.store().by_uid(last.uid()).is_some();
+    let is_marked = || {
+        let has = |list: &Value| list.as_array().is_some_and(|l| !l.is_empty());
+        let grace = last["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+        last.is_terminating()
+            && (has(&last["metadata"]["finalizers"]) || has(&last["spec"]["finalizers"]) || grace > 0)
+    };
+    let remains = if by.dry_run { is_marked() } else { server.store().by_uid(last.uid()).is_some() };
     let is_shown = SHOWN_WHEN_DELETED.contains(&&*place.resource.plural)
         && (place.resource.plural != "services" || server.profile().field_validation);
-    if remains || is_shown {
+    let is_never_shown = place.resource.plural == "services" && !server.profile().field_validation;
+    if (remains || is_shown) && !is_never_shown {
         return Ok(call.answer(200, &last));
     }
     let mut details = json!({"name": last.name(), "kind": place.kind.resource.plural, "uid": last.uid()});

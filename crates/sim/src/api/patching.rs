@@ -13,6 +13,7 @@ use crate::status::{Cause, Status};
 
 /// PATCH of an object or its status.
 pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>, subresource: &str) -> Result<Answer, Status> {
+    let by = call.by()?;
     let place = &call.place;
     let kind = body::content_type(call.request.headers);
     let is_apply = matches!(kind, "application/apply-patch+yaml" | "application/apply-patch+cbor");
@@ -29,7 +30,7 @@ pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>, subresource: &str) 
         "application/json-patch+json" => Patch::Json(value()?),
         "application/merge-patch+json" => Patch::Merge(value()?),
         "application/strategic-merge-patch+json" => Patch::Strategic(value()?),
-        _ if is_apply => apply_config(call)?,
+        _ if is_apply => apply_config(server, call)?,
         _ => {
             return Err(Status::new(
                 415,
@@ -44,7 +45,6 @@ pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>, subresource: &str) 
         return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", vec![cause]));
     }
     let existed = server.store().get(&place.resource, &place.namespace, call.name()).cloned();
-    let by = call.by()?;
     let (written, told) = match (&existed, &patch) {
         (Some(old), Patch::Json(_) | Patch::Merge(_) | Patch::Strategic(_)) if place.is_view() => {
             (patch_view(server, call, old, &patch, subresource)?, Vec::new())
@@ -66,7 +66,7 @@ pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>, subresource: &str) 
 }
 
 /// The configuration of an apply, of the stored version.
-fn apply_config(call: &Call<'_>) -> Result<Patch, Status> {
+fn apply_config(server: &ApiServer, call: &Call<'_>) -> Result<Patch, Status> {
     let place = &call.place;
     if call.query.text("fieldManager").is_empty() {
         let message = "Required value: is required for apply patch";
@@ -83,9 +83,24 @@ fn apply_config(call: &Call<'_>) -> Result<Patch, Status> {
             )));
         }
         if sent != wanted {
-            let why = format!("Invalid value: {sent:?}: expected {wanted}, got {sent}");
-            return Err(Status::bad_request(why));
+            let version = place.api_version();
+            let version = if version.contains('/') { version } else { format!("/{version}") };
+            let of = if server.profile().field_validation {
+                format!(" ({}/{}; {version}, Kind={sent})", place.namespace, call.name())
+            } else {
+                String::new()
+            };
+            return Err(Status::internal(format!(
+                "failed to create typed patch object{of}: no corresponding type for {version}, Kind={sent}"
+            )));
         }
+    }
+    let has_name = config["metadata"]["name"].as_str().is_some_and(|name| !name.is_empty());
+    if !has_name && server.store().get(&place.resource, &place.namespace, call.name()).is_none() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            call.name()
+        )));
     }
     body::check_place(place, false, &mut config)?;
     convert::to_stored(place, &mut config);
@@ -100,14 +115,17 @@ fn patch_view(
     patch: &Patch,
     subresource: &str,
 ) -> Result<Arc<Object>, Status> {
+    let clean = server.profile().clean_patches;
     let mut body = old.to_value();
     convert::from_stored(&call.place, &mut body);
     match patch {
-        Patch::Json(patch) => crate::patch::json_patch(&mut body, patch).map_err(Status::bad_request)?,
+        Patch::Json(patch) => {
+            crate::patch::json_patch(&mut body, patch, clean).map_err(Status::bad_request)?;
+        }
         Patch::Merge(patch) => crate::patch::merge_patch(&mut body, patch),
         Patch::Strategic(patch) => {
             if let Some(served) = call.place.served() {
-                body = crate::patch::strategic_patch(served.shape.root(), &body, patch)
+                body = crate::patch::strategic_patch(served.shape.root(), &body, patch, clean)
                     .map_err(Status::bad_request)?;
             }
         }
@@ -132,13 +150,13 @@ fn unknown_in_patched(
     let mut body = old.to_value();
     match patch {
         Patch::Json(patch) => {
-            if crate::patch::json_patch(&mut body, patch).is_err() {
+            if crate::patch::json_patch(&mut body, patch, true).is_err() {
                 return Ok(Vec::new());
             }
         }
         Patch::Merge(patch) => crate::patch::merge_patch(&mut body, patch),
         Patch::Strategic(patch) => {
-            match crate::patch::strategic_patch(call.place.stored.shape.root(), &body, patch) {
+            match crate::patch::strategic_patch(call.place.stored.shape.root(), &body, patch, true) {
                 Ok(patched) => body = patched,
                 Err(_) => return Ok(Vec::new()),
             }

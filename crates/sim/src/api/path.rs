@@ -50,6 +50,9 @@ impl Place {
         } else {
             (resource, kind)
         };
+        if rest.len() > 2 && rest[1] != "proxy" {
+            return Err(Status::no_such_path());
+        }
         let texts = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect();
         Ok(Self {
             kind: Arc::clone(kind),

@@ -48,6 +48,11 @@ impl Query {
         self.get(key).unwrap_or_default()
     }
 
+    /// Every value of a parameter that is given several times.
+    pub(super) fn all<'q>(&'q self, key: &'q str) -> impl Iterator<Item = &'q str> {
+        self.pairs.iter().filter(move |(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
     pub(super) fn flag(&self, key: &str) -> bool {
         self.get(key).is_some_and(|value| matches!(value, "true" | "1" | "t" | "True" | "TRUE"))
     }

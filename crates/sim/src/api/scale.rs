@@ -1,20 +1,27 @@
 //! The `scale` subresource: the replicas of anything that has some.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::objects::Call;
 use super::{Answer, body};
 use crate::kind::ScalePaths;
 use crate::object::Object;
+use crate::resource::Resource;
 use crate::server::{ApiServer, Part};
 use crate::status::{Cause, Status};
 
 pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     let place = &call.place;
     let Some(paths) = place.kind.scale.clone() else { return Err(Status::no_such_path()) };
-    let old = Arc::clone(server.get(&place.resource, &place.namespace, call.name())?);
+    let by = call.by()?;
+    let found = server.get(&place.resource, &place.namespace, call.name()).cloned();
+    let old = found.map_err(|status| match (place.kind.custom, call.request.method.as_str()) {
+        (false, "GET") if place.kind.resource.plural != "statefulsets" => {
+            let plural = format!("{}/scale", place.kind.resource.plural);
+            Status::not_found(&Resource::new(&*place.kind.resource.group, &*plural), call.name())
+        }
+        _ => status,
+    })?;
     let mut scale = scale_of(&old, &paths);
     match call.request.method.as_str() {
         "GET" => return Ok(Answer::value(200, &scale)),
@@ -22,7 +29,7 @@ pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, S
         "PATCH" => match body::content_type(call.request.headers) {
             "application/json-patch+json" => {
                 let patch = body::parse(call.request.body, false)?;
-                crate::patch::json_patch(&mut scale, &patch).map_err(Status::bad_request)?;
+                crate::patch::json_patch(&mut scale, &patch, true).map_err(Status::bad_request)?;
             }
             _ => crate::patch::merge_patch(&mut scale, &body::parse(call.request.body, true)?),
         },
@@ -42,7 +49,7 @@ pub(super) fn serve(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, S
     for field in ["resourceVersion", "uid"] {
         metadata[field] = scale["metadata"][field].clone();
     }
-    let written = server.write(call.now, &old, body, Part::Scale, None, &call.by()?)?;
+    let written = server.write(call.now, &old, body, Part::Scale, None, &by)?;
     Ok(Answer::value(200, &scale_of(&written, &paths)))
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn fill(kind: &Kind, profile: &ApiProfile, object: &mut Value) {
     }
     if !matches!(plural, "controllerrevisions" | "customresourcedefinitions") {
         check::drop_nulls(object);
+        check::drop_empty(&kind.shape, object);
     }
     check::complete(&kind.shape, object);
 }

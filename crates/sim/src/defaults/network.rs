@@ -12,6 +12,11 @@ pub(super) fn service(object: &mut Value, profile: &ApiProfile) {
     if spec["sessionAffinity"] == "ClientIP" {
         set(&mut spec["sessionAffinityConfig"]["clientIP"], "timeoutSeconds", 10_800);
     }
+    if spec["sessionAffinity"] == "None"
+        && let Some(map) = spec.as_object_mut()
+    {
+        map.remove("sessionAffinityConfig");
+    }
     for port in spec.get_mut("ports").into_iter().flat_map(each) {
         set(port, "protocol", "TCP");
         let number = port["port"].clone();

@@ -151,6 +151,10 @@ fn downward(source: &mut Value) {
 
 /// When an image is pulled if nobody says: always, if its name does not fix a version.
 fn image_pull_policy(image: &str) -> &'static str {
+    // What is no name of an image has no tag either.
+    if image.is_empty() {
+        return "IfNotPresent";
+    }
     let last = image.rsplit('/').next().unwrap_or_default();
     let is_fixed = last.contains('@') || last.split_once(':').is_some_and(|(_, tag)| tag != "latest");
     if is_fixed { "IfNotPresent" } else { "Always" }

@@ -64,6 +64,11 @@ pub(super) fn daemon_set(object: &mut Value, profile: &ApiProfile) {
 }
 
 pub(super) fn job(object: &mut Value, profile: &ApiProfile) {
+    let labels = &object["spec"]["template"]["metadata"]["labels"];
+    let has_some = |labels: &Value| labels.as_object().is_some_and(|l| !l.is_empty());
+    if has_some(labels) && !has_some(&object["metadata"]["labels"]) {
+        object["metadata"]["labels"] = labels.clone();
+    }
     let spec = &mut object["spec"];
     if spec["completions"].is_null() && spec["parallelism"].is_null() {
         set(spec, "completions", 1);

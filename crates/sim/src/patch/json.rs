@@ -3,15 +3,17 @@
 use serde_json::Value;
 
 /// Applies a JSON patch; an error says which operation does not fit.
-pub(crate) fn json_patch(target: &mut Value, patch: &Value) -> Result<(), String> {
+///
+/// `strict`: what is replaced must be there, as the standard wants and old versions did not.
+pub(crate) fn json_patch(target: &mut Value, patch: &Value, strict: bool) -> Result<(), String> {
     let operations = patch.as_array().ok_or("a JSON patch is a list")?;
     for (index, operation) in operations.iter().enumerate() {
-        apply(target, operation).map_err(|why| format!("operation {index}: {why}"))?;
+        apply(target, operation, strict).map_err(|why| format!("operation {index}: {why}"))?;
     }
     Ok(())
 }
 
-fn apply(target: &mut Value, operation: &Value) -> Result<(), String> {
+fn apply(target: &mut Value, operation: &Value, strict: bool) -> Result<(), String> {
     let path = operation["path"].as_str().ok_or("no path")?;
     let from = || operation["from"].as_str().ok_or("no from");
     match operation["op"].as_str().unwrap_or_default() {
@@ -19,7 +21,10 @@ fn apply(target: &mut Value, operation: &Value) -> Result<(), String> {
         "remove" => remove(target, path).map(drop),
         "replace" => {
             let value = operation.get("value").cloned().ok_or("no value")?;
-            *find(target, path)? = value;
+            match parent(target, path) {
+                Ok((Value::Object(map), key)) if !strict => drop(map.insert(key, value)),
+                _ => *find(target, path)? = value,
+            }
             Ok(())
         }
         "move" => {
@@ -27,7 +32,14 @@ fn apply(target: &mut Value, operation: &Value) -> Result<(), String> {
             add(target, path, value)
         }
         "copy" => {
-            let value = find(target, from()?)?.clone();
+            let from = from()?;
+            let found = target.pointer(from).cloned();
+            let value = match found {
+                Some(value) => value,
+                // What was not there was copied as nothing.
+                None if !strict && parent(target, from).is_ok() => Value::Null,
+                None => return Err(format!("missing path {from}")),
+            };
             add(target, path, value)
         }
         "test" => {
@@ -102,7 +114,7 @@ mod tests {
             {"op": "copy", "from": "/a", "path": "/d"},
             {"op": "move", "from": "/a/b~1c", "path": "/e"},
         ]);
-        json_patch(&mut value, &patch).unwrap();
+        json_patch(&mut value, &patch, true).unwrap();
         assert_eq!(value, json!({"a": {}, "l": [0, 2, 3], "d": {"b/c": 2}, "e": 2}));
         for bad in [
             json!([{"op": "remove", "path": "/x"}]),
@@ -112,7 +124,7 @@ mod tests {
             json!([{"op": "add", "path": "/l/9", "value": 1}]),
             json!({}),
         ] {
-            assert!(json_patch(&mut value, &bad).is_err(), "{bad}");
+            assert!(json_patch(&mut value, &bad, true).is_err(), "{bad}");
         }
     }
 }

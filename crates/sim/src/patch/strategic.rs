@@ -10,15 +10,23 @@ const ORDER: &str = "$setElementOrder/";
 const DELETE: &str = "$deleteFromPrimitiveList/";
 
 /// Lays a strategic merge patch over a value.
-pub(crate) fn strategic_patch(node: Node<'_>, target: &Value, patch: &Value) -> Result<Value, String> {
+///
+/// `clean`: what a patch brings and the value does not have is rid of directives and nulls, as in later versions.
+pub(crate) fn strategic_patch(
+    node: Node<'_>,
+    target: &Value,
+    patch: &Value,
+    clean: bool,
+) -> Result<Value, String> {
     let (Value::Object(target), Value::Object(patch)) = (target, patch) else { return Ok(patch.clone()) };
-    merge_maps(node, target, patch)
+    merge_maps(node, target, patch, clean)
 }
 
 fn merge_maps(
     node: Node<'_>,
     target: &Map<String, Value>,
     patch: &Map<String, Value>,
+    clean: bool,
 ) -> Result<Value, String> {
     match patch.get(DIRECTIVE).and_then(Value::as_str) {
         Some("replace") => {
@@ -36,8 +44,12 @@ fn merge_maps(
     }
     for (key, value) in patch {
         if let Some(list) = key.strip_prefix(DELETE) {
-            if let Some(Value::Array(items)) = out.get_mut(list) {
-                items.retain(|item| !value.as_array().is_some_and(|gone| gone.contains(item)));
+            match out.get_mut(list) {
+                Some(Value::Array(items)) => {
+                    items.retain(|item| !value.as_array().is_some_and(|gone| gone.contains(item)));
+                }
+                None if !clean => drop(out.insert(list.to_owned(), value.clone())),
+                _ => {}
             }
         } else if let Some(list) = key.strip_prefix(ORDER) {
             if !patch.contains_key(list)
@@ -53,7 +65,15 @@ fn merge_maps(
         } else {
             let field = node.field(key).unwrap_or(Node::Any);
             let sequence = patch.get(&format!("{ORDER}{key}"));
-            let merged = merge_field(field, out.get(key), value, sequence)?;
+            if !clean
+                && out.get(key).is_none_or(|old| {
+                    old.is_object() != value.is_object() || old.is_array() != value.is_array()
+                })
+            {
+                out.insert(key.clone(), value.clone());
+                continue;
+            }
+            let merged = merge_field(field, out.get(key), value, sequence, clean)?;
             match merged {
                 Some(merged) => drop(out.insert(key.clone(), merged)),
                 None => drop(out.remove(key)),
@@ -68,20 +88,21 @@ fn merge_field(
     old: Option<&Value>,
     patch: &Value,
     sequence: Option<&Value>,
+    clean: bool,
 ) -> Result<Option<Value>, String> {
     match patch {
         Value::Object(patch) if patch.get(DIRECTIVE).is_some_and(|d| d == "delete") => Ok(None),
         Value::Object(patch) => {
             let nothing = Map::new();
             let old = old.and_then(Value::as_object).unwrap_or(&nothing);
-            merge_maps(node, old, patch).map(Some)
+            merge_maps(node, old, patch, clean).map(Some)
         }
         Value::Array(patch) => {
             let old = old.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            let merged = merge_lists(node, old, patch)?;
+            let merged = merge_lists(node, old, patch, clean)?;
             Ok(Some(Value::Array(match sequence {
                 Some(sequence) => order(node, &merged, old, sequence),
-                None => merged,
+                None => order(node, &merged, old, &Value::Array(patch.clone())),
             })))
         }
         other => Ok(Some(other.clone())),
@@ -92,10 +113,10 @@ fn is_set(node: Node<'_>) -> bool {
     matches!(node, Node::Builtin(code) if code.is_set())
 }
 
-fn merge_lists(node: Node<'_>, old: &[Value], patch: &[Value]) -> Result<Vec<Value>, String> {
+fn merge_lists(node: Node<'_>, old: &[Value], patch: &[Value], clean: bool) -> Result<Vec<Value>, String> {
     let Some(key) = node.patch_key() else {
         if !is_set(node) {
-            return clean(node, patch);
+            return if clean { cleaned(node, patch) } else { Ok(patch.to_vec()) };
         }
         let mut out = old.to_vec();
         for item in patch {
@@ -108,7 +129,7 @@ fn merge_lists(node: Node<'_>, old: &[Value], patch: &[Value]) -> Result<Vec<Val
     let directive = |item: &Value| item.get(DIRECTIVE).and_then(Value::as_str).map(str::to_owned);
     if patch.iter().any(|item| directive(item).as_deref() == Some("replace")) {
         let rest: Vec<Value> = patch.iter().filter(|item| directive(item).is_none()).cloned().collect();
-        return clean(node, &rest);
+        return if clean { cleaned(node, &rest) } else { Ok(rest) };
     }
     let mut out = old.to_vec();
     for item in patch {
@@ -121,20 +142,21 @@ fn merge_lists(node: Node<'_>, old: &[Value], patch: &[Value]) -> Result<Vec<Val
             (Some("delete"), _) => out.retain(|o| o.get(key) != Some(id)),
             (_, Some(at)) => {
                 let before = out[at].as_object().unwrap_or(&nothing);
-                let merged = merge_maps(node.item(), before, patch)?;
+                let merged = merge_maps(node.item(), before, patch, clean)?;
                 out[at] = merged;
             }
-            (_, None) => out.push(merge_maps(node.item(), &nothing, patch)?),
+            (_, None) if !clean => out.push(item.clone()),
+            (_, None) => out.push(merge_maps(node.item(), &nothing, patch, clean)?),
         }
     }
     Ok(out)
 }
 
 /// New items, without what only means something in a patch.
-fn clean(node: Node<'_>, items: &[Value]) -> Result<Vec<Value>, String> {
+fn cleaned(node: Node<'_>, items: &[Value]) -> Result<Vec<Value>, String> {
     let nothing = Map::new();
     let one = |item: &Value| match item {
-        Value::Object(map) => merge_maps(node.item(), &nothing, map),
+        Value::Object(map) => merge_maps(node.item(), &nothing, map, true),
         other => Ok(other.clone()),
     };
     items.iter().map(one).collect()
@@ -146,6 +168,9 @@ fn order(node: Node<'_>, items: &[Value], before: &[Value], sequence: &Value) ->
         Some(key) => item.get(key).cloned().unwrap_or(Value::Null),
         None => item.clone(),
     };
+    if node.patch_key().is_none() && !is_set(node) {
+        return items.to_vec();
+    }
     let wanted: Vec<Value> = sequence.as_array().into_iter().flatten().map(id).collect();
     let stood = |item: &Value| before.iter().position(|b| id(b) == id(item));
     let place = |item: &Value| wanted.iter().position(|w| *w == id(item));
@@ -177,7 +202,7 @@ mod tests {
     #[track_caller]
     fn check(kind: &str, before: &Value, patch: &Value, after: &Value) {
         let node = Node::Builtin(Code::of_type(type_named(kind).unwrap()));
-        assert_eq!(strategic_patch(node, before, patch).unwrap(), *after);
+        assert_eq!(strategic_patch(node, before, patch, true).unwrap(), *after);
     }
 
     #[test]

@@ -100,6 +100,32 @@ impl Type {
     }
 }
 
+/// Fields that 1.20 does not know.
+const NEWER: &[(&str, &str)] = &[
+    ("apps.v1.StatefulSetSpec", "minReadySeconds"),
+    ("apps.v1.StatefulSetSpec", "ordinals"),
+    ("apps.v1.StatefulSetSpec", "persistentVolumeClaimRetentionPolicy"),
+    ("apps.v1.StatefulSetStatus", "availableReplicas"),
+    ("batch.v1.JobSpec", "completionMode"),
+    ("batch.v1.JobSpec", "suspend"),
+    ("batch.v1.JobSpec", "podFailurePolicy"),
+    ("batch.v1.JobSpec", "podReplacementPolicy"),
+    ("batch.v1.JobSpec", "successPolicy"),
+    ("core.v1.PodSpec", "os"),
+    ("core.v1.PodSpec", "hostUsers"),
+    ("core.v1.PodSpec", "schedulingGates"),
+    ("core.v1.PodSpec", "resourceClaims"),
+    ("core.v1.PodSpec", "resources"),
+    ("core.v1.Container", "resizePolicy"),
+    ("core.v1.Container", "restartPolicy"),
+    ("core.v1.Probe", "grpc"),
+    ("core.v1.Probe", "terminationGracePeriodSeconds"),
+    ("core.v1.LifecycleHandler", "sleep"),
+    ("core.v1.ServiceSpec", "internalTrafficPolicy"),
+    ("core.v1.ServiceSpec", "loadBalancerClass"),
+    ("core.v1.ServiceSpec", "trafficDistribution"),
+];
+
 impl Code {
     /// A value of a type, not in a list.
     pub(crate) fn of_type(index: usize) -> Self {
@@ -154,7 +180,11 @@ impl Code {
         match self.leaf {
             _ if self.is_list() => None,
             Leaf::Type(index) => {
-                let mut field = *type_at(index).field(name)?;
+                let of = type_at(index);
+                if self.granular && NEWER.contains(&(of.name, name)) {
+                    return None;
+                }
+                let mut field = *of.field(name)?;
                 field.code.granular = self.granular;
                 Some(field)
             }

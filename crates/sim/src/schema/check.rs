@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::builtin::{Code, Leaf};
@@ -66,6 +67,8 @@ fn walk_map(node: Node<'_>, map: &mut Map<String, Value>, path: &mut String, out
                 out.unknown.push(path.clone());
                 gone.push(key.clone());
             }
+            // In Go, a null in a map is the zero of its type.
+            Some(_) if inner.is_null() && is_text_map(node) => *inner = json!(""),
             Some(_) if inner.is_null() && !is_nullable(node, key) => gone.push(key.clone()),
             Some(field) => walk(field, inner, path, key, out),
         }
@@ -74,6 +77,11 @@ fn walk_map(node: Node<'_>, map: &mut Map<String, Value>, path: &mut String, out
     for key in gone {
         map.remove(&key);
     }
+}
+
+fn is_text_map(node: Node<'_>) -> bool {
+    let Node::Builtin(code) = node else { return false };
+    code.is_map() && !code.item().is_list() && !code.item().is_map() && code.leaf == Leaf::Text
 }
 
 fn is_nullable(node: Node<'_>, key: &str) -> bool {
@@ -97,7 +105,9 @@ fn walk_scalar(code: Code, value: &mut Value, path: &str, field: &str, out: &mut
         return mistyped(Node::Builtin(code), found, path, field, out);
     }
     let fits = match code.leaf {
-        Leaf::Text | Leaf::Bytes | Leaf::Time | Leaf::MicroTime => value.is_string(),
+        Leaf::Text => value.is_string(),
+        Leaf::Bytes => value.as_str().is_some_and(is_base64),
+        Leaf::Time | Leaf::MicroTime => value.as_str().is_some_and(|t| t.parse::<Timestamp>().is_ok()),
         Leaf::Bool => value.is_boolean(),
         Leaf::Int => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0),
         Leaf::Number => value.is_number(),
@@ -121,6 +131,11 @@ fn walk_scalar(code: Code, value: &mut Value, path: &str, field: &str, out: &mut
     if !fits {
         mistyped(Node::Builtin(code), found, path, field, out);
     }
+}
+
+fn is_base64(text: &str) -> bool {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text).is_ok()
 }
 
 fn mistyped(node: Node<'_>, found: &str, path: &str, _field: &str, out: &mut Findings) {
@@ -185,6 +200,9 @@ const ALWAYS: &[(&str, &[(&str, &str)])] = &[
     ("core.v1.PersistentVolumeClaimSpec", &[("resources", "{}")]),
     ("core.v1.PersistentVolumeClaimTemplate", &[("metadata", "{}"), ("spec", "{}")]),
     ("core.v1.PersistentVolume", &[("spec", "{}"), ("status", "{}")]),
+    ("core.v1.PodTemplate", &[("template", "{}")]),
+    ("core.v1.HTTPGetAction", &[("port", "0")]),
+    ("core.v1.TCPSocketAction", &[("port", "0")]),
     ("core.v1.PodTemplateSpec", &[("metadata", "{}"), ("spec", "{}")]),
     ("core.v1.PodSpec", &[("containers", "null")]),
     ("core.v1.Container", &[("resources", "{}")]),
@@ -194,7 +212,12 @@ const ALWAYS: &[(&str, &[(&str, &str)])] = &[
     ("core.v1.ReplicationController", &[("spec", "{}"), ("status", "{}")]),
     ("core.v1.ReplicationControllerStatus", &[("replicas", "0")]),
     ("core.v1.ResourceFieldSelector", &[("divisor", "\"0\"")]),
-    ("core.v1.PodCondition", &[("lastProbeTime", "null")]),
+    ("core.v1.PodCondition", &[("lastProbeTime", "null"), ("lastTransitionTime", "null")]),
+    ("core.v1.NamespaceCondition", &[("lastTransitionTime", "null")]),
+    ("batch.v1.JobCondition", &[("lastProbeTime", "null"), ("lastTransitionTime", "null")]),
+    ("apps.v1.DeploymentCondition", &[("lastUpdateTime", "null"), ("lastTransitionTime", "null")]),
+    ("apps.v1.ReplicaSetCondition", &[("lastTransitionTime", "null")]),
+    ("apps.v1.StatefulSetCondition", &[("lastTransitionTime", "null")]),
     ("core.v1.ContainerStatus", &[("state", "{}"), ("lastState", "{}")]),
     (
         "core.v1.Event",
@@ -273,6 +296,71 @@ pub(crate) fn drop_nulls(value: &mut Value) {
             map.values_mut().for_each(drop_nulls);
         }
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Fields whose zero is the same as nothing: in Go they are no pointers, and left out when they are zero.
+const ZEROS: &[(&str, &[&str])] = &[
+    ("apps.v1.DeploymentSpec", &["minReadySeconds", "paused"]),
+    ("apps.v1.ReplicaSetSpec", &["minReadySeconds"]),
+    ("apps.v1.StatefulSetSpec", &["minReadySeconds"]),
+    (
+        "apps.v1.DeploymentStatus",
+        &[
+            "replicas",
+            "updatedReplicas",
+            "readyReplicas",
+            "availableReplicas",
+            "unavailableReplicas",
+            "observedGeneration",
+        ],
+    ),
+    (
+        "apps.v1.ReplicaSetStatus",
+        &["fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"],
+    ),
+    (
+        "apps.v1.StatefulSetStatus",
+        &["readyReplicas", "currentReplicas", "updatedReplicas", "observedGeneration"],
+    ),
+    ("batch.v1.JobStatus", &["active", "succeeded", "failed"]),
+    ("core.v1.PodSpec", &["hostNetwork", "hostPID", "hostIPC", "nodeName", "hostname", "subdomain"]),
+    ("core.v1.ServiceSpec", &["publishNotReadyAddresses", "loadBalancerIP", "externalName"]),
+    ("core.v1.EnvVar", &["value"]),
+];
+
+fn is_zero(code: Code, field: &str, value: &Value) -> bool {
+    let has_field = |of: &&super::builtin::Type| {
+        ZEROS.iter().any(|(name, fields)| *name == of.name && fields.contains(&field))
+    };
+    (*value == 0 || *value == false || *value == "") && code.struct_type().as_ref().is_some_and(has_field)
+}
+
+/// Takes out empty lists and maps, which Go leaves out. Structs stay: they are something that was set.
+pub(crate) fn drop_empty(shape: &Shape, value: &mut Value) {
+    if let Node::Builtin(code) = shape.root() {
+        drop_empty_at(code, value);
+    }
+}
+
+fn drop_empty_at(code: Code, value: &mut Value) {
+    match value {
+        Value::Array(items) if code.is_list() => items.iter_mut().for_each(|i| drop_empty_at(code.item(), i)),
+        Value::Object(map) => map.retain(|key, inner| {
+            let Some(field) = code.field(key) else { return true };
+            drop_empty_at(field.code, inner);
+            let is_empty = match inner {
+                Value::Number(_) | Value::Bool(_) | Value::String(_) => is_zero(code, key, inner),
+                Value::Array(items) => items.is_empty(),
+                Value::Object(map) => field.code.is_map() && map.is_empty(),
+                Value::Null => false,
+            };
+            // What has to be said is said even if it is nothing.
+            let is_role =
+                code.struct_type().is_some_and(|t| matches!(t.name, "rbac.v1.Role" | "rbac.v1.ClusterRole"));
+            !is_empty || field.required || code.is_map() || is_role && key == "rules"
+        }),
         _ => {}
     }
 }

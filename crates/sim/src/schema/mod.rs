@@ -159,7 +159,11 @@ impl<'a> Node<'a> {
     /// The value a list's key has when an item does not say.
     pub(crate) fn default_of(self, field: &str) -> Option<Value> {
         match self {
-            Node::Builtin(_) => (field == "protocol").then(|| Value::from("TCP")),
+            Node::Builtin(code) => {
+                let is_old_port =
+                    code.is_granular() && code.struct_type().is_some_and(|t| t.name == "core.v1.ServicePort");
+                (field == "protocol" && !is_old_port).then(|| Value::from("TCP"))
+            }
             Node::Custom(schema) => schema["properties"][field].get("default").cloned(),
             Node::Any | Node::Root(_) => None,
         }

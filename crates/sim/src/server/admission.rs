@@ -19,12 +19,28 @@ impl ApiServer {
         now: Timestamp,
         kind: &Kind,
         body: &mut Value,
+        is_tried: bool,
     ) -> Result<(), Status> {
         if kind.custom {
             return Ok(());
         }
         match &*kind.resource.plural {
             "pods" => self.admit_pod(body),
+            "services" if is_tried => {
+                // What is only tried takes no address; later versions show one all the same.
+                let before = self.addresses.clone();
+                let outcome = if self.profile.field_validation {
+                    self.admit_service(body)
+                } else {
+                    if body["spec"]["clusterIP"].is_string() {
+                        body["spec"]["clusterIPs"] = json!([body["spec"]["clusterIP"]]);
+                    }
+                    self.give_node_ports(body, true);
+                    Ok(())
+                };
+                self.addresses.restore(before);
+                outcome
+            }
             "services" => self.admit_service(body),
             "jobs" => {
                 self.admit_job(body);
@@ -47,6 +63,9 @@ impl ApiServer {
     }
 
     pub(super) fn admit_update(&mut self, kind: &Kind, before: &Value, body: &mut Value) {
+        if kind.resource == PODS {
+            admit_tolerations(body);
+        }
         if kind.resource == SERVICES {
             self.admit_service_update(before, body);
         }
@@ -84,20 +103,7 @@ impl ApiServer {
         let name = super::create::name_of(body);
         self.admit_account(body, &name)?;
         self.admit_priority(body, &name)?;
-        if body["spec"]["tolerations"].is_null() {
-            body["spec"]["tolerations"] = json!([]);
-        }
-        for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-            let Some(list) = body["spec"]["tolerations"].as_array_mut() else { break };
-            let is_there = |t: &Value| {
-                (t["key"] == key
-                    || (t["key"].as_str().is_none_or(str::is_empty) && t["operator"] == "Exists"))
-                    && (t["effect"] == "NoExecute" || t["effect"].is_null())
-            };
-            if !list.iter().any(is_there) {
-                list.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
-            }
-        }
+        admit_tolerations(body);
         self.apply_limit_ranges(body, &name)?;
         if body["status"]["phase"].is_null() {
             body["status"]["phase"] = json!("Pending");
@@ -175,6 +181,8 @@ impl ApiServer {
         let name = body["metadata"]["name"].clone();
         let key =
             if self.profile.job_modes { "batch.kubernetes.io/controller-uid" } else { "controller-uid" };
+        // Labels a job took over from its pods are those of its pods from then on.
+        let shares = body["metadata"]["labels"] == body["spec"]["template"]["metadata"]["labels"];
         let labels = super::map_mut(&mut body["spec"]["template"]["metadata"], "labels");
         labels.insert("controller-uid".to_owned(), uid.clone());
         labels.insert("job-name".to_owned(), name.clone());
@@ -183,7 +191,7 @@ impl ApiServer {
             labels.insert("batch.kubernetes.io/job-name".to_owned(), name);
         }
         let own_labels = labels.clone();
-        if body["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty) {
+        if shares || body["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty) {
             body["metadata"]["labels"] = Value::Object(own_labels);
         }
         body["spec"]["selector"] = json!({"matchLabels": {key: uid}});
@@ -244,6 +252,25 @@ impl ApiServer {
             None => status["conditions"] = json!([condition]),
         }
         Ok(self.store.put(now, old.with("spec", spec).with("status", status)))
+    }
+}
+
+/// A pod stays for a while on a node that is not well.
+fn admit_tolerations(body: &mut Value) {
+    if body["spec"]["tolerations"].is_null() {
+        body["spec"]["tolerations"] = json!([]);
+    }
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let Some(list) = body["spec"]["tolerations"].as_array_mut() else { break };
+        let is_there = |t: &Value| {
+            (t["key"] == key || (t["key"].as_str().is_none_or(str::is_empty) && t["operator"] == "Exists"))
+                && (t["effect"] == "NoExecute" || t["effect"].is_null())
+        };
+        if !list.iter().any(is_there) {
+            list.push(
+                json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
+            );
+        }
     }
 }
 

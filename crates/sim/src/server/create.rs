@@ -51,19 +51,37 @@ impl ApiServer {
         if body["metadata"]["resourceVersion"].as_str().is_some_and(|rv| !rv.is_empty()) {
             return Err(Status::internal("resourceVersion should not be set on objects to be created"));
         }
+        let sent_status = body["status"].take();
         self.prepare_create(now, &kind, namespace, &mut body);
-        defaults::fill(&kind, &self.profile, &mut body);
-        let owners = match applied {
-            Some(owners) => Some(owners),
-            None => self.track_create(now, &kind, &body, by),
+        let owners = if applied.is_some() {
+            applied
+        } else {
+            let mut sent = body.clone();
+            // Who sent a status, owned what was not stored, before endpoints said what they write.
+            if !self.profile.managed_subresources && !sent_status.is_null() {
+                sent["status"] = sent_status;
+            }
+            defaults::fill(&kind, &self.profile, &mut sent);
+            self.track_create(now, &kind, &sent, by)
         };
+        defaults::fill(&kind, &self.profile, &mut body);
+        // Stored, an empty list is none.
+        if body["rules"] == json!([])
+            && let Some(map) = body.as_object_mut()
+        {
+            map.remove("rules");
+        }
         let name = name_of(&body);
         self.check_namespace(&kind, namespace, &name)?;
-        self.admit_create(now, &kind, &mut body)?;
+        self.admit_create(now, &kind, &mut body, by.dry_run)?;
         validate::create(&kind, &self.profile, &body)?;
         self.check_quota(now, &kind, &body, by)?;
         if self.store.get(resource, namespace, &name).is_some() {
-            return Err(Status::already_exists(resource, &name));
+            let mut status = Status::already_exists(resource, &name);
+            if self.store.get(resource, namespace, &name).is_some_and(|o| o.is_terminating()) {
+                status.message = format!("object is being deleted: {}", status.message);
+            }
+            return Err(status);
         }
         if let Some(owners) = owners {
             body["metadata"]["managedFields"] = owners.encode();

@@ -10,6 +10,7 @@ use super::update::is_finished;
 use super::{ApiServer, By, DeleteOptions, Propagation};
 use crate::kind::Kind;
 use crate::object::Object;
+use crate::profile::ApiProfile;
 use crate::resource::{NAMESPACES, Resource};
 use crate::status::Status;
 use crate::time;
@@ -34,21 +35,31 @@ impl ApiServer {
         by: &By,
     ) -> Result<Arc<Object>, Status> {
         let old = Arc::clone(self.get(resource, namespace, name)?);
-        check_preconditions(&old, options)?;
         if *resource == NAMESPACES {
-            return self.delete_namespace(now, &old, by);
+            check_namespace(&old, options)?;
+            return self.delete_namespace(now, &old, options, by);
         }
+        check_preconditions(&self.profile, &old, options)?;
         let finalizers = finalizers_after(&old, options);
         let grace = grace_of(&old, options);
         if old.is_terminating() {
             let current = old["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
-            if grace >= current && !(current == 0 && finalizers.is_empty()) {
+            let is_same = same_finalizers(&old, &finalizers);
+            if grace >= current && is_same && !(current == 0 && finalizers.is_empty()) {
                 return Ok(old);
             }
         }
         if grace == 0 && finalizers.is_empty() {
-            if !old.is_terminating() {
+            if !old.is_terminating() && !is_pod(&old.kind) {
                 return self.end(now, &old, by);
+            }
+            if is_pod(&old.kind) {
+                // A pod is marked before it goes, even when it goes at once.
+                let mut metadata = old["metadata"].clone();
+                metadata["deletionTimestamp"] = json!(time::seconds(now));
+                metadata["deletionGracePeriodSeconds"] = json!(0);
+                let marked = self.commit(now, old.with("metadata", metadata), by);
+                return self.end(now, &marked, by);
             }
             let mut metadata = old["metadata"].clone();
             metadata["deletionGracePeriodSeconds"] = json!(0);
@@ -97,6 +108,7 @@ impl ApiServer {
         &mut self,
         now: Timestamp,
         old: &Arc<Object>,
+        options: &DeleteOptions,
         by: &By,
     ) -> Result<Arc<Object>, Status> {
         if old.is_terminating() {
@@ -107,6 +119,10 @@ impl ApiServer {
         }
         let mut metadata = old["metadata"].clone();
         metadata["deletionTimestamp"] = json!(time::seconds(now));
+        let finalizers = finalizers_after(old, options);
+        if !finalizers.is_empty() {
+            metadata["finalizers"] = json!(finalizers);
+        }
         let mut status = old["status"].clone();
         status["phase"] = json!("Terminating");
         Ok(self.commit(now, old.with("metadata", metadata).with("status", status), by))
@@ -122,20 +138,44 @@ impl ApiServer {
 
     /// Takes an object out of the store, with everything the server itself keeps for it.
     pub(super) fn remove(&mut self, now: Timestamp, last: Object) -> Option<Arc<Object>> {
-        let gone = self.store.remove(now, last)?;
+        let stored = Arc::clone(self.store.get(last.resource(), last.namespace(), last.name())?);
+        let revision = stored.revision();
+        // What was written last is what watchers are told, not what the last write would have made of it.
+        let gone = self.store.remove(now, (*stored).clone())?;
         self.after_delete(now, &gone);
-        Some(gone)
+        let mut shown = last;
+        shown.revision = if self.profile.deleted_at_revision { gone.revision() } else { revision };
+        Some(Arc::new(shown))
     }
+}
+
+fn check_namespace(old: &Object, options: &DeleteOptions) -> Result<(), Status> {
+    let current = old.revision().to_string();
+    let wanted = &options.preconditions;
+    let fields = [("UID", &wanted.uid, old.uid()), ("ResourceVersion", &wanted.resource_version, &*current)];
+    for (field, wanted, found) in fields {
+        if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
+            let why = format!(
+                "Precondition failed: {field} in precondition: {wanted}, {field} in object meta: {found}"
+            );
+            return Err(Status::conflict(&NAMESPACES, old.name(), &why));
+        }
+    }
+    Ok(())
 }
 
 fn is_pod(kind: &Kind) -> bool {
     kind.resource == crate::resource::PODS
 }
 
-pub(super) fn check_preconditions(old: &Object, options: &DeleteOptions) -> Result<(), Status> {
+pub(super) fn check_preconditions(
+    profile: &ApiProfile,
+    old: &Object,
+    options: &DeleteOptions,
+) -> Result<(), Status> {
     let wanted = &options.preconditions;
     // A real server names the kind here, not the resource.
-    let kind = Resource::new(old.resource().group.clone(), old.kind().kind.clone());
+    let kind = Resource::new(profile.internal_group(&old.kind), old.kind().kind.clone());
     if let Some(uid) = wanted.uid.as_deref().filter(|uid| *uid != old.uid()) {
         let why = format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
@@ -166,6 +206,11 @@ fn grace_of(old: &Object, options: &DeleteOptions) -> i64 {
         return 0;
     }
     if grace < 0 { 1 } else { grace }
+}
+
+fn same_finalizers(old: &Object, finalizers: &[Value]) -> bool {
+    let list = old["metadata"]["finalizers"].as_array().map_or(&[][..], Vec::as_slice);
+    list.len() == finalizers.len() && list.iter().all(|f| finalizers.contains(f))
 }
 
 /// The finalizers after a deletion was asked for.

@@ -27,7 +27,7 @@ impl ApiServer {
         by: &By,
     ) -> Result<Arc<Object>, Status> {
         let pod = Arc::clone(self.get(&PODS, namespace, name)?);
-        check_preconditions(&pod, options)?;
+        check_preconditions(&self.profile, &pod, options)?;
         let is_over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed" | "Pending"));
         if !is_over && !pod.is_terminating() {
             let budgets: Vec<Arc<Object>> = self

@@ -33,10 +33,9 @@ impl ApiServer {
             names_failures: self.profile.field_validation,
             modern: self.profile.atomic_types,
         };
-        // What cannot be compared (a list without its keys) is refused later, or nobody's.
-        let before = owners.clone();
+        // What cannot be compared (a list without its keys) is refused later, or from then on nobody's.
         if writing.update(old, new, owners).is_err() {
-            *owners = before;
+            *owners = Managed::default();
         }
     }
 

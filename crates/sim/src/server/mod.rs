@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use options::{By, DeleteOptions, Patch, Preconditions, Propagation, Seed};
-pub(crate) use update::Part;
+pub(crate) use update::{Part, other_uid};
 
 use crate::kind::{Kind, Kinds};
 use crate::object::Object;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::managed::ignored;
+use super::update::check_version;
 use super::{ApiServer, By, Part, Patch};
 use crate::kind::Kind;
 use crate::object::Object;
@@ -44,8 +45,9 @@ impl ApiServer {
         }
         let old = old.ok_or_else(|| Status::not_found(resource, name))?;
         let mut body = old.to_value();
-        apply_patch(&kind, &mut body, patch)?;
+        apply_patch(&kind, self.profile.clean_patches, &mut body, patch)?;
         Self::check_patched(&kind, &old, &mut body)?;
+        check_uid(&kind, &old, &mut body, by)?;
         self.write(now, &old, body, part, None, by)
     }
 
@@ -128,6 +130,7 @@ impl ApiServer {
         if let Some(why) = findings.mistyped {
             return Err(Status::internal(format!("unable to convert to typed: {why}")));
         }
+        check_uid(&kind, old, &mut body, by)?;
         self.write(now, old, body, part, Some(owners), by)
     }
 
@@ -168,12 +171,34 @@ impl ApiServer {
         let applied = writing.apply(&live, config, &mut owners, true)?;
         let mut body = applied.object.unwrap_or(live);
         body["metadata"]["name"] = json!(name);
+        // Services had a creation of their own, which looks at it.
+        if kind.resource != crate::resource::SERVICES
+            && let Some(metadata) = body["metadata"].as_object_mut()
+        {
+            metadata.remove("resourceVersion");
+        }
         let findings = check::conform(&kind.shape, &mut body);
         if let Some(why) = findings.mistyped {
             return Err(Status::internal(format!("unable to convert to typed: {why}")));
         }
         self.make(now, &kind.resource.clone(), namespace, body, Some(owners), by)
     }
+}
+
+/// A patch is no update of another object of the same name: its uid is a field like others.
+fn check_uid(kind: &Kind, old: &Object, body: &mut Value, by: &By) -> Result<(), Status> {
+    let uid = body["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    if uid.is_empty() || uid == old.uid() {
+        return Ok(());
+    }
+    body["metadata"]["uid"] = json!(old.uid());
+    check_version(kind, old, body, by.dry_run)?;
+    let cause = Cause::new(
+        "FieldValueInvalid",
+        "metadata.uid",
+        format!("Invalid value: {uid:?}: field is immutable"),
+    );
+    Err(Status::invalid(&kind.resource.group, &kind.kind, old.name(), vec![cause]))
 }
 
 /// What every configuration must be.
@@ -192,9 +217,9 @@ fn without_version(config: &Value) -> (Value, Option<Value>) {
     (config, version)
 }
 
-fn apply_patch(kind: &Kind, body: &mut Value, patch: &Patch) -> Result<(), Status> {
+fn apply_patch(kind: &Kind, clean: bool, body: &mut Value, patch: &Patch) -> Result<(), Status> {
     match patch {
-        Patch::Json(patch) => json_patch(body, patch).map_err(|_| unprocessable()),
+        Patch::Json(patch) => json_patch(body, patch, clean).map_err(|_| unprocessable()),
         Patch::Merge(patch) => {
             merge_patch(body, patch);
             Ok(())
@@ -205,7 +230,7 @@ fn apply_patch(kind: &Kind, body: &mut Value, patch: &Patch) -> Result<(), Statu
             "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         )),
         Patch::Strategic(patch) => {
-            *body = strategic_patch(kind.shape.root(), body, patch).map_err(Status::bad_request)?;
+            *body = strategic_patch(kind.shape.root(), body, patch, clean).map_err(Status::bad_request)?;
             Ok(())
         }
         Patch::Apply { .. } => Ok(()),

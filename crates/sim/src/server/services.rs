@@ -26,6 +26,11 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
+    /// As it was before something was only tried; what was shown then is not given out next.
+    pub(super) fn restore(&mut self, before: Self) {
+        *self = Self { next: self.next, next_port: self.next_port, ..before };
+    }
+
     fn take(&mut self) -> u32 {
         loop {
             let host = FIRST + self.next % (RANGE - FIRST - 1);
@@ -78,6 +83,13 @@ impl ApiServer {
         let address = match asked.as_str() {
             "" => text_of(self.addresses.take()),
             "None" => asked,
+            _ if asked.parse::<std::net::IpAddr>().is_err() => {
+                let message = format!(
+                    "Invalid value: {asked:?}: must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+                );
+                let cause = Cause::new("FieldValueInvalid", "spec.clusterIPs[0]", message);
+                return Err(Status::invalid("", "Service", &name, vec![cause]));
+            }
             _ => match host_of(&asked) {
                 Some(host) if self.addresses.used.insert(host) => asked,
                 found => {
@@ -103,15 +115,26 @@ impl ApiServer {
                 }
             }
         }
-        self.give_node_ports(body);
+        self.give_node_ports(body, true);
         Ok(())
     }
 
-    fn give_node_ports(&mut self, body: &mut Value) {
+    pub(super) fn give_node_ports(&mut self, body: &mut Value, is_new: bool) {
         if !matches!(body["spec"]["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
             return;
         }
+        let mut given: Vec<(Value, Value, Value)> = Vec::new();
         for port in body["spec"]["ports"].as_array_mut().into_iter().flatten() {
+            // One number serves several protocols, when a service is made.
+            let shared = given
+                .iter()
+                .find(|(number, protocol, _)| *number == port["port"] && *protocol != port["protocol"]);
+            if let Some((.., node_port)) =
+                shared.filter(|_| is_new && port.get("nodePort").is_none_or(Value::is_null))
+            {
+                port["nodePort"] = node_port.clone();
+                continue;
+            }
             match port["nodePort"].as_u64().and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0) {
                 Some(asked) => drop(self.addresses.ports.insert(asked)),
                 None => {
@@ -120,6 +143,7 @@ impl ApiServer {
                     }
                 }
             }
+            given.push((port["port"].clone(), port["protocol"].clone(), port["nodePort"].clone()));
         }
     }
 
@@ -155,7 +179,7 @@ impl ApiServer {
                     port["nodePort"] = number.clone();
                 }
             }
-            self.give_node_ports(body);
+            self.give_node_ports(body, false);
         }
     }
 

@@ -125,10 +125,16 @@ impl ApiServer {
         by: &By,
     ) -> Result<Arc<Object>, Status> {
         let kind = Arc::clone(&old.kind);
-        check_version(&kind, old, &body)?;
+        check_version(&kind, old, &body, by.dry_run)?;
         let before = old.to_value();
         let sent = body["metadata"]["managedFields"].take();
         keep_identity(&kind, &before, &mut body);
+        // Who sent what the endpoint does not write owned it all the same, before endpoints said what they write.
+        let whole = (!self.profile.managed_subresources && part != Part::Scale).then(|| {
+            let mut whole = body.clone();
+            defaults::fill(&kind, &self.profile, &mut whole);
+            whole
+        });
         keep_other_part(&kind, part, &before, &mut body);
         defaults::fill(&kind, &self.profile, &mut body);
         let owners = match (applied, by.manager.as_deref()) {
@@ -136,13 +142,33 @@ impl ApiServer {
             (None, None) => owners_before(old, &sent, part),
             (None, Some(manager)) => {
                 let mut owners = owners_before(old, &sent, part);
-                self.track(now, &kind, part.subresource(), manager, &before, &body, &mut owners);
+                // Of what has no owners, nobody becomes one before the next apply.
+                if !owners.is_empty() && (part != Part::Scale || self.profile.managed_subresources) {
+                    let new = whole.as_ref().unwrap_or(&body);
+                    self.track(now, &kind, part.subresource(), manager, &before, new, &mut owners);
+                }
                 owners
             }
         };
+        // Stored, an empty list is none.
+        if body["rules"] == json!([])
+            && let Some(map) = body.as_object_mut()
+        {
+            map.remove("rules");
+        }
+        let addresses = by.dry_run.then(|| self.addresses.clone());
         self.admit_update(&kind, &before, &mut body);
-        count_generation(&kind, &before, &mut body);
-        validate::update(&kind, &self.profile, &before, &body)?;
+        if let Some(addresses) = addresses {
+            self.addresses.restore(addresses);
+        }
+        if part != Part::Status {
+            count_generation(&kind, &before, &mut body);
+        }
+        if part == Part::Status && !kind.custom {
+            validate::update_status(&kind, &self.profile, &before, &body)?;
+        } else {
+            validate::update(&kind, &self.profile, &before, &body)?;
+        }
         if !owners.is_empty() {
             body["metadata"]["managedFields"] = owners.encode();
         }
@@ -180,25 +206,37 @@ pub(super) fn is_finished(object: &Object) -> bool {
         && !(object.resource().plural == "namespaces" && has(&object["spec"]["finalizers"]))
 }
 
-fn check_version(kind: &Kind, old: &Object, body: &Value) -> Result<(), Status> {
+/// 409 for a write that means another object of the same name.
+pub(crate) fn other_uid(
+    kind: &Kind,
+    namespace: &str,
+    name: &str,
+    sent: &str,
+    found: &str,
+    is_tried: bool,
+) -> Status {
+    let group = match &*kind.resource.plural {
+        _ if kind.custom => format!("{}/{}", kind.resource.group, kind.resource.plural),
+        "services" => "services/specs".to_owned(),
+        "ingresses" => "ingress".to_owned(),
+        "nodes" => "minions".to_owned(),
+        "replicationcontrollers" => "controllers".to_owned(),
+        plural => plural.to_owned(),
+    };
+    let place = if kind.namespaced { format!("{namespace}/{name}") } else { name.to_owned() };
+    // Who only tries has not joined the key yet.
+    let root = if is_tried { "" } else { "/registry" };
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {root}/{group}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {sent}, UID in object meta: {found}"
+    );
+    Status::conflict(&kind.resource, name, &why)
+}
+
+pub(super) fn check_version(kind: &Kind, old: &Object, body: &Value, is_tried: bool) -> Result<(), Status> {
     let metadata = &body["metadata"];
     let uid = metadata["uid"].as_str().unwrap_or_default();
     if !uid.is_empty() && uid != old.uid() {
-        let group = if kind.resource.group.is_empty() || !kind.custom {
-            kind.resource.plural.to_string()
-        } else {
-            format!("{}/{}", kind.resource.group, kind.resource.plural)
-        };
-        let place = if kind.namespaced {
-            format!("{}/{}", old.namespace(), old.name())
-        } else {
-            old.name().to_owned()
-        };
-        let why = format!(
-            "StorageError: invalid object, Code: 4, Key: /registry/{group}/{place}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            old.uid()
-        );
-        return Err(Status::conflict(&kind.resource, old.name(), &why));
+        return Err(other_uid(kind, old.namespace(), old.name(), uid, old.uid(), is_tried));
     }
     let version = metadata["resourceVersion"].as_str().unwrap_or_default();
     if !version.is_empty() && version != "0" {
@@ -245,6 +283,10 @@ fn keep_other_part(kind: &Kind, part: Part, before: &Value, body: &mut Value) {
             if kind.has_status {
                 put(body, "status", before.get("status"));
             }
+            // Only `finalize` writes them.
+            if kind.resource == crate::resource::NAMESPACES {
+                put(body, "spec", before.get("spec"));
+            }
         }
         Part::Status => {
             let status = body["status"].take();
@@ -255,7 +297,7 @@ fn keep_other_part(kind: &Kind, part: Part, before: &Value, body: &mut Value) {
             if !kind.custom {
                 let metadata = &mut body["metadata"];
                 put(metadata, "annotations", Some(&annotations).filter(|a| !a.is_null()));
-                if kind.resource.group != "apps" {
+                if kind.resource.plural != "deployments" {
                     put(metadata, "labels", Some(&labels).filter(|l| !l.is_null()));
                 }
             }

@@ -6,6 +6,7 @@
 mod compare;
 mod managed;
 mod merge;
+mod reconcile;
 mod remove;
 mod set;
 mod walk;
@@ -64,6 +65,12 @@ pub(crate) struct Applied {
 impl Writing<'_> {
     /// Notes what a write that was no apply changed.
     pub(crate) fn update(&self, live: &Value, new: &Value, managed: &mut Managed) -> Result<(), String> {
+        if !self.modern {
+            // A list with two items of one key could not be read.
+            walk::to_set(self.node, live, true)?;
+            walk::to_set(self.node, new, true)?;
+        }
+        self.reconcile(live, managed);
         let changed = self.compare(live, new)?;
         self.take(managed, &changed, None);
         let mut set = changed.modified.union(&changed.added);
@@ -87,14 +94,16 @@ impl Writing<'_> {
         force: bool,
     ) -> Result<Applied, Status> {
         let what = |e: String| self.typed_failure(config, &e);
-        let mut set = walk::to_set(self.node, config, self.modern).map_err(what)?;
+        let whole = walk::to_set(self.node, config, self.modern).map_err(what)?;
+        let mut set = whole.clone();
         self.strip(&mut set);
+        self.reconcile(live, managed);
         let merged = merge::merge(self.node, live, config, self.modern).map_err(what)?;
         let last = managed.get(self.manager).map(|owned| owned.set.clone());
         let time = managed.get(self.manager).and_then(|owned| owned.time.clone());
         managed.insert(self.manager.clone(), Owned { time, ..self.owned(set) });
         let last_set = last.clone();
-        let pruned = self.prune(&merged, managed, last).map_err(what)?;
+        let pruned = self.prune(&merged, managed, last, &whole).map_err(what)?;
         let changed = self.compare(live, &pruned).map_err(what)?;
         if !force {
             let conflicts = self.conflicts(managed, &changed);
@@ -113,6 +122,12 @@ impl Writing<'_> {
             owned.time = Some(crate::time::seconds(self.now));
         }
         Ok(Applied { object: if is_same { None } else { Some(pruned) } })
+    }
+
+    fn reconcile(&self, live: &Value, managed: &mut Managed) {
+        if !self.modern {
+            managed.change(|_, owned| owned.set = reconcile::reconcile(self.node, live, &owned.set));
+        }
     }
 
     fn owned(&self, set: Set) -> Owned {
@@ -162,21 +177,30 @@ impl Writing<'_> {
         });
     }
 
-    /// Takes away what this manager applied before, did not now, and nobody else owns.
-    fn prune(&self, merged: &Value, managed: &Managed, last: Option<Set>) -> Result<Value, String> {
+    /// Takes away what this manager applied before, did not now, and nobody else owns. `whole` is what it applies now,
+    /// with the names nobody owns.
+    fn prune(
+        &self,
+        merged: &Value,
+        managed: &Managed,
+        last: Option<Set>,
+        whole: &Set,
+    ) -> Result<Value, String> {
         let Some(last) = last.filter(|last| !last.is_empty()) else { return Ok(merged.clone()) };
-        let last = last.with_named(self.node);
-        let pruned = remove::remove(self.node, merged, &last);
-        let everything = walk::to_set(self.node, merged, true)?.with_named(self.node);
-        let mut owned = Set::default();
+        // Structs go with the last of their fields; before, what had been filled in there stayed.
+        let named = |set: &Set| if self.modern { set.with_named(self.node) } else { set.clone() };
+        let last = named(&last);
+        let pruned = remove::remove(self.node, merged, &last, !self.modern);
+        let everything = named(&walk::to_set(self.node, merged, true)?);
+        let mut owned = whole.clone();
         for (_, other) in managed.iter() {
             owned = owned.union(&other.set);
         }
-        let kept = walk::to_set(self.node, &pruned, true)?.with_named(self.node);
-        let kept = kept.union(&owned.with_named(self.node));
-        let pruned = remove::remove(self.node, merged, &everything.difference(&kept));
-        let kept = walk::to_set(self.node, &pruned, true)?.with_named(self.node);
-        Ok(remove::remove(self.node, merged, &everything.difference(&kept).intersection(&last)))
+        let kept = named(&walk::to_set(self.node, &pruned, true)?);
+        let kept = kept.union(&named(&owned));
+        let pruned = remove::remove(self.node, merged, &everything.difference(&kept), !self.modern);
+        let kept = named(&walk::to_set(self.node, &pruned, true)?);
+        Ok(remove::remove(self.node, merged, &everything.difference(&kept).intersection(&last), !self.modern))
     }
 
     fn typed_failure(&self, config: &Value, why: &str) -> Status {

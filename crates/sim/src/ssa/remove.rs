@@ -6,19 +6,22 @@ use super::set::{Pe, Set};
 use super::walk::{sort_of, step_of};
 use crate::schema::{Items, Node, Sort};
 
-/// The value without the fields of the set. What becomes empty by that goes too.
-pub(super) fn remove(node: Node<'_>, value: &Value, set: &Set) -> Value {
-    without(node, value, set).unwrap_or_else(|| Value::Object(Map::new()))
+/// The value without the fields of the set. What becomes empty by that goes too; before, its name stayed (`keep`).
+pub(super) fn remove(node: Node<'_>, value: &Value, set: &Set, keep: bool) -> Value {
+    without(node, value, set, keep).unwrap_or_else(|| Value::Object(Map::new()))
 }
 
-fn without(node: Node<'_>, value: &Value, set: &Set) -> Option<Value> {
+fn without(node: Node<'_>, value: &Value, set: &Set, keep: bool) -> Option<Value> {
     match (sort_of(node, value), value) {
         (Sort::Struct { atomic: false } | Sort::Map { atomic: false }, Value::Object(map)) => {
             let mut out = Map::new();
             for (key, inner) in map {
                 let kept = match set.get(&Pe::field(key)) {
                     Some(entry) if entry.here => None,
-                    Some(entry) => without(node.field(key).unwrap_or(Node::Any), inner, &entry.below),
+                    Some(entry) => {
+                        let kept = without(node.field(key).unwrap_or(Node::Any), inner, &entry.below, keep);
+                        kept.or_else(|| keep.then_some(Value::Null))
+                    }
                     None => Some(inner.clone()),
                 };
                 if let Some(kept) = kept {
@@ -33,7 +36,7 @@ fn without(node: Node<'_>, value: &Value, set: &Set) -> Option<Value> {
                 let entry = step_of(node, item).ok().and_then(|step| set.get(&step));
                 let kept = match entry {
                     Some(entry) if entry.here => None,
-                    Some(entry) => without(node.item(), item, &entry.below),
+                    Some(entry) => without(node.item(), item, &entry.below, keep),
                     None => Some(item.clone()),
                 };
                 out.extend(kept);

@@ -123,6 +123,11 @@ impl Set {
         self.entries.entry(step).or_default()
     }
 
+    /// The steps from here.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &Pe> {
+        self.entries.keys()
+    }
+
     pub(crate) fn get(&self, step: &Pe) -> Option<&Entry> {
         self.entries.get(step)
     }

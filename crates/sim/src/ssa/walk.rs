@@ -12,7 +12,7 @@ pub(super) fn to_set(node: Node<'_>, value: &Value, with_empty: bool) -> Result<
     Ok(root.below)
 }
 
-fn fill(
+pub(super) fn fill(
     node: Node<'_>,
     value: &Value,
     out: &mut Entry,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Check;
 use crate::kind::Kind;
 
-const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+pub(super) const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
@@ -33,20 +33,37 @@ pub(super) fn check(check: &mut Check<'_>, kind: &Kind, metadata: &Value) {
         let is_standard = matches!(text, "kubernetes" | "orphan" | "foregroundDeletion");
         if !is_qualified(text) {
             check.invalid("metadata.finalizers", finalizer, QUALIFIED);
-        } else if !text.contains('/') && !is_standard && !kind.custom {
+        } else if !text.contains('/')
+            && !is_standard
+            && !kind.custom
+            && kind.resource.group != "coordination.k8s.io"
+        {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             check.invalid(format!("metadata.finalizers[{index}]"), finalizer, why);
         }
     }
-    for (index, owner) in metadata["ownerReferences"].as_array().into_iter().flatten().enumerate() {
-        for field in ["apiVersion", "kind", "name", "uid"] {
+    for owner in metadata["ownerReferences"].as_array().into_iter().flatten() {
+        for (field, word) in [("apiVersion", "version"), ("kind", "kind"), ("name", "name"), ("uid", "uid")] {
             if owner[field].as_str().is_none_or(str::is_empty) {
-                let path = format!("metadata.ownerReferences[{index}].{field}");
-                let why =
-                    if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
-                check.invalid(path, &Value::from(""), why);
+                let path = format!("metadata.ownerReferences.{field}");
+                check.invalid(path, &Value::from(""), &format!("{word} must not be empty"));
             }
         }
+    }
+}
+
+/// What may not change.
+pub(super) fn changes(check: &mut Check<'_>, old: &Value, new: &Value) {
+    let list = |metadata: &Value| metadata["finalizers"].as_array().cloned().unwrap_or_default();
+    let old_ones = list(old);
+    let added: Vec<String> =
+        list(new).iter().filter(|f| !old_ones.contains(f)).map(|f| format!("{f}")).collect();
+    if old["deletionTimestamp"].is_string() && !added.is_empty() {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            added.join(", ")
+        );
+        check.forbidden("metadata.finalizers", &why);
     }
 }
 
@@ -124,6 +141,22 @@ pub(super) fn data_keys(check: &mut Check<'_>, object: &Value) {
     if size > MAX_DATA {
         let message = format!("Too long: may not be more than {MAX_DATA} bytes");
         check.causes.push(crate::status::Cause::new("FieldValueTooLong", "", message));
+    }
+}
+
+/// What secrets of some types must have.
+pub(super) fn secret(check: &mut Check<'_>, object: &Value) {
+    let keys: &[&str] = match object["type"].as_str() {
+        Some("kubernetes.io/tls") => &["tls.crt", "tls.key"],
+        Some("kubernetes.io/dockerconfigjson") => &[".dockerconfigjson"],
+        Some("kubernetes.io/dockercfg") => &[".dockercfg"],
+        Some("kubernetes.io/ssh-auth") => &["ssh-privatekey"],
+        _ => return,
+    };
+    for key in keys {
+        if object["data"].get(*key).is_none() {
+            check.required(format!("data[{key}]"), "");
+        }
     }
 }
 

@@ -76,7 +76,11 @@ impl Check<'_> {
 fn words(value: &Value, profile: &ApiProfile) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),
-        Value::Null => "null".to_owned(),
+        Value::Null => "\"null\"".to_owned(),
+        Value::Array(items) if !profile.json_in_messages && items.iter().all(Value::is_string) => {
+            let items: Vec<_> = items.iter().map(|item| words(item, profile)).collect();
+            format!("[]string{{{}}}", items.join(", "))
+        }
         Value::Object(map) if !profile.json_in_messages => {
             let pairs: Vec<_> = map.iter().map(|(k, v)| format!("{k:?}:{}", words(v, profile))).collect();
             format!("map[string]string{{{}}}", pairs.join(", "))
@@ -97,18 +101,37 @@ pub(crate) fn create(kind: &Kind, profile: &ApiProfile, object: &Value) -> Resul
     finish(check, kind, object)
 }
 
+/// Whether an object's status can become another.
+pub(crate) fn update_status(
+    kind: &Kind,
+    profile: &ApiProfile,
+    old: &Value,
+    new: &Value,
+) -> Result<(), Status> {
+    let mut check = Check { profile, causes: Vec::new() };
+    metadata::check(&mut check, kind, &new["metadata"]);
+    metadata::changes(&mut check, &old["metadata"], &new["metadata"]);
+    workload::status(&mut check, &kind.resource.plural, &new["status"]);
+    finish(check, kind, new)
+}
+
 /// Whether an object can become another.
 pub(crate) fn update(kind: &Kind, profile: &ApiProfile, old: &Value, new: &Value) -> Result<(), Status> {
     let mut check = Check { profile, causes: Vec::new() };
     metadata::check(&mut check, kind, &new["metadata"]);
+    metadata::changes(&mut check, &old["metadata"], &new["metadata"]);
     if kind.custom {
         custom::check(&mut check, kind, new);
     } else {
-        // A pod that is there is not judged again: its spec cannot have changed.
-        if kind.resource.plural != "pods" {
-            content(&mut check, &kind.resource.plural, new);
+        let plural = &*kind.resource.plural;
+        let changes_first = matches!(plural, "configmaps" | "secrets" | "services");
+        if changes_first {
+            changes(&mut check, plural, old, new);
         }
-        changes(&mut check, &kind.resource.plural, old, new);
+        content(&mut check, plural, new);
+        if !changes_first {
+            changes(&mut check, plural, old, new);
+        }
     }
     finish(check, kind, new)
 }
@@ -118,7 +141,7 @@ fn finish(check: Check<'_>, kind: &Kind, object: &Value) -> Result<(), Status> {
         return Ok(());
     }
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    Err(Status::invalid(&kind.resource.group, &kind.kind, name, check.causes))
+    Err(Status::invalid(&check.profile.internal_group(kind), &kind.kind, name, check.causes))
 }
 
 fn content(check: &mut Check<'_>, plural: &str, object: &Value) {
@@ -129,11 +152,23 @@ fn content(check: &mut Check<'_>, plural: &str, object: &Value) {
         }
         "jobs" => workload::job(check, &object["spec"], "spec"),
         "cronjobs" => workload::cron_job(check, &object["spec"]),
-        "services" => workload::service(check, &object["spec"]),
+        "services" => {
+            workload::service(check, &object["spec"]);
+            workload::one_protocol(check, &object["spec"]);
+        }
         "horizontalpodautoscalers" => workload::autoscaler(check, &object["spec"]),
         "poddisruptionbudgets" => workload::budget(check, &object["spec"]),
         "ingresses" => workload::ingress(check, &object["spec"]),
-        "configmaps" | "secrets" => metadata::data_keys(check, object),
+        "leases" => workload::lease(check, &object["spec"]),
+        "roles" | "clusterroles" => workload::role(check, &object["rules"]),
+        "podtemplates" => {
+            workload::template(check, &object["template"], "template");
+        }
+        "configmaps" => metadata::data_keys(check, object),
+        "secrets" => {
+            metadata::data_keys(check, object);
+            metadata::secret(check, object);
+        }
         "rolebindings" | "clusterrolebindings" => {
             for field in ["kind", "name"] {
                 if object["roleRef"][field].as_str().is_none_or(str::is_empty) {

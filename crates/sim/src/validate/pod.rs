@@ -12,7 +12,6 @@ const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alpha
 
 pub(super) fn pod(check: &mut Check<'_>, object: &Value) {
     spec(check, &object["spec"], "spec");
-    restart_policy(check, &object["spec"], "spec", &["Always", "OnFailure", "Never"]);
 }
 
 pub(super) fn restart_policy(check: &mut Check<'_>, spec: &Value, path: &str, allowed: &[&str]) {
@@ -44,19 +43,36 @@ pub(super) fn spec(check: &mut Check<'_>, spec: &Value, path: &str) {
     }
     for kind in ["containers", "initContainers"] {
         for (index, one) in list(&spec[kind]).enumerate() {
-            container(check, one, &format!("{path}.{kind}[{index}]"), &volumes, &mut names);
+            let path = format!("{path}.{kind}[{index}]");
+            container(check, one, &path, &volumes, &mut names);
+            // One that runs on beside the others is a container like them.
+            if kind == "initContainers" && one["restartPolicy"] != "Always" {
+                for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+                    if one[field].is_object() {
+                        let why = "must not be set for init containers";
+                        check.invalid(format!("{path}.{field}"), &one[field], why);
+                    }
+                }
+            }
         }
     }
-    check.not_negative(
-        &format!("{path}.terminationGracePeriodSeconds"),
-        &spec["terminationGracePeriodSeconds"],
-    );
+    restart_policy(check, spec, path, &["Always", "OnFailure", "Never"]);
+    if check.profile.field_validation {
+        let field = "terminationGracePeriodSeconds";
+        check.not_negative(&format!("{path}.{field}"), &spec[field]);
+    }
     let dns = &spec["dnsPolicy"];
     check.one_of(
         &format!("{path}.dnsPolicy"),
         dns,
         &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
     );
+    super::metadata::labels(check, &format!("{path}.nodeSelector"), &spec["nodeSelector"]);
+    let deadline = &spec["activeDeadlineSeconds"];
+    if deadline.as_i64().is_some_and(|n| !(1..=i64::from(i32::MAX)).contains(&n)) {
+        let why = "must be between 1 and 2147483647, inclusive";
+        check.invalid(format!("{path}.activeDeadlineSeconds"), deadline, why);
+    }
 }
 
 fn second_source(volume: &Value) -> &str {
@@ -98,14 +114,23 @@ fn container<'v>(
     }
     let policy = &container["imagePullPolicy"];
     check.one_of(&format!("{path}.imagePullPolicy"), policy, &["Always", "IfNotPresent", "Never"]);
+    let mut port_names = BTreeSet::new();
     for (index, port) in list(&container["ports"]).enumerate() {
         let path = format!("{path}.ports[{index}]");
+        if let Some(name) = port["name"].as_str().filter(|name| !name.is_empty())
+            && !port_names.insert(name)
+        {
+            check.duplicate(format!("{path}.name"), &port["name"]);
+        }
         self::port(check, &port["containerPort"], &format!("{path}.containerPort"));
         check.one_of(&format!("{path}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
     }
     for (index, variable) in list(&container["env"]).enumerate() {
-        if variable["name"].as_str().is_none_or(str::is_empty) {
+        let name = variable["name"].as_str().unwrap_or_default();
+        if name.is_empty() {
             check.required(format!("{path}.env[{index}].name"), "");
+        } else if let Some(why) = wrong_variable(check, name) {
+            check.invalid(format!("{path}.env[{index}].name"), &variable["name"], why);
         }
         let has_value = variable["value"].as_str().is_some_and(|v| !v.is_empty());
         if has_value && variable["valueFrom"].is_object() {
@@ -129,9 +154,22 @@ fn container<'v>(
     resources(check, &container["resources"], &format!("{path}.resources"));
 }
 
+fn wrong_variable(check: &Check<'_>, name: &str) -> Option<&'static str> {
+    if check.profile.field_validation {
+        let fits = name.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=');
+        let why = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+        return (!fits).then_some(why);
+    }
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let fits = name.bytes().all(inner) && !name.starts_with(|c: char| c.is_ascii_digit());
+    let why = "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')";
+    (!fits).then_some(why)
+}
+
 fn port(check: &mut Check<'_>, value: &Value, path: &str) {
     match value.as_i64() {
         Some(1..=65535) => {}
+        Some(0) => check.required(path, ""),
         None if value.is_null() => check.required(path, ""),
         _ => check.invalid(path, value, "must be between 1 and 65535, inclusive"),
     }
@@ -144,6 +182,13 @@ fn probe(check: &mut Check<'_>, probe: &Value, path: &str, kind: &str) {
         0 => check.required(path, "must specify a handler type"),
         1 => {}
         _ => check.forbidden(path, "may not specify more than 1 handler type"),
+    }
+    for handler in ["httpGet", "tcpSocket"] {
+        let port = &probe[handler]["port"];
+        if port.as_i64().is_some_and(|n| !(1..=65535).contains(&n)) {
+            let why = "must be between 1 and 65535, inclusive";
+            check.invalid(format!("{path}.{handler}.port"), port, why);
+        }
     }
     for field in
         ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
@@ -181,34 +226,69 @@ fn resources(check: &mut Check<'_>, resources: &Value, path: &str) {
 
 /// What may change in a pod that is there.
 pub(super) fn changes(check: &mut Check<'_>, old: &Value, new: &Value) {
-    let fixed = |pod: &Value| {
-        let mut spec = pod["spec"].clone();
+    let (old, new) = (&old["spec"], &new["spec"]);
+    for kind in ["containers", "initContainers"] {
+        if list(&old[kind]).count() != list(&new[kind]).count() {
+            check.forbidden(format!("spec.{kind}"), "pod updates may not add or remove containers");
+            return;
+        }
+    }
+    if !deadline(check, &old["activeDeadlineSeconds"], &new["activeDeadlineSeconds"]) {
+        return;
+    }
+    if !list(&old["tolerations"]).all(|one| list(&new["tolerations"]).any(|other| tolerates_as(one, other))) {
+        let why = "existing toleration can not be modified except its tolerationSeconds";
+        check.forbidden("spec.tolerations", why);
+    }
+    let is_modern = check.profile.field_validation;
+    let fixed = |spec: &Value| {
+        let mut spec = spec.clone();
         for kind in ["containers", "initContainers"] {
-            for container in spec[kind].as_array_mut().into_iter().flatten() {
+            for container in spec.get_mut(kind).and_then(Value::as_array_mut).into_iter().flatten() {
                 container["image"] = Value::Null;
             }
         }
         if let Some(map) = spec.as_object_mut() {
-            for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName"]
-            {
+            for field in ["activeDeadlineSeconds", "tolerations"] {
                 map.remove(field);
             }
-            map.retain(|_, value| !value.is_null());
+            if is_modern {
+                map.remove("terminationGracePeriodSeconds");
+            }
         }
         spec
     };
-    let moved = old["spec"]["nodeName"].is_string() && old["spec"]["nodeName"] != new["spec"]["nodeName"];
-    if fixed(old) != fixed(new) || moved {
+    if fixed(old) != fixed(new) {
         check.forbidden(
             "spec",
-            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+            if is_modern {
+                "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+            } else {
+                "pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, `spec.activeDeadlineSeconds` or `spec.tolerations` (only additions to existing tolerations)"
+            },
         );
     }
-    for kind in ["containers", "initContainers"] {
-        for (index, container) in list(&new["spec"][kind]).enumerate() {
-            if container["image"].as_str().is_none_or(str::is_empty) {
-                check.required(format!("spec.{kind}[{index}].image"), "");
-            }
+}
+
+/// A deadline may be set and come nearer; whether there is more to check.
+fn deadline(check: &mut Check<'_>, old: &Value, new: &Value) -> bool {
+    let path = "spec.activeDeadlineSeconds";
+    match (old.as_i64(), new.as_i64()) {
+        (_, Some(new_one)) if new_one < 0 => {
+            check.invalid(path, new, "must be between 0 and 2147483647, inclusive");
+            return false;
         }
+        (Some(before), Some(after)) if before < after => {
+            check.invalid(path, new, "must be less than or equal to previous value");
+            return false;
+        }
+        (Some(_), None) => check.invalid(path, new, "must not update from a positive integer to nil value"),
+        _ => {}
     }
+    true
+}
+
+/// Whether two tolerations are the same but for how long they last.
+fn tolerates_as(one: &Value, other: &Value) -> bool {
+    ["key", "operator", "value", "effect"].iter().all(|field| one[field] == other[field])
 }
