@@ -96,7 +96,7 @@ pub(crate) fn create(kind: &Kind, profile: &ApiProfile, object: &Value) -> Resul
     if kind.custom {
         custom::check(&mut check, kind, object);
     } else {
-        content(&mut check, &kind.resource.plural, object);
+        content(&mut check, &kind.resource.plural, None, object);
     }
     finish(check, kind, object)
 }
@@ -128,7 +128,7 @@ pub(crate) fn update(kind: &Kind, profile: &ApiProfile, old: &Value, new: &Value
         if changes_first {
             changes(&mut check, plural, old, new);
         }
-        content(&mut check, plural, new);
+        content(&mut check, plural, Some(old), new);
         if !changes_first {
             changes(&mut check, plural, old, new);
         }
@@ -144,7 +144,7 @@ fn finish(check: Check<'_>, kind: &Kind, object: &Value) -> Result<(), Status> {
     Err(Status::invalid(&check.profile.internal_group(kind), &kind.kind, name, check.causes))
 }
 
-fn content(check: &mut Check<'_>, plural: &str, object: &Value) {
+fn content(check: &mut Check<'_>, plural: &str, old: Option<&Value>, object: &Value) {
     match plural {
         "pods" => pod::pod(check, object),
         "deployments" | "replicasets" | "statefulsets" | "daemonsets" => {
@@ -154,7 +154,10 @@ fn content(check: &mut Check<'_>, plural: &str, object: &Value) {
         "cronjobs" => workload::cron_job(check, &object["spec"]),
         "services" => {
             workload::service(check, &object["spec"]);
-            workload::one_protocol(check, &object["spec"]);
+            // Ports that were mixed before stay accepted.
+            if !old.is_some_and(|old| workload::mixes_protocols(&old["spec"])) {
+                workload::one_protocol(check, &object["spec"]);
+            }
         }
         "horizontalpodautoscalers" => workload::autoscaler(check, &object["spec"]),
         "poddisruptionbudgets" => workload::budget(check, &object["spec"]),

@@ -232,10 +232,15 @@ pub(super) fn service(check: &mut Check<'_>, spec: &Value) {
     }
 }
 
+/// Whether a service's ports are of more than one protocol.
+pub(super) fn mixes_protocols(spec: &Value) -> bool {
+    let protocols: BTreeSet<&str> = list(&spec["ports"]).filter_map(|p| p["protocol"].as_str()).collect();
+    protocols.len() > 1
+}
+
 /// Before they were allowed to, balancers did not mix protocols.
 pub(super) fn one_protocol(check: &mut Check<'_>, spec: &Value) {
-    let protocols: BTreeSet<&str> = list(&spec["ports"]).filter_map(|p| p["protocol"].as_str()).collect();
-    if !check.profile.field_validation && spec["type"] == "LoadBalancer" && protocols.len() > 1 {
+    if !check.profile.field_validation && spec["type"] == "LoadBalancer" && mixes_protocols(spec) {
         check.invalid(
             "spec.ports",
             &spec["ports"],
