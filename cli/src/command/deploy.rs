@@ -8,6 +8,7 @@ use release_manifest::{Environment, Gate, ImageSource, LABEL_PART_OF, Need};
 use release_pipeline::{DesireError, Event, ImageLock, Options, Preparation, Until, deploy, desire};
 
 use super::images::{image_cache, prepare, source_date_epoch};
+use super::render::placeholder;
 use super::target::{Target, open};
 use crate::answer;
 use crate::args::{Args, Deploy, Format, Run};
@@ -69,12 +70,19 @@ pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -
         images: image_cache(&environment.project),
         created: source_date_epoch()?,
     };
-    let prepared = prepare(&preparation, Until::Pushed, talk, stop).await?;
     let files = environment
         .services
         .iter()
         .map(|(name, service)| Ok((name.clone(), workspace.files(service)?)))
         .collect::<Result<_, Failure>>()?;
+    // What cannot be rendered is told before anything is built.
+    let stand_ins = environment
+        .services
+        .iter()
+        .map(|(name, service)| Ok((name.clone(), placeholder(service, environment.registry.as_ref())?)))
+        .collect::<Result<_, Failure>>()?;
+    desire(&environment, &stand_ins, &files, &only).map_err(render_failure)?;
+    let prepared = prepare(&preparation, Until::Pushed, talk, stop).await?;
     let desired = desire(&environment, &prepared.pinned, &files, &only).map_err(render_failure)?;
     let options = options(&target, &words.run, version, only, talk);
     if closed {

@@ -62,7 +62,7 @@ fn pinned(service: &Service, lock: &ImageLock) -> Option<PinnedImage> {
 }
 
 /// What stands where a digest will be: rendering must not need a build.
-fn placeholder(service: &Service, registry: Option<&Repository>) -> Result<PinnedImage, Failure> {
+pub(super) fn placeholder(service: &Service, registry: Option<&Repository>) -> Result<PinnedImage, Failure> {
     let repository = match registry {
         Some(registry) => registry.join(service.name.as_str()),
         None => format!("registry.invalid/{}", service.name).parse(),

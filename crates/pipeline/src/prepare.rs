@@ -163,6 +163,7 @@ impl Preparation<'_> {
         self.layout_fits()?;
         let mut prepared = Prepared::default();
         let mut kit = Kit { engine: None, credentials: None, registry: Registry::new()? };
+        self.check(&mut kit, until).await?;
         for (service, source) in &self.services {
             let mut tell = |event| tell(Event::Image { service: service.clone(), event });
             let image = match source {
@@ -221,6 +222,37 @@ impl Preparation<'_> {
         format!("{repository}:{version}").parse().map_err(fail)
     }
 
+    /// What can be known before anything is built: a mistake in the last service must not cost the builds of the others.
+    async fn check(&self, kit: &mut Kit, until: Until) -> Result<(), PrepareError> {
+        for (service, source) in &self.services {
+            match source {
+                ImageSource::Dockerfile(build) => {
+                    let build = self.dockerfile(service, build, &self.tag(service, until)?);
+                    build
+                        .check()
+                        .map_err(|source| PrepareError::Build { service: service.clone(), source })?;
+                }
+                ImageSource::Pinned(image) if until == Until::Pushed => {
+                    kit.confirm(service, image, &mut |_| {}).await?;
+                }
+                ImageSource::Pinned(_) | ImageSource::Native(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn dockerfile(&self, service: &ServiceName, build: &DockerBuild, tag: &ImageRef) -> DockerfileBuild {
+        DockerfileBuild {
+            context: self.root.join(&build.context),
+            dockerfile: self.root.join(&build.dockerfile),
+            target: build.target.clone(),
+            args: build.args.clone(),
+            platform: build.platform.clone(),
+            labels: self.labels(service),
+            tag: tag.clone(),
+        }
+    }
+
     async fn build(
         &self,
         kit: &mut Kit,
@@ -230,15 +262,7 @@ impl Preparation<'_> {
         tell: &mut (dyn FnMut(ImageEvent) + Send),
     ) -> Result<String, PrepareError> {
         tell(ImageEvent::BuildBegan { dockerfile: build.dockerfile.clone() });
-        let build = DockerfileBuild {
-            context: self.root.join(&build.context),
-            dockerfile: self.root.join(&build.dockerfile),
-            target: build.target.clone(),
-            args: build.args.clone(),
-            platform: build.platform.clone(),
-            labels: self.labels(service),
-            tag: tag.clone(),
-        };
+        let build = self.dockerfile(service, build, tag);
         let mut forward = |event| {
             tell(match event {
                 BuildEvent::Step { name, cached } => ImageEvent::Step { name, cached },
@@ -247,8 +271,6 @@ impl Preparation<'_> {
             });
         };
         let fail = |source| PrepareError::Build { service: service.clone(), source };
-        // A Dockerfile that is not there is the nearer mistake, whether or not an engine runs.
-        build.check().map_err(fail)?;
         let engine = kit.engine().await?;
         let image = engine.build(&build, &mut forward).await.map_err(fail)?;
         tell(ImageEvent::Built { id: image.id.clone() });

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One request. Texts may contain `{ns}`, the script's namespace, and the placeholders of [`super::memory::Memory`].
+/// One request. Texts may contain `{ns}`, the script's namespace, and the placeholders of the memory of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
     /// As in `GET`; `WATCH` reads the events of a second.
