@@ -15,13 +15,19 @@
 //! * [`Endpoint`] finds the engine the way the `docker` command does.
 //! * [`Engine`] builds, with BuildKit where the engine has it, and pushes.
 //! * [`Ignore`] decides which files of a context are sent.
+//! * [`Contents`] is what is in an image, read layer by layer; [`changes`] is what two images differ in.
+//! * [`Sbom`], [`Provenance`] and [`SimpleSignature`] are what is said about an image, by whoever has a [`SigningKey`].
 //!
-//! Everything about the engine is behind the feature `docker`, which is on by default; native builds need no runtime.
+//! Everything about the engine is behind the feature `docker`, documents and keys are behind `supply`; both are on by default.
+//! Native builds need neither, and no runtime.
 //!
 //! Not here: layouts are pushed, credentials looked up, and digests confirmed by `release-registry`.
 
 mod ignore;
+mod inspect;
 mod native;
+#[cfg(feature = "supply")]
+mod supply;
 
 #[cfg(feature = "docker")]
 mod build;
@@ -39,9 +45,22 @@ mod progress;
 mod push;
 
 pub use ignore::{Ignore, IgnoreError};
+pub use inspect::{
+    ArchiveError, Change, Contents, Difference, EntryKind, ImageIndex, ImageManifest, LayerContents,
+    LayerEntry, LayerError, Listed, ManifestError, Stored, StoredError, StoredImage, Wanted, Wasted, changes,
+};
 pub use native::{
     Base, BuildOptions, Descriptor, Layer, Layout, LayoutError, NativeBuild, NativeError, NativeEvent,
     NativeImage, Platform, PlatformError, Port, Protocol, RunConfig,
+};
+
+#[cfg(feature = "supply")]
+pub use supply::{
+    Attachment, BUNDLE, BuildType, BundleError, Distribution, KeyError, Kind, LockfileError,
+    MAX_BUNDLE_BYTES, MAX_LOCK_BYTES, MAX_PAYLOAD_BYTES, Material, PREDICATE_TYPE, Package, Proven,
+    Provenance, SIGNED, Sbom, SignedLayer, SigningKey, SimpleSignature, Statement, VerifyingKey,
+    cargo_packages, distribution_packages, is_package_database, sign, signature_tag, store_signatures,
+    verify,
 };
 
 #[cfg(feature = "docker")]
