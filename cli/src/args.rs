@@ -43,6 +43,20 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
+impl Args {
+    /// What was asked of every command, about another project file.
+    pub(crate) fn about(config: PathBuf, asked: &Self) -> Self {
+        Self {
+            config,
+            set: Vec::new(),
+            output: asked.output,
+            quiet: asked.quiet,
+            verbose: asked.verbose,
+            command: Command::Schema,
+        }
+    }
+}
+
 /// How the answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -82,6 +96,11 @@ pub(crate) enum Command {
     /// releases ended, how many pods were ready at least, and how many requests were lost. Exit code 9 when a release was neither
     /// verified nor rolled back.
     Rehearse(Rehearse),
+    /// See a release succeed and a bad one being rolled back, in seconds; needs no cluster, no registry and no Docker.
+    ///
+    /// Two small services are built from files, pushed to an embedded registry, and released to a simulated cluster, by the code that
+    /// releases to real ones. Then a version whose pods become ready and answer errors. Nothing outside of this process is touched.
+    Demo(Demo),
     /// Run the checks of an environment on what runs now; changes nothing.
     Verify(Environment),
     /// Return to an earlier release: image and config together.
@@ -169,7 +188,7 @@ pub(crate) struct Render {
 
 #[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Environment {
-    /// The environment, a name under `environments:` in the project file.
+    /// The environment, a name under `environments:` in the project file; or `local`, which is simulated on this machine.
     #[arg(long, value_name = "ENV")]
     pub(crate) env: String,
 
@@ -210,11 +229,40 @@ pub(crate) struct Deploy {
     #[arg(long)]
     pub(crate) approve: bool,
 
+    /// Start the environment `local` over: what was released there is forgotten.
+    #[arg(long)]
+    pub(crate) reset: bool,
+
+    /// What the images do in the environment `local`, as scripts, from now on; see `docs/reference/simulation.md`. By default they
+    /// pass the project's own checks.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) apps: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) run: Run,
 
     #[command(flatten)]
     pub(crate) version: Version,
+}
+
+impl Deploy {
+    /// A deploy of everything to `local`, as if it had been asked for without any option.
+    pub(crate) fn local(version: String) -> Self {
+        Self {
+            services: Vec::new(),
+            environment: Environment {
+                env: release_manifest::LOCAL.to_owned(),
+                namespace: None,
+                context: None,
+            },
+            images: None,
+            approve: false,
+            reset: false,
+            apps: None,
+            run: Run { lock_timeout: std::time::Duration::from_secs(300), force_conflicts: false },
+            version: Version { version: Some(version) },
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -239,6 +287,13 @@ pub(crate) struct Rehearse {
     /// described pass the project's checks.
     #[arg(long, value_name = "FILE")]
     pub(crate) apps: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// Write the report of both releases as one self-contained HTML page, too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,6 +9,7 @@ use release_image::BuildError;
 use release_manifest::{Color, ProjectError, RenderError};
 use release_pipeline::{Event, ImageLockError, PlanError, PrepareError, RunError, TargetError};
 use release_registry::{ConfirmError, PushError};
+use release_rehearsal::local::LocalError;
 
 use crate::answer;
 use crate::exit::Exit;
@@ -55,6 +56,9 @@ pub(crate) enum Failure {
     Prepare(#[from] PrepareError),
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The environment `local` cannot be used.
+    #[error(transparent)]
+    Local(#[from] LocalError),
     #[error(transparent)]
     Survey(#[from] SurveyError),
     #[error(transparent)]
@@ -88,13 +92,20 @@ impl Failure {
     /// How the process ends.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Internal(_) => Exit::Bug,
+            Self::Internal(_)
+            | Self::Local(LocalError::Serve { .. } | LocalError::Client(_) | LocalError::Runtime(_)) => {
+                Exit::Bug
+            }
             Self::Usage { .. }
             | Self::File { .. }
             | Self::Sources(_)
             | Self::Project(_)
             | Self::ImageLock { .. }
+            | Self::Local(
+                LocalError::File { .. } | LocalError::Damaged { .. } | LocalError::Namespace { .. },
+            )
             | Self::Events { .. } => Exit::Usage,
+            Self::Local(LocalError::Busy { .. }) => Exit::Locked,
             Self::Prepare(error) => match error {
                 PrepareError::NoRegistry { .. }
                 | PrepareError::Name { .. }
@@ -158,6 +169,13 @@ impl Failure {
                 ));
             }
             Self::Target(error) => target_hint(error)?,
+            Self::Local(LocalError::Busy { .. }) => {
+                "the environment `local` is used by one command at a time"
+            }
+            Self::Local(LocalError::Damaged { .. }) => {
+                "`release deploy --env local --reset` starts over; what was released there is forgotten"
+            }
+            Self::Local(LocalError::Namespace { .. }) => "name another one in the project file, or with -n",
             Self::Prepare(PrepareError::Engine { .. }) => {
                 "start the Docker Engine, or choose another with DOCKER_HOST or `docker context use`"
             }
@@ -188,6 +206,7 @@ impl Failure {
             ) => "`release history` shows the releases there are",
             Self::Sources(_)
             | Self::Project(_)
+            | Self::Local(LocalError::Serve { .. } | LocalError::File { .. })
             | Self::Render { .. }
             | Self::Prepare(_)
             | Self::Survey(_)
@@ -196,7 +215,9 @@ impl Failure {
             | Self::Need { .. }
             | Self::Check { .. }
             | Self::Stopped { .. } => return None,
-            Self::Internal(_) => "this is a defect of this program; please report it with the lines above",
+            Self::Internal(_) | Self::Local(LocalError::Client(_) | LocalError::Runtime(_)) => {
+                "this is a defect of this program; please report it with the lines above"
+            }
         };
         Some(text.to_owned())
     }

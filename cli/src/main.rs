@@ -5,6 +5,7 @@ mod args;
 mod command;
 mod error;
 mod exit;
+mod local;
 #[cfg(test)]
 mod reference;
 mod signal;

@@ -1,13 +1,14 @@
 //! What people are told while a run goes on: JSON Lines on stdout, or lines (with progress bars on a terminal) on stderr.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use release_cluster::{Clock, Event as Cluster};
-use release_core::{CauseKind, ServiceName, Verdict};
+use release_core::{CauseKind, MonoTime, ServiceName, Verdict};
 use release_pipeline::{Envelope, Event, ImageEvent, Recorder, Report, Tape, Verb};
 use release_rollout::{Phase, Version};
 
@@ -21,7 +22,10 @@ pub(crate) struct Talk(Arc<Mutex<Inner>>);
 
 struct Inner {
     recorder: Recorder,
-    clock: Clock,
+    /// None until something is told on this machine's own clock.
+    clock: Option<Clock>,
+    /// What passed on clocks that were followed before this one.
+    before: Duration,
     view: View,
     report: Report,
     tape: Tape,
@@ -30,15 +34,55 @@ struct Inner {
 enum View {
     Json,
     Quiet,
-    /// With the counts of ready pods told last: a line for each change, not for each look.
-    Lines(BTreeMap<ServiceName, (u32, u32)>),
+    Lines(Told),
     Terminal(Bars),
 }
 
+/// What was told last, so that there is a line for each change and not for each look.
+#[derive(Default)]
+struct Told {
+    /// Ready pods, and how many are wanted.
+    ready: BTreeMap<ServiceName, (u32, u32)>,
+    /// Checks whose last verdict was good.
+    good: BTreeSet<(ServiceName, String)>,
+}
+
+impl Told {
+    fn is_news(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Cluster(Cluster::Progress { service, readiness, .. }) => {
+                let counts = (readiness.ready, readiness.desired);
+                // Nothing is wanted before the controller has looked.
+                counts != (0, 0) && self.ready.insert(service.clone(), counts) != Some(counts)
+            }
+            Event::Cluster(Cluster::Checked { service, check, verdict }) => {
+                let key = (service.clone(), check.clone());
+                match verdict {
+                    Verdict::Good { .. } => self.good.insert(key),
+                    Verdict::Bad { .. } | Verdict::NotEnough { .. } => {
+                        self.good.remove(&key);
+                        true
+                    }
+                }
+            }
+            // The next phase begins anew.
+            Event::Cluster(Cluster::PhaseEntered { service, .. }) => {
+                self.good.retain(|(of, _)| of != service);
+                true
+            }
+            _ => true,
+        }
+    }
+}
+
 struct Bars {
+    told: Told,
     all: MultiProgress,
     by_service: BTreeMap<ServiceName, ProgressBar>,
 }
+
+/// Two runs of one process can begin in the same millisecond: they are counted.
+static RUNS: AtomicU32 = AtomicU32::new(0);
 
 impl Talk {
     /// For a command. The run begins now.
@@ -55,26 +99,45 @@ impl Talk {
         } else if quiet {
             View::Quiet
         } else if std::io::stderr().is_terminal() && !in_ci {
-            View::Terminal(Bars { all: MultiProgress::new(), by_service: BTreeMap::new() })
+            View::Terminal(Bars {
+                told: Told::default(),
+                all: MultiProgress::new(),
+                by_service: BTreeMap::new(),
+            })
         } else {
-            View::Lines(BTreeMap::new())
+            View::Lines(Told::default())
         };
-        let run = format!("{:x}-{:x}", clock.wall().as_millisecond(), std::process::id());
+        let (at, process) = (clock.wall().as_millisecond(), std::process::id());
+        let run = match RUNS.fetch_add(1, Ordering::Relaxed) {
+            0 => format!("{at:x}-{process:x}"),
+            more => format!("{at:x}-{process:x}-{more}"),
+        };
         let recorder = Recorder::new(run, clock.now());
         Self(Arc::new(Mutex::new(Inner {
             recorder,
-            clock,
+            clock: Some(clock),
+            before: Duration::ZERO,
             view,
             report: Report::default(),
             tape: Tape::default(),
         })))
     }
 
+    /// From now on this clock says when something happens; None: the machine's own. Is called where the clock before it still
+    /// goes.
+    pub(crate) fn follow(&self, clock: Option<Clock>) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = inner.clock.as_ref().map(|clock| clock.now().since_origin());
+        inner.before += passed.unwrap_or_default();
+        inner.clock = clock;
+    }
+
     /// Takes one event.
     pub(crate) fn tell(&self, event: Event) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, at) = (inner.clock.now(), inner.clock.wall());
-        let envelope = inner.recorder.stamp(now, at, event);
+        let clock = inner.clock.get_or_insert_with(Clock::system).clone();
+        let now = MonoTime::from_origin(inner.before + clock.now().since_origin());
+        let envelope = inner.recorder.stamp(now, clock.wall(), event);
         inner.report.add(&envelope);
         inner.tape.add(&envelope);
         inner.show(&envelope);
@@ -111,14 +174,10 @@ impl Inner {
                 }
             }
             View::Lines(told) => {
-                if let Event::Cluster(Cluster::Progress { service, readiness, .. }) = &envelope.event {
-                    let counts = (readiness.ready, readiness.desired);
-                    if told.insert(service.clone(), counts) == Some(counts) {
-                        return;
+                if told.is_news(&envelope.event) {
+                    for line in lines(envelope) {
+                        answer::say(&line);
                     }
-                }
-                for line in lines(envelope) {
-                    answer::say(&line);
                 }
             }
             View::Terminal(bars) => bars.show(envelope),
@@ -134,8 +193,10 @@ impl Bars {
             bar.set_position(u64::from(readiness.ready));
             return;
         }
-        for line in lines(envelope) {
-            let _ = self.all.println(line);
+        if self.told.is_news(&envelope.event) {
+            for line in lines(envelope) {
+                let _ = self.all.println(line);
+            }
         }
         match &envelope.event {
             Event::Image { service, event } => self.image(service, event),

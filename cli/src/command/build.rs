@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use release_core::ServiceName;
-use release_manifest::Images;
+use release_manifest::{Images, LOCAL};
 use release_pipeline::{Event, Preparation, Until};
 
 use super::images::{image_cache, prepare, source_date_epoch};
@@ -12,6 +12,7 @@ use crate::answer;
 use crate::args::{Args, Build, Format};
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::local;
 use crate::signal::Stop;
 use crate::talk::Talk;
 use crate::workspace::{Workspace, git_revision, named, source_revisions, warn};
@@ -56,7 +57,14 @@ pub(crate) async fn run(
         },
         created: source_date_epoch()?,
     };
-    let prepared = prepare(&preparation, until, talk, stop).await?;
+    let local = match words.env.as_deref() {
+        Some(LOCAL) if layout.is_none() => Some(local::open(workspace.project.name())?),
+        _ => None,
+    };
+    let prepared = match &local {
+        Some(local) => local::images(local, preparation, talk, stop, args.quiet).await?,
+        None => prepare(&preparation, until, talk, stop).await?,
+    };
     talk.finish();
     let images: BTreeMap<ServiceName, String> = match until {
         Until::Pushed => prepared.pinned.into_iter().map(|(name, image)| (name, image.to_string())).collect(),

@@ -1,129 +1,281 @@
 //! `release deploy`: prepare, plan, roll out, verify, record.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use release_cluster::Conflicts;
 use release_core::{ObjectRef, ServiceName, Status};
 use release_manifest::{Environment, Gate, ImageSource, LABEL_PART_OF, Need};
-use release_pipeline::{DesireError, Event, ImageLock, Options, Preparation, Until, deploy, desire};
+use release_pipeline::{
+    DesireError, Desired, Event, Files, ImageLock, Images, Options, Preparation, Prepared, Until, deploy,
+    desire,
+};
+use release_rehearsal::leave_urls_out;
+use release_rehearsal::local::Local;
 
 use super::images::{image_cache, prepare, source_date_epoch};
 use super::render::placeholder;
-use super::target::{Target, open};
+use super::target::{Place, Target};
 use crate::answer;
 use crate::args::{Args, Deploy, Format, Run};
 use crate::command::finish;
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::local::{self, scripts};
 use crate::signal::Stop;
 use crate::talk::Talk;
 use crate::workspace::{Workspace, actor, check_lock, git_revision, image_lock, named, source_revisions};
 
 pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
-    let workspace = Workspace::load(args)?;
-    let mut environment = workspace.environment(&words.environment.env, args.quiet)?;
-    if let Some(namespace) = &words.environment.namespace {
-        environment.namespace.clone_from(namespace);
-    }
-    let known = environment.services.keys().cloned().collect();
-    let only = named(&words.services, &known)?;
-    let lock = words.images.as_deref().map(image_lock).transpose()?;
-    if let Some(lock) = &lock {
-        check_lock(lock, &known)?;
-        nothing_to_build(lock, &environment, &only)?;
-    }
-    let closed = environment.gate == Gate::Manual && !words.approve;
-    if closed && lock.is_none() && builds_something(&environment, &only) {
-        // Building ends with a push, which is a write.
-        return Err(Failure::Gate { environment: environment.name.to_string(), planned: false });
-    }
-    let version = words.version.version.clone().or_else(|| git_revision(&workspace.root));
-
-    // The cluster is looked at before anything is built: a wrong context should cost seconds.
-    let reaching = async {
-        let (project, name) = (environment.project.clone(), environment.name.clone());
-        let target = open(Some(&environment), project, name, &words.environment).await?;
-        target.require_rights().await?;
-        check_needs(&target, &environment, &only).await?;
-        Ok(target)
-    };
-    let target = stop.or(reaching).await?;
-
-    talk.tell(started("deploy", &target, version.clone()));
-    let images = match lock {
-        Some(lock) => lock.0,
-        None => BTreeMap::new(),
-    };
-    let wanted: BTreeMap<_, _> = environment
-        .services
-        .iter()
-        .filter(|(name, _)| only.is_empty() || only.contains(*name))
-        .map(|(name, service)| (name.clone(), given(name, &images).unwrap_or_else(|| service.image.clone())))
-        .collect();
-    let preparation = Preparation {
-        root: &workspace.root,
-        project: &environment.project,
-        registry: environment.registry.clone(),
-        revisions: source_revisions(&workspace.root, &wanted),
-        services: wanted,
-        version: version.clone(),
-        images: image_cache(&environment.project),
-        created: source_date_epoch()?,
-    };
-    let files = environment
-        .services
-        .iter()
-        .map(|(name, service)| Ok((name.clone(), workspace.files(service)?)))
-        .collect::<Result<_, Failure>>()?;
-    // What cannot be rendered is told before anything is built.
-    let stand_ins = environment
-        .services
-        .iter()
-        .map(|(name, service)| Ok((name.clone(), placeholder(service, environment.registry.as_ref())?)))
-        .collect::<Result<_, Failure>>()?;
-    desire(&environment, &stand_ins, &files, &only).map_err(render_failure)?;
-    let prepared = prepare(&preparation, Until::Pushed, talk, stop).await?;
-    let desired = desire(&environment, &prepared.pinned, &files, &only).map_err(render_failure)?;
-    let options = options(&target, &words.run, version, only, talk);
-    if closed {
-        let planned =
-            release_pipeline::preview(&target.cluster, &target.store, &target.found, &options, desired).await;
-        let planned = planned?;
-        let nothing = planned.changes.is_empty();
-        talk.tell(Event::Planned {
-            release: planned.number,
-            changes: planned.changes,
-            unchanged: planned.unchanged,
-            baseline: planned.baseline,
-        });
-        talk.finish();
-        if nothing {
+    let deployment = Deployment::read(args, words)?;
+    let place = stop.or(deployment.place()).await?;
+    deployment.tune_local(&place)?;
+    let planned = deployment.carry_out(&place, talk, stop, &|_| Ok(())).await;
+    talk.finish();
+    match planned? {
+        Done::Released => finish::answer(args, &talk.report(), stop),
+        Done::Previewed { nothing: false } => Err(deployment.gate(true)),
+        Done::Previewed { nothing: true } => {
             if args.output == Format::Text {
                 answer::emit("nothing to do: what runs is what the project says; nothing was written\n")?;
             }
-            return Ok(Exit::Done);
+            Ok(Exit::Done)
         }
-        return Err(Failure::Gate { environment: environment.name.to_string(), planned: true });
     }
-    let mut tell = |event| talk.tell(event);
-    let done =
-        deploy(&target.cluster, &target.store, &target.found, &options, desired, &mut tell, stop.token())
-            .await;
-    talk.finish();
-    done?;
-    finish::answer(args, &talk.report(), stop)
 }
 
-/// An image the lock names, in place of what the project says.
-fn given(
-    name: &ServiceName,
-    images: &BTreeMap<ServiceName, release_core::PinnedImage>,
-) -> Option<ImageSource> {
-    images.get(name).cloned().map(ImageSource::Pinned)
+/// A deploy as it was asked for.
+pub(crate) struct Deployment<'a> {
+    args: &'a Args,
+    words: &'a Deploy,
+    workspace: Workspace,
+    environment: Environment,
+    /// The services that are released; empty: all of them.
+    only: BTreeSet<ServiceName>,
+    lock: Option<ImageLock>,
+    version: Option<String>,
+    /// The gate is closed: everything is looked at and nothing written.
+    closed: bool,
+    /// Where images without a Dockerfile are put together.
+    images: Images,
 }
 
-fn builds_something(environment: &Environment, only: &BTreeSet<ServiceName>) -> bool {
-    built(environment, only).next().is_some()
+/// How far a deploy went.
+pub(crate) enum Done {
+    /// The events say how.
+    Released,
+    /// The gate is closed; the events say what would be done.
+    Previewed { nothing: bool },
+}
+
+impl<'a> Deployment<'a> {
+    /// Reads the project and checks the words against it. Nothing is contacted.
+    pub(crate) fn read(args: &'a Args, words: &'a Deploy) -> Result<Self, Failure> {
+        let workspace = Workspace::load(args)?;
+        let mut environment = workspace.environment(&words.environment.env, args.quiet)?;
+        if let Some(namespace) = &words.environment.namespace {
+            environment.namespace.clone_from(namespace);
+        }
+        let known = environment.services.keys().cloned().collect();
+        let only = named(&words.services, &known)?;
+        let lock = words.images.as_deref().map(image_lock).transpose()?;
+        if let Some(lock) = &lock {
+            check_lock(lock, &known)?;
+            nothing_to_build(lock, &environment, &only)?;
+        }
+        let closed = environment.gate == Gate::Manual && !words.approve;
+        let version = words.version.version.clone().or_else(|| git_revision(&workspace.root));
+        let images = image_cache(&environment.project);
+        let deployment = Self { args, words, workspace, environment, only, lock, version, closed, images };
+        if closed && deployment.lock.is_none() && deployment.builds_something() {
+            // Building ends with a push, which is a write.
+            return Err(deployment.gate(false));
+        }
+        Ok(deployment)
+    }
+
+    /// The cluster it goes to.
+    pub(crate) async fn place(&self) -> Result<Place, Failure> {
+        let (project, name) = (self.environment.project.clone(), self.environment.name.clone());
+        Place::of(Some(&self.environment), project, name, &self.words.environment).await
+    }
+
+    /// The environment `local`, kept in this folder instead of the user's.
+    pub(crate) fn place_in(&self, folder: &Path) -> Result<Place, Failure> {
+        Ok(Place::kept_in(Local::open(folder)?, &self.environment))
+    }
+
+    /// Puts images together somewhere else than in the user's cache.
+    pub(crate) fn building_in(self, images: Images) -> Self {
+        Self { images, ..self }
+    }
+
+    /// What only `local` has: starting over, and scripts of applications.
+    fn tune_local(&self, place: &Place) -> Result<(), Failure> {
+        let Deploy { reset, apps, .. } = self.words;
+        let Some(local) = place.local() else {
+            let word = if *reset { "--reset" } else { "--apps" };
+            return if *reset || apps.is_some() {
+                Err(Failure::Usage {
+                    message: format!("{word} is for the environment `local`, which is simulated"),
+                    hint: Some("leave it out; nothing was changed".to_owned()),
+                })
+            } else {
+                Ok(())
+            };
+        };
+        let text = apps.as_deref().map(|path| {
+            let text = std::fs::read_to_string(path).map_err(|source| Failure::File {
+                verb: "read",
+                path: format!("the scripts {}", path.display()),
+                hint: None,
+                source,
+            })?;
+            scripts(&text, &path.display().to_string())?;
+            Ok::<_, Failure>(text)
+        });
+        let text = text.transpose()?;
+        if *reset {
+            local.reset()?;
+        }
+        if let Some(text) = text {
+            local.keep_scripts(&text)?;
+        }
+        Ok(())
+    }
+
+    /// Prepares, plans, rolls out, verifies, records. `prepared` hears of the images before anything is released.
+    pub(crate) async fn carry_out(
+        &self,
+        place: &Place,
+        talk: &Talk,
+        stop: &Stop,
+        prepared: &(dyn Fn(&Prepared) -> Result<(), Failure> + Sync),
+    ) -> Result<Done, Failure> {
+        // The cluster is looked at before anything is built: a wrong context should cost seconds.
+        let look = async |target: &Target| {
+            target.require_rights().await?;
+            // Projects share no simulated cluster.
+            if !self.environment.is_local() {
+                self.check_needs(target).await?;
+            }
+            talk.tell(started("deploy", target, self.version.clone()));
+            Ok(())
+        };
+        stop.or(place.visit(Some(talk), look)).await?;
+        let images = self.images(place, talk, stop).await?;
+        prepared(&images)?;
+        let mut desired =
+            desire(&self.environment, &images.pinned, &self.files()?, &self.only).map_err(render_failure)?;
+        if self.environment.is_local() {
+            for note in leave_urls_out(&mut desired).iter().filter(|_| !self.args.quiet) {
+                answer::say(&format!("note: {note}"));
+            }
+        }
+        place.visit(Some(talk), async |target| self.release(target, desired, talk, stop).await).await
+    }
+
+    async fn images(&self, place: &Place, talk: &Talk, stop: &Stop) -> Result<Prepared, Failure> {
+        let given = self.lock.as_ref().map(|lock| &lock.0);
+        let wanted: BTreeMap<_, _> = self
+            .environment
+            .services
+            .iter()
+            .filter(|(name, _)| self.only.is_empty() || self.only.contains(*name))
+            .map(|(name, service)| {
+                // An image the lock names, in place of what the project says.
+                let given = given.and_then(|images| images.get(name)).cloned().map(ImageSource::Pinned);
+                (name.clone(), given.unwrap_or_else(|| service.image.clone()))
+            })
+            .collect();
+        let root = &self.workspace.root;
+        let preparation = Preparation {
+            root,
+            project: &self.environment.project,
+            registry: self.environment.registry.clone(),
+            revisions: source_revisions(root, &wanted),
+            services: wanted,
+            version: self.version.clone(),
+            images: self.images.clone(),
+            created: source_date_epoch()?,
+        };
+        // What cannot be rendered is told before anything is built.
+        let stand_ins = self.environment.services.iter();
+        let stand_ins = stand_ins
+            .map(|(name, service)| {
+                Ok((name.clone(), placeholder(service, self.environment.registry.as_ref())?))
+            })
+            .collect::<Result<_, Failure>>()?;
+        desire(&self.environment, &stand_ins, &self.files()?, &self.only).map_err(render_failure)?;
+        match place.local() {
+            Some(local) => local::images(local, preparation, talk, stop, self.args.quiet).await,
+            None => prepare(&preparation, Until::Pushed, talk, stop).await,
+        }
+    }
+
+    /// The contents of the services' config folders.
+    fn files(&self) -> Result<Files, Failure> {
+        let services = self.environment.services.iter();
+        services.map(|(name, service)| Ok((name.clone(), self.workspace.files(service)?))).collect()
+    }
+
+    async fn release(
+        &self,
+        target: &Target,
+        desired: Desired,
+        talk: &Talk,
+        stop: &Stop,
+    ) -> Result<Done, Failure> {
+        let options = options(target, &self.words.run, self.version.clone(), self.only.clone(), talk);
+        let Target { cluster, store, found, .. } = target;
+        if self.closed {
+            let planned = release_pipeline::preview(cluster, store, found, &options, desired).await?;
+            let nothing = planned.changes.is_empty();
+            talk.tell(Event::Planned {
+                release: planned.number,
+                changes: planned.changes,
+                unchanged: planned.unchanged,
+                baseline: planned.baseline,
+            });
+            return Ok(Done::Previewed { nothing });
+        }
+        let mut tell = |event| talk.tell(event);
+        deploy(cluster, store, found, &options, desired, &mut tell, stop.token()).await?;
+        Ok(Done::Released)
+    }
+
+    fn builds_something(&self) -> bool {
+        built(&self.environment, &self.only).next().is_some()
+    }
+
+    /// The refusal at the closed gate.
+    fn gate(&self, planned: bool) -> Failure {
+        Failure::Gate { environment: self.environment.name.to_string(), planned }
+    }
+
+    /// Services of other projects must be healthy first; they are not released together.
+    async fn check_needs(&self, target: &Target) -> Result<(), Failure> {
+        let services = self.environment.services.iter();
+        let services = services.filter(|(name, _)| self.only.is_empty() || self.only.contains(*name));
+        for need in services.flat_map(|(_, service)| &service.needs) {
+            let Need::Other { project, service } = need else { continue };
+            let object =
+                ObjectRef::new("apps/v1", "Deployment", target.cluster.namespace(), service.as_str());
+            let labels = format!("{LABEL_PART_OF}={project}");
+            let seen = target.cluster.survey(&labels, &[(object, Vec::new())]).await?;
+            let unwell = seen.into_iter().find(|seen| seen.assessment.status != Status::Ready);
+            if let Some(release_core::Assessment { readiness, cause, .. }) =
+                unwell.map(|seen| seen.assessment)
+            {
+                let why = cause.map_or_else(
+                    || format!("{} of {} pods are ready", readiness.ready, readiness.desired),
+                    |cause| cause.summary,
+                );
+                return Err(Failure::Need { needed: format!("{project}/{service}"), why });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The services that are released and whose images are built.
@@ -200,32 +352,4 @@ pub(crate) fn options(
         only,
         tape: talk.tape(),
     }
-}
-
-/// Services of other projects must be healthy first; they are not released together.
-async fn check_needs(
-    target: &Target,
-    environment: &Environment,
-    only: &BTreeSet<ServiceName>,
-) -> Result<(), Failure> {
-    let services = environment.services.iter().filter(|(name, _)| only.is_empty() || only.contains(*name));
-    for need in services.flat_map(|(_, service)| &service.needs) {
-        let Need::Other { project, service } = need else { continue };
-        let object = ObjectRef::new("apps/v1", "Deployment", target.cluster.namespace(), service.as_str());
-        let labels = format!("{LABEL_PART_OF}={project}");
-        let seen = target.cluster.survey(&labels, &[(object, Vec::new())]).await?;
-        if let Some(seen) = seen.into_iter().find(|seen| seen.assessment.status != Status::Ready) {
-            let why = seen.assessment.cause.map_or_else(
-                || {
-                    format!(
-                        "{} of {} pods are ready",
-                        seen.assessment.readiness.ready, seen.assessment.readiness.desired
-                    )
-                },
-                |cause| cause.summary,
-            );
-            return Err(Failure::Need { needed: format!("{project}/{service}"), why });
-        }
-    }
-    Ok(())
 }

@@ -1,11 +1,11 @@
 //! `release doctor`: whether everything a release needs is there, and the Role it needs.
 
 use release_image::{Endpoint, Engine};
-use release_manifest::Object;
+use release_manifest::{LOCAL, Object};
 use serde::Serialize;
 
 use super::render::manifests;
-use super::target::open;
+use super::target::{Place, Target};
 use crate::answer;
 use crate::args::{Args, Doctor, Environment};
 use crate::error::Failure;
@@ -34,7 +34,8 @@ pub(crate) async fn run(args: &Args, words: &Doctor) -> Result<Exit, Failure> {
     if let Some(account) = &words.rbac {
         return role(args, words, account);
     }
-    let mut findings = vec![engine().await];
+    // `local` builds without an engine.
+    let mut findings = if words.env.as_deref() == Some(LOCAL) { Vec::new() } else { vec![engine().await] };
     if args.config.exists() || words.env.is_some() {
         match Workspace::load(args) {
             Ok(workspace) => {
@@ -102,14 +103,23 @@ async fn cluster(args: &Args, words: &Doctor, workspace: &Workspace, env: &str, 
         }
     };
     let asked = Environment { env: env.to_owned(), namespace: words.namespace.clone(), context: None };
-    let target =
-        match open(Some(&environment), environment.project.clone(), environment.name.clone(), &asked).await {
-            Ok(target) => target,
-            Err(failure) => {
-                findings.push(bad("cluster", &failure));
-                return;
-            }
-        };
+    let (project, name) = (environment.project.clone(), environment.name.clone());
+    let place = match Place::of(Some(&environment), project, name, &asked).await {
+        Ok(place) => place,
+        Err(failure) => {
+            findings.push(bad("cluster", &failure));
+            return;
+        }
+    };
+    match place.visit(None, async |target| Ok(look(target).await)).await {
+        Ok(found) => findings.extend(found),
+        Err(failure) => findings.push(bad("cluster", &failure)),
+    }
+}
+
+/// What there is to say of a cluster that answers.
+async fn look(target: &Target) -> Vec<Finding> {
+    let mut findings = Vec::new();
     let version = target.cluster.version().await.unwrap_or_else(|_| "of unknown version".to_owned());
     findings.push(good("cluster", format!("{} answers: Kubernetes {version}", target.cluster.context())));
     match target.cluster.missing_rights().await {
@@ -135,6 +145,7 @@ async fn cluster(args: &Args, words: &Doctor, workspace: &Workspace, env: &str, 
         }
         Err(error) => findings.push(bad("rights", &Failure::from(error))),
     }
+    findings
 }
 
 fn role(args: &Args, words: &Doctor, account: &str) -> Result<Exit, Failure> {

@@ -7,7 +7,7 @@ use release_cluster::{Action, Header, State};
 use release_core::{Cause, EnvironmentName, PinnedImage, ProjectName, ServiceName};
 use serde::Serialize;
 
-use super::target::connect;
+use super::target::{Target, find};
 use crate::answer::{self, table};
 use crate::args::{Args, Recorded};
 use crate::error::Failure;
@@ -15,10 +15,12 @@ use crate::exit::Exit;
 use crate::words;
 
 pub(crate) async fn run(args: &Args, words: &Recorded) -> Result<Exit, Failure> {
-    let target = connect(args, words).await?;
-    let headers = &target.found.headers;
-    let releases: Vec<_> = headers.iter().map(Published::from).collect();
-    answer::print(args.output, &releases, || text(headers, Timestamp::now()))?;
+    let show = async |target: &Target| {
+        let headers = &target.found.headers;
+        let releases: Vec<_> = headers.iter().map(Published::from).collect();
+        answer::print(args.output, &releases, || text(headers, target.cluster.clock().wall()))
+    };
+    find(args, words).await?.visit(None, show).await?;
     Ok(Exit::Done)
 }
 

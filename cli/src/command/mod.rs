@@ -2,6 +2,7 @@
 
 mod build;
 mod completions;
+mod demo;
 mod deploy;
 mod doctor;
 pub(crate) mod finish;
@@ -19,6 +20,8 @@ mod target;
 mod verify;
 
 use release_pipeline::Until;
+
+pub(crate) use images::prepare;
 
 use crate::args::{Args, Command, Sim};
 use crate::error::Failure;
@@ -38,6 +41,7 @@ pub(crate) async fn run(args: &Args, talk: &Talk) -> Result<Exit, Failure> {
         Command::Render(words) => render::run(args, words),
         Command::Deploy(words) => deploy::run(args, words, talk, &stop).await,
         Command::Rehearse(words) => rehearse::run(args, words),
+        Command::Demo(words) => demo::run(args, words, &stop).await,
         Command::Verify(words) => stop.or(verify::run(args, words)).await,
         Command::Rollback(words) => rollback::run(args, words, talk, &stop).await,
         Command::Status(words) => stop.or(status::run(args, words)).await,

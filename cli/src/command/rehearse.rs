@@ -12,6 +12,7 @@ use crate::answer::{self, table};
 use crate::args::{Args, Format, Rehearse};
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::local::scripts;
 use crate::talk;
 use crate::workspace::Workspace;
 
@@ -55,10 +56,7 @@ fn rehearsal(args: &Args, words: &Rehearse) -> Result<Rehearsal, Failure> {
                 hint: None,
                 source,
             })?;
-            Apps::read(&text).map_err(|error| {
-                let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                usage(format!("{}: {error}: {why}", path.display()))
-            })?
+            scripts(&text, &path.display().to_string())?
         }
     };
     let mut files = BTreeMap::new();

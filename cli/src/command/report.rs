@@ -5,10 +5,10 @@ use std::path::Path;
 
 use release_cluster::{Header, StoreError};
 use release_pipeline::{
-    Envelope, Event, Recorded, Report, TargetError, page, read, read_page, recorded, text,
+    Envelope, Event, Recorded, Report, TargetError, page, read, read_page, recorded, releases, text,
 };
 
-use super::target::connect;
+use super::target::{Target, find};
 use crate::answer;
 use crate::args::{self, Args, Environment};
 use crate::error::Failure;
@@ -96,14 +96,16 @@ async fn from_record(
         namespace: words.namespace.clone(),
         context: words.context.clone(),
     };
-    let target = connect(args, &args::Recorded { environment, project: words.project.clone() }).await?;
-    let header = choose(&target.found.headers, number)?;
-    let Recorded { envelopes, complete } =
-        recorded(&target.store, header, target.cluster.context()).await.map_err(TargetError::from)?;
+    let place = find(args, &args::Recorded { environment, project: words.project.clone() }).await?;
+    let read = async |target: &Target| {
+        let header = choose(&target.found.headers, number)?;
+        let found = recorded(&target.store, header, target.cluster.context()).await;
+        Ok((header.number, found.map_err(TargetError::from)?))
+    };
+    let (number, Recorded { envelopes, complete }) = place.visit(None, read).await?;
     if !complete && !args.quiet {
         answer::say(&format!(
-            "note: the record has no events of release {}: it goes on, its tool was killed, or an earlier version wrote it",
-            header.number
+            "note: the record has no events of release {number}: it goes on, its tool was killed, or an earlier version wrote it"
         ));
     }
     Ok(envelopes)
@@ -147,7 +149,12 @@ fn show(args: &Args, html: Option<&Path>, envelopes: &[Envelope]) -> Result<Exit
         answer::emit(&format!("{}\n", path.display()))?;
         return Ok(Exit::Done);
     }
-    let report = Report::of(envelopes);
-    answer::print(args.output, &report, || text(&report))?;
+    let reports: Vec<_> = releases(envelopes).into_iter().map(Report::of).collect();
+    let screen = || reports.iter().map(text).collect::<Vec<_>>().join("\n");
+    match reports.as_slice() {
+        // Of one release there is one report, of several a list.
+        [report] => answer::print(args.output, report, screen)?,
+        reports => answer::print(args.output, &reports, screen)?,
+    }
     Ok(Exit::Done)
 }

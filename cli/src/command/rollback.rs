@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use release_pipeline::rollback;
 
 use super::deploy::{options, started};
-use super::target::connect;
+use super::target::{Target, find};
 use crate::args::{Args, Rollback};
 use crate::command::finish;
 use crate::error::Failure;
@@ -14,18 +14,16 @@ use crate::signal::Stop;
 use crate::talk::Talk;
 
 pub(crate) async fn run(args: &Args, words: &Rollback, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
-    let connecting = async {
-        let target = connect(args, &words.recorded).await?;
-        target.require_rights().await?;
-        Ok(target)
+    let place = stop.or(find(args, &words.recorded)).await?;
+    let work = async |target: &Target| {
+        stop.or(target.require_rights()).await?;
+        talk.tell(started("rollback", target, None));
+        let options = options(target, &words.run, None, BTreeSet::new(), talk);
+        let mut tell = |event| talk.tell(event);
+        let Target { cluster, store, found, .. } = target;
+        Ok(rollback(cluster, store, found, &options, words.to, &mut tell, stop.token()).await?)
     };
-    let target = stop.or(connecting).await?;
-    talk.tell(started("rollback", &target, None));
-    let options = options(&target, &words.run, None, BTreeSet::new(), talk);
-    let mut tell = |event| talk.tell(event);
-    let done =
-        rollback(&target.cluster, &target.store, &target.found, &options, words.to, &mut tell, stop.token())
-            .await;
+    let done = place.visit(Some(talk), work).await;
     talk.finish();
     done?;
     finish::answer(args, &talk.report(), stop)

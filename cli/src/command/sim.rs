@@ -1,6 +1,5 @@
 //! `release sim serve`: a simulated cluster and registry on this machine, in real time.
 
-use std::error::Error as _;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +13,7 @@ use crate::answer;
 use crate::args::{Args, Serve};
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::local::scripts;
 use crate::signal::Stop;
 
 /// How a kubeconfig of ours begins.
@@ -59,17 +59,8 @@ pub(crate) async fn run(args: &Args, words: &Serve, stop: &Stop) -> Result<Exit,
 }
 
 fn read_apps(path: &Path) -> Result<Apps, Failure> {
-    let shown = path.display();
     let text = fs::read_to_string(path).map_err(|source| file("read", path, source))?;
-    Apps::read(&text).map_err(|error| {
-        let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        // The first line says what and where; below it the reader has drawn the place again.
-        let why = why.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        Failure::Usage {
-            message: format!("{shown} does not say what applications do: {why}"),
-            hint: Some("docs/reference/simulation.md lists the fields".to_owned()),
-        }
-    })
+    scripts(&text, &path.display().to_string())
 }
 
 fn not_served(error: ServeError) -> Failure {

@@ -8,7 +8,7 @@ use release_core::{PinnedImage, ServiceName, Status};
 use release_manifest::LABEL_PART_OF;
 use serde_json::json;
 
-use super::target::connect;
+use super::target::{Target, find};
 use crate::answer::{self, table};
 use crate::args::{Args, Recorded};
 use crate::error::Failure;
@@ -23,7 +23,11 @@ struct Row<'a> {
 }
 
 pub(crate) async fn run(args: &Args, words: &Recorded) -> Result<Exit, Failure> {
-    let target = connect(args, words).await?;
+    find(args, words).await?.visit(None, async |target| show(args, words, target).await).await?;
+    Ok(Exit::Done)
+}
+
+async fn show(args: &Args, words: &Recorded, target: &Target) -> Result<(), Failure> {
     let journal = target.store.peek().await.map_err(release_pipeline::TargetError::from)?;
     let current = target.found.headers.iter().rev().find(|header| header.state == State::Verified);
     let mut rows = Vec::new();
@@ -59,10 +63,9 @@ pub(crate) async fn run(args: &Args, words: &Recorded) -> Result<Exit, Failure> 
         &words.environment.env,
         current,
         journal.as_ref(),
-        Timestamp::now(),
+        target.cluster.clock().wall(),
     );
-    answer::print(args.output, &value, || text(&head, &rows))?;
-    Ok(Exit::Done)
+    answer::print(args.output, &value, || text(&head, &rows))
 }
 
 fn interrupted(journal: Option<&Entry>) -> Option<u64> {

@@ -9,6 +9,7 @@ const COMMANDS: &[&str] = &[
     "render",
     "deploy",
     "rehearse",
+    "demo",
     "verify",
     "rollback",
     "status",

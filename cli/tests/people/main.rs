@@ -8,6 +8,7 @@ mod help;
 mod images;
 mod init;
 mod json;
+mod local;
 mod project;
 mod render;
 mod report;

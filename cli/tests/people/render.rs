@@ -61,7 +61,6 @@ fn names_that_do_not_exist() {
         "render database --env dev",
         "render --env dve",
         "render --env production-eu",
-        "render --env local",
     ];
     check("render_names", &Folder::with(RADIO).screen(&script));
 }

@@ -1,4 +1,5 @@
-//! Saving what explains a failure before a rollback destroys it: events, and the last lines of unwell containers.
+//! Saving what explains a failure before a rollback destroys it: events, and the last lines of unwell containers, or of all when
+//! none is.
 
 use std::time::Duration;
 
@@ -28,10 +29,14 @@ struct Container {
 }
 
 impl Cluster {
-    /// Saves what can be saved of a workload's unwell `pods`, and the events about it.
+    /// Saves what can be saved of a workload's `pods`, and the events about it.
     pub(crate) async fn capture(&self, snapshot: &Snapshot<'_>, pods: &[&Value]) -> Capture {
-        let containers: Vec<Container> =
+        let mut containers: Vec<Container> =
             pods.iter().filter(|pod| !is_ready(pod)).take(PODS).flat_map(|pod| unwell(pod)).collect();
+        if containers.is_empty() {
+            // All say that they are well, and yet this version has failed: what they answer is wrong.
+            containers.extend(pods.iter().take(PODS).flat_map(|pod| running(pod)));
+        }
         let tails = containers.iter().map(|container| self.tail(container));
         let logs = futures::future::join_all(tails).await.into_iter().flatten().collect();
         Capture { events: events_about(snapshot, pods), logs }
@@ -82,6 +87,15 @@ fn unwell(pod: &Value) -> Vec<Container> {
             })
         })
         .collect()
+}
+
+/// Containers of a pod that run.
+fn running(pod: &Value) -> Vec<Container> {
+    let pod_name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let statuses = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    let running = statuses.filter(|status| !status["state"]["running"].is_null());
+    let names = running.filter_map(|status| status["name"].as_str());
+    names.map(|name| Container { pod: pod_name.to_owned(), name: name.to_owned(), previous: false }).collect()
 }
 
 fn events_about(snapshot: &Snapshot<'_>, pods: &[&Value]) -> Vec<String> {

@@ -52,6 +52,10 @@ pub enum Gate {
 }
 
 impl Environment {
+    /// Whether it is the one everybody has: a simulated cluster and a registry on this machine.
+    pub fn is_local(&self) -> bool {
+        self.name.as_str() == crate::LOCAL
+    }
     /// The services in the order in which they can be released: every wave needs only services of earlier ones.
     ///
     /// Needs of other projects, and of services that are not in this environment, do not order anything.

@@ -86,7 +86,7 @@ mod yaml;
 pub use environment::{Environment, Gate, Images};
 pub use object::{Object, ObjectError, apply_order};
 pub use problem::{Color, Problem, ProblemKind, ProjectError, closest};
-pub use project::{Project, Set, SetError, schema};
+pub use project::{LOCAL, Project, Set, SetError, schema};
 pub use quantity::{Quantity, QuantityError};
 pub use render::{
     LABEL_INSTANCE, LABEL_MANAGED_BY, LABEL_NAME, LABEL_PART_OF, MANAGED_BY, MAX_CONFIG_BYTES, RenderContext,

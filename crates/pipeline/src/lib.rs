@@ -28,7 +28,8 @@ pub use plan::{Desired, DesiredService, FIELDS_MAX, KEEP, Plan, PlanError, Plann
 pub use prepare::{Images, Preparation, PrepareError, Prepared, Until};
 pub use report::{
     CaptureAt, CauseAt, CheckedAt, Did, Ending, Note, PageError, PhaseReport, Prepared as ImagePrepared,
-    ReadinessAt, Report, Run, ServiceReport, Started, Tally, Write, page, read_page, text, took, verdict,
+    ReadinessAt, Report, Run, ServiceReport, Started, Tally, Write, page, read_page, releases, story, text,
+    took, verdict,
 };
 pub use run::{Options, Preview, RunError, deploy, preview, rollback};
 pub use tape::{Recorded, Tape, recorded};

@@ -41,6 +41,11 @@ impl Tape {
         }
     }
 
+    /// What is on it, in order.
+    pub fn envelopes(&self) -> Vec<Envelope> {
+        self.list().clone()
+    }
+
     fn list(&self) -> MutexGuard<'_, Vec<Envelope>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,11 +14,14 @@
 //! | [`Outcome`] | what became of one seed, with its timeline |
 //! | [`Summary`] | what became of many |
 //! | [`soak`] | many seeds on several threads |
+//! | [`local::Local`] | the environment `local`: one cluster and one registry that are kept |
 //!
 //! Images get made-up digests: those of release 1 begin with `sha256:1111`, those of release 2 with `sha256:2222`, so that
 //! a script can mean one of them (`image: '*/player-api@sha256:2*'`).
 
+mod apps;
 mod gauge;
+pub mod local;
 mod outcome;
 mod rehearsal;
 mod soak;
@@ -27,8 +30,9 @@ mod story;
 mod summary;
 mod weather;
 
+pub use apps::well_behaved;
 pub use outcome::{Ended, Moment, Outcome, ReleaseOutcome, ServiceOutcome};
-pub use rehearsal::{Rehearsal, RehearsalError};
+pub use rehearsal::{Rehearsal, RehearsalError, leave_urls_out};
 pub use soak::soak;
 pub use summary::{Broken, ServiceSummary, Summary};
 pub use weather::{UnknownFault, Weather};

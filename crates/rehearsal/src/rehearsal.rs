@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use release_cluster::Target;
-use release_core::{Digest, ImageRefError, PinnedImage, Repository, ServiceName};
-use release_manifest::{Environment, ImageSource, Service};
+use release_core::{Digest, ImageRefError, PinnedImage, ServiceName};
+use release_manifest::Environment;
 use release_pipeline::{DesireError, Desired, Files, desire};
 use release_sim::Apps;
-use release_sim::apps::{Route, Script, Span};
 
 use crate::Weather;
+use crate::apps::{repository, well_behaved};
 
 /// A project in an environment, ready to be rehearsed with any seed.
 #[derive(Debug, Clone)]
@@ -48,17 +48,11 @@ impl Rehearsal {
     pub fn new(
         environment: Environment,
         files: &Files,
-        mut apps: Apps,
+        apps: Apps,
         weather: Weather,
     ) -> Result<Self, RehearsalError> {
         let mut notes = Vec::new();
-        for (name, service) in &environment.services {
-            apps.add_last(well_behaved(
-                &apps,
-                &repository(name, service, environment.registry.as_ref())?,
-                service,
-            ));
-        }
+        let apps = well_behaved(&environment, apps)?;
         let mut versions = [Desired::default(), Desired::default()];
         for (number, version) in (1..).zip(&mut versions) {
             let images = images(&environment, number)?;
@@ -77,8 +71,8 @@ impl Rehearsal {
     }
 }
 
-/// Checks of URLs would leave the simulation.
-fn leave_urls_out(desired: &mut Desired) -> Vec<String> {
+/// Leaves out checks that ask URLs, which would leave the simulation; says so, a sentence each.
+pub fn leave_urls_out(desired: &mut Desired) -> Vec<String> {
     let mut told = Vec::new();
     for (name, service) in &mut desired.services {
         service.record.checks.retain(|check, record| {
@@ -105,23 +99,6 @@ fn images(
         .collect()
 }
 
-fn repository(
-    name: &ServiceName,
-    service: &Service,
-    registry: Option<&Repository>,
-) -> Result<Repository, RehearsalError> {
-    let fail = |source| RehearsalError::Image { service: name.clone(), source };
-    match (&service.image, registry) {
-        (ImageSource::Pinned(image), _) => Ok(image.repository.clone()),
-        (ImageSource::Dockerfile(_) | ImageSource::Native(_), Some(registry)) => {
-            registry.join(name.as_str()).map_err(fail)
-        }
-        (ImageSource::Dockerfile(_) | ImageSource::Native(_), None) => {
-            format!("registry.invalid/{name}").parse().map_err(fail)
-        }
-    }
-}
-
 /// A digest nobody has: the version, and then the service's name.
 fn digest(service: &ServiceName, version: u8) -> Digest {
     let mut bytes = [version * 0x11; 32];
@@ -129,24 +106,4 @@ fn digest(service: &ServiceName, version: u8) -> Digest {
         *byte = letter;
     }
     Digest::from_sha256(bytes)
-}
-
-/// An application that answers what its service's checks ask for.
-fn well_behaved(apps: &Apps, repository: &Repository, service: &Service) -> Script {
-    let usual = apps.default_script();
-    let mut script = Script { image: format!("{repository}@*"), ..usual.clone() };
-    if *usual == Script::default() {
-        script.start =
-            Span { least: std::time::Duration::from_millis(500), most: std::time::Duration::from_secs(4) };
-    }
-    for record in release_pipeline::checks(service).into_values() {
-        let Target::Pods { path, .. } = record.http.target else { continue };
-        script.http.push(Route {
-            path: path.split('?').next().unwrap_or_default().to_owned(),
-            status: record.http.status.first().map_or(200, |range| *range.start()),
-            body: record.http.body.unwrap_or_else(|| "ok".to_owned()),
-            ..Route::default()
-        });
-    }
-    script
 }

@@ -68,7 +68,7 @@ pub use resource::Resource;
 pub use schema::Shape;
 pub use selector::{FieldSelector, LabelSelector};
 pub use server::{ApiServer, By, DeleteOptions, Patch, Preconditions, Propagation, Seed};
-pub use simulation::{Simulation, SimulationConfig};
+pub use simulation::{Simulation, SimulationConfig, Snapshot, SnapshotError};
 pub use status::{Cause, Details, Status};
 pub use store::{Change, Compacted, Retention, Store, What};
 pub use trace::Trace;

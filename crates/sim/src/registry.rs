@@ -33,7 +33,8 @@
 //! # }
 //! ```
 //!
-//! Not here: TLS, storage that outlives the process, garbage collection by the clock, and anything a client does.
+//! Not here: TLS, storage on disk ([`Registry::contents`] gives what there is to store), garbage collection by the clock, and
+//! anything a client does.
 //!
 //! [specification]: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
 
@@ -42,6 +43,7 @@ mod answer;
 mod auth;
 mod blobs;
 mod content;
+mod contents;
 mod dice;
 mod digest;
 mod dispatch;
@@ -68,6 +70,7 @@ pub use crate::loopback::ServeError;
 pub use access::{Access, Action, Grant, User};
 pub use answer::{Answer, Dropped};
 pub use content::Content;
+pub use contents::{Contents, ContentsError, Held};
 pub use digest::{Digest, DigestError};
 pub use exchange::{Begun, Exchange};
 pub use fault::{Fault, MountAnswer, Rule, Target};

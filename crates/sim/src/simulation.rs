@@ -3,6 +3,8 @@
 //! Time moves only when somebody says so ([`Simulation::advance`]), and stops at every moment at which something is
 //! due. At each, everybody acts again and again until nobody writes any more.
 
+mod snapshot;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -20,6 +22,9 @@ use crate::status::Status;
 use crate::store::Retention;
 use crate::trace::{Keep, Trace};
 use crate::traffic::{Traffic, backends};
+
+pub(crate) use snapshot::Kept;
+pub use snapshot::{Snapshot, SnapshotError};
 
 /// How often everybody acts at one moment before the rest is left to the next one. Quiet clusters need two rounds; a
 /// chain of controllers as long as this does not exist, two that undo each other's writes do.
@@ -92,8 +97,13 @@ impl fmt::Debug for Simulation {
 impl Simulation {
     /// A cluster with nodes and nobody else; controllers are added.
     pub fn new(config: SimulationConfig) -> Self {
-        let SimulationConfig { seed, start, retention, nodes, apps, faults, keep } = config;
-        let mut server = ApiServer::new(start, &Seed { seed, retention, ..Seed::default() });
+        let seed = Seed { seed: config.seed, retention: config.retention, ..Seed::default() };
+        Self::around(ApiServer::new(config.start, &seed), config)
+    }
+
+    /// A cluster with this server.
+    fn around(mut server: ApiServer, config: SimulationConfig) -> Self {
+        let SimulationConfig { seed, start, retention: _, nodes, apps, faults, keep } = config;
         let faults = Faults::new(seed, start, faults);
         let nodes = Nodes::new(&mut server, start, apps, nodes, faults.clone(), seed);
         Self {
@@ -116,11 +126,14 @@ impl Simulation {
 
     /// A whole cluster: nodes and all controllers.
     pub fn whole(config: SimulationConfig) -> Self {
-        let mut simulation = Self::new(config);
+        Self::new(config).with_controllers()
+    }
+
+    fn with_controllers(mut self) -> Self {
         let mut controllers = Controllers::default();
-        controllers.scheduler.faults = simulation.faults.clone();
-        simulation.controllers = Some(controllers);
-        simulation
+        controllers.scheduler.faults = self.faults.clone();
+        self.controllers = Some(controllers);
+        self
     }
 
     /// Adds somebody who works in the cluster; those added first act first.

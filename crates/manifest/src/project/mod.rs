@@ -9,6 +9,7 @@
 
 mod check;
 mod decode;
+mod local;
 mod merge;
 mod resolve;
 mod set;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use release_core::{EnvironmentName, ProjectName, Repository, ServiceName};
 
+pub use local::LOCAL;
 pub use set::{Set, SetError};
 pub use spec::schema;
 
@@ -30,9 +32,6 @@ use resolve::Resolver;
 use spec::{EnvironmentSpec, GateSpec, ProjectSpec, ServiceSpec};
 use tree::Node;
 use vars::Variables;
-
-/// The environment everybody has, without declaring it.
-const LOCAL: &str = "local";
 
 /// A `release.yaml` that has been read. What is wrong in one environment alone is found when that is asked for.
 #[derive(Debug, Clone)]
@@ -87,7 +86,7 @@ impl Project {
         &self.services
     }
 
-    /// The environments of the file.
+    /// The environments of the file. The environment `local`, which everybody has, need not be among them.
     pub fn environment_names(&self) -> &BTreeSet<EnvironmentName> {
         &self.environments
     }
@@ -126,7 +125,11 @@ impl Project {
     pub fn environment(&self, name: &str) -> Result<Environment, ProjectError> {
         let key = self.find_environment(name)?;
         let mut tree = merge::environment(&self.tree, name);
-        let mut problems = self.variables.fill(&mut tree, |_| true);
+        let mut problems = Vec::new();
+        if name == local::LOCAL {
+            local::adapt(&mut tree, &self.name, &mut problems);
+        }
+        problems.extend(self.variables.fill(&mut tree, |_| true));
         if !problems.is_empty() {
             for problem in &mut problems {
                 if let Some(key) = problem.path.strip_prefix("environment.") {
@@ -185,12 +188,11 @@ impl Project {
     }
 
     fn find_environment(&self, name: &str) -> Result<EnvironmentName, ProjectError> {
-        if name == LOCAL {
-            let problem = not_yet("the environment `local`", "environments.local");
-            return Err(problem.help("use an environment with a cluster").into());
-        }
         if let Some(key) = self.environments.iter().find(|key| key.as_str() == name) {
             return Ok(key.clone());
+        }
+        if let Some(local) = name.parse().ok().filter(|_| name == local::LOCAL) {
+            return Ok(local);
         }
         let known = || self.environments.iter().map(EnvironmentName::as_str);
         let problem = Problem::new(ProblemKind::UnknownName, format!("there is no environment `{name}`"))

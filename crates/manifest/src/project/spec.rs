@@ -30,7 +30,7 @@ pub(crate) struct ProjectSpec {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ServiceSpec>")]
     pub(crate) services: BTreeMap<ServiceName, ServiceSpec>,
-    /// The environments by name.
+    /// The environments by name. `local`, which is simulated on this machine, is there without being declared; what is declared for it counts there.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, EnvironmentSpec>")]
     pub(crate) environments: BTreeMap<EnvironmentName, EnvironmentSpec>,

@@ -4,9 +4,26 @@
 
 /// A piece of a page.
 #[derive(Debug, Default)]
-pub(super) struct Html(String);
+pub(super) struct Html(String, Suffix);
+
+/// What is put behind the ids of the second release on a page, so that no two are the same.
+type Suffix = Option<usize>;
 
 impl Html {
+    /// What follows is about the n-th release on the page, from 0.
+    pub(super) fn about(&mut self, n: usize) {
+        self.1 = (n > 0).then_some(n + 1);
+    }
+
+    /// The id of an element, within this release.
+    pub(super) fn id(&mut self, name: &'static str) -> &mut Self {
+        self.raw(name);
+        match self.1 {
+            Some(n) => self.text(&format!("-{n}")),
+            None => self,
+        }
+    }
+
     /// Markup, as it stands in the source.
     pub(super) fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);

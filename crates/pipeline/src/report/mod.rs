@@ -15,6 +15,7 @@ mod fold;
 mod html;
 mod lists;
 mod page;
+mod split;
 mod tables;
 mod text;
 mod timeline;
@@ -32,7 +33,8 @@ use crate::PlannedChange;
 
 pub use ending::{Ending, verdict};
 pub use page::{PageError, page, read_page};
-pub use text::text;
+pub use split::releases;
+pub use text::{story, text};
 pub use words::took;
 
 /// What happened to one release, or in one run of a command that has no release.

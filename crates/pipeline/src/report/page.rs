@@ -5,7 +5,7 @@ use release_core::{Cause, ServiceName};
 use super::advice::advice;
 use super::html::Html;
 use super::text::{causing, facts, headline};
-use super::{Ending, Report, tables, timeline};
+use super::{Ending, Report, releases, tables, timeline};
 use crate::{ENVELOPE_VERSION, Envelope, Event};
 
 const STYLE: &str = include_str!("style.css");
@@ -32,32 +32,38 @@ pub enum PageError {
     },
 }
 
-/// The page of a run, or of several runs of one release. The same events give the same bytes.
+/// The page of a run, or of several: what belongs to one release is one report, and releases follow one another. The same
+/// events give the same bytes.
 ///
 /// Events of types this version does not know are not in it.
 pub fn page(envelopes: &[Envelope]) -> String {
-    let report = Report::of(envelopes);
+    let reports: Vec<_> = releases(envelopes).into_iter().map(Report::of).collect();
     let mut out = Html::default();
     out.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     out.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     out.raw("<meta name=\"color-scheme\" content=\"light dark\">\n");
     // Nothing is loaded and nothing runs, whatever is in the events.
     out.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
-    out.element("title", "", &title(&report))
+    out.element("title", "", &reports.iter().map(title).collect::<Vec<_>>().join(" — "))
         .raw("\n<style>\n")
         .raw(STYLE)
         .raw("</style>\n</head>\n<body>\n");
-    header(&mut out, &report);
-    out.raw("<main>\n");
-    why(&mut out, &report);
-    next(&mut out, &report);
-    timeline::section(&mut out, &report);
-    tables::sections(&mut out, &report);
-    out.raw("</main>\n<footer>\n<p>Made by <code>release report</code> from ");
+    for (n, report) in reports.iter().enumerate() {
+        out.about(n);
+        header(&mut out, report);
+        out.raw("<main>\n");
+        why(&mut out, report);
+        next(&mut out, report);
+        timeline::section(&mut out, report);
+        tables::sections(&mut out, report);
+        out.raw("</main>\n");
+    }
+    out.raw("<footer>\n<p>Made by <code>release report</code> from ");
     out.text(&super::words::count(envelopes.len(), "event"));
     out.raw(", which are in this file: <code>release report</code> reads it again.");
-    if report.left_out > 0 {
-        out.raw(" ").text(&report.left_out.to_string()).raw(" facts more than the page has room for.");
+    let left_out: u32 = reports.iter().map(|report| report.left_out).sum();
+    if left_out > 0 {
+        out.raw(" ").text(&left_out.to_string()).raw(" facts more than the page has room for.");
     }
     out.raw("</p>\n</footer>\n").raw(EVENTS).raw("\n");
     embed(&mut out, envelopes);
@@ -131,7 +137,7 @@ fn header(out: &mut Html, report: &Report) {
 
 fn why(out: &mut Html, report: &Report) {
     let open = |out: &mut Html| {
-        out.raw("<section aria-labelledby=\"why\">\n<h2 id=\"why\">Why</h2>\n");
+        out.raw("<section aria-labelledby=\"").id("why").raw("\">\n<h2 id=\"").id("why").raw("\">Why</h2>\n");
     };
     match &report.ending {
         Some(Ending::Failed { error, .. }) => {
@@ -190,7 +196,8 @@ fn cause_card(out: &mut Html, service: Option<&ServiceName>, cause: &Cause, at: 
 }
 
 fn next(out: &mut Html, report: &Report) {
-    out.raw("<section aria-labelledby=\"next\">\n<h2 id=\"next\">What to do next</h2>\n<ul>\n");
+    out.raw("<section aria-labelledby=\"").id("next").raw("\">\n<h2 id=\"").id("next");
+    out.raw("\">What to do next</h2>\n<ul>\n");
     for line in advice(report) {
         out.raw("<li>");
         // Commands stand between backticks.

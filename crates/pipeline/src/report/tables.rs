@@ -21,7 +21,7 @@ pub(super) fn sections(out: &mut Html, report: &Report) {
 }
 
 fn section(out: &mut Html, id: &'static str, title: &'static str, inside: impl FnOnce(&mut Html)) {
-    out.raw("<section aria-labelledby=\"").raw(id).raw("\">\n<h2 id=\"").raw(id).raw("\">").raw(title);
+    out.raw("<section aria-labelledby=\"").id(id).raw("\">\n<h2 id=\"").id(id).raw("\">").raw(title);
     out.raw("</h2>\n");
     inside(out);
     out.raw("</section>\n");

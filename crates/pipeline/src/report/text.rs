@@ -25,17 +25,23 @@ const WIDTH: usize = 150;
 /// Notes.
 const NOTES: usize = 6;
 
-/// The report as text. Ends with a line break.
+/// The report as text: the story, and what to do next. Ends with a line break.
 pub fn text(report: &Report) -> String {
+    let mut out = story(report);
+    out.push_str("\nnext\n");
+    for line in advice(report) {
+        let _ = writeln!(out, "  - {line}");
+    }
+    out
+}
+
+/// What happened, as text, without what to do next. Ends with a line break.
+pub fn story(report: &Report) -> String {
     let mut out = String::new();
     head(&mut out, report);
     services(&mut out, report);
     why(&mut out, report);
     tails(&mut out, report);
-    out.push_str("\nnext\n");
-    for line in advice(report) {
-        let _ = writeln!(out, "  - {line}");
-    }
     out
 }
 

@@ -35,7 +35,11 @@ pub(super) fn section(out: &mut Html, report: &Report) {
     lanes.sort_by_key(|(_, service)| service.cause.is_none());
     let hidden = lanes.len().saturating_sub(LANES);
     lanes.truncate(LANES);
-    out.raw("<section aria-labelledby=\"timeline\">\n<h2 id=\"timeline\">Timeline</h2>\n");
+    out.raw("<section aria-labelledby=\"")
+        .id("timeline")
+        .raw("\">\n<h2 id=\"")
+        .id("timeline")
+        .raw("\">Timeline</h2>\n");
     drawing(out, report, &lanes);
     legend(out);
     if hidden > 0 {
@@ -52,10 +56,15 @@ fn drawing(out: &mut Html, report: &Report, lanes: &[(&ServiceName, &ServiceRepo
     let height = TOP + LANE * f64::from(u32::try_from(lanes.len()).unwrap_or(u32::MAX)) + 4.0;
     let scale = Scale { seconds: report.seconds.max(0.1) };
     out.raw("<div class=\"scroll\"><svg viewBox=\"0 0 ").number(WIDTH).raw(" ").number(height);
-    out.raw("\" role=\"img\" aria-labelledby=\"drawing-title drawing-text\">\n");
-    out.raw(
-        "<title id=\"drawing-title\">What each service did, over time</title>\n<desc id=\"drawing-text\">",
-    );
+    out.raw("\" role=\"img\" aria-labelledby=\"")
+        .id("drawing-title")
+        .raw(" ")
+        .id("drawing-text")
+        .raw("\">\n");
+    out.raw("<title id=\"")
+        .id("drawing-title")
+        .raw("\">What each service did, over time</title>\n<desc id=\"");
+    out.id("drawing-text").raw("\">");
     out.text(&in_words(lanes)).raw("</desc>\n");
     axis(out, &scale, height);
     for (index, (name, service)) in lanes.iter().enumerate() {

@@ -29,6 +29,13 @@ impl Addresses {
         }
     }
 
+    /// The address a pod has already.
+    pub(super) fn claim(&mut self, ip: &str, uid: &Arc<str>) -> Arc<str> {
+        let ip: Arc<str> = ip.into();
+        self.owners.insert(Arc::clone(&ip), Arc::clone(uid));
+        ip
+    }
+
     pub(super) fn give_back(&mut self, ip: &str) {
         self.owners.remove(ip);
     }

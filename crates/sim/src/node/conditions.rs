@@ -52,6 +52,22 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
+    /// Takes over what a status says: the times matter, reasons and messages are worked out again.
+    pub(super) fn adopt(&mut self, seen: &Value) {
+        for condition in seen.as_array().into_iter().flatten() {
+            let mine = match condition["type"].as_str() {
+                Some("PodReadyToStartContainers") => &mut self.has_sandbox,
+                Some("Initialized") => &mut self.initialized,
+                Some("Ready") => &mut self.ready,
+                Some("ContainersReady") => &mut self.containers_ready,
+                _ => continue,
+            };
+            mine.status = condition["status"] == "True";
+            mine.changed = condition["lastTransitionTime"].as_str().map(str::to_owned);
+        }
+        self.sandbox = true;
+    }
+
     /// Works them out again.
     pub(super) fn update(&mut self, phase: &'static str, containers: &[Container], now: Timestamp) {
         self.has_sandbox.set(now, self.sandbox, "", String::new());

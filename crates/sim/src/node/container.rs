@@ -3,6 +3,8 @@
 //! A kubelet writes into a status what its previous round led to; the reason a round finds (`cached`) is therefore
 //! seen by others one round later (`shown`).
 
+mod adopt;
+
 use std::time::Duration;
 
 use jiff::Timestamp;

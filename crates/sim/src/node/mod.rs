@@ -137,13 +137,21 @@ impl Nodes {
             let gone: Vec<_> = gone.map(|(_, pod)| (true, Arc::clone(&pod.object))).collect();
             gone.into_iter().chain(store.list(&PODS, None).map(|pod| (false, Arc::clone(pod)))).collect()
         };
+        // What is there at the first look was begun by kubelets before.
+        let take_in = if self.seen == 0 { Pod::adopt } else { Pod::admit };
         self.seen = store.revision();
         for (gone, object) in changes {
-            self.see(server, now, gone, &object);
+            self.see(server, now, (gone, &object), take_in);
         }
     }
 
-    fn see(&mut self, server: &mut ApiServer, now: Timestamp, gone: bool, object: &Arc<Object>) {
+    fn see(
+        &mut self,
+        server: &mut ApiServer,
+        now: Timestamp,
+        (gone, object): (bool, &Arc<Object>),
+        take_in: fn(&mut Pod, &mut Around<'_>),
+    ) {
         if gone {
             if let Some(ip) = self.pods.remove(&object.uid).and_then(|pod| pod.ip) {
                 self.addresses.give_back(&ip);
@@ -168,7 +176,7 @@ impl Nodes {
         let fate = self.faults.pod(&object, now, &mut self.notes);
         let pod = Pod::new(object, home, &self.apps, self.seed, fate, now);
         let key = self.pods.insert(pod);
-        self.with_pod(server, now, key, Pod::admit);
+        self.with_pod(server, now, key, take_in);
     }
 
     /// Lets a pod act, and puts its next due time into the queue.

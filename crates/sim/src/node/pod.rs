@@ -1,5 +1,7 @@
 //! One pod on a node: what its kubelet does from seeing it until it is gone.
 
+mod adopt;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

@@ -117,6 +117,12 @@ impl Store {
         self.blobs.get(digest).filter(|_| seen).map(|stored| &stored.content)
     }
 
+    /// The blobs of a repository, also those that cannot be seen yet.
+    pub(super) fn blobs_of(&self, name: &str) -> impl Iterator<Item = (&Digest, &Content)> {
+        let digests = self.repository(name).into_iter().flat_map(|repository| repository.blobs.keys());
+        digests.filter_map(|digest| Some((digest, &self.blobs.get(digest)?.content)))
+    }
+
     /// Keeps a blob whose room has been taken already. If the bytes are here already, the room is given back.
     pub(super) fn add_blob(
         &mut self,

@@ -13,6 +13,11 @@ impl Ids {
         Self { state: seed }
     }
 
+    /// With this a new one goes on where this one stands.
+    pub(super) fn state(&self) -> u64 {
+        self.state
+    }
+
     /// The next number of a splitmix64 sequence.
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -15,6 +15,7 @@ mod managed;
 mod options;
 mod patch;
 mod quota;
+mod restore;
 mod services;
 mod update;
 

@@ -31,6 +31,16 @@ impl Addresses {
         *self = Self { next: self.next, next_port: self.next_port, ..before };
     }
 
+    /// What an object that was there before has.
+    pub(super) fn note(&mut self, object: &Object) {
+        if *object.resource() != SERVICES {
+            return;
+        }
+        self.used.extend(object["spec"]["clusterIP"].as_str().and_then(host_of));
+        let ports = object["spec"]["ports"].as_array().into_iter().flatten();
+        self.ports.extend(ports.filter_map(|port| u16::try_from(port["nodePort"].as_u64()?).ok()));
+    }
+
     fn take(&mut self) -> u32 {
         loop {
             let host = FIRST + self.next % (RANGE - FIRST - 1);

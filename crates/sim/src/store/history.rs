@@ -77,7 +77,12 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn new(retention: Retention) -> Self {
-        Self { retention, compacted: 1, changes: VecDeque::new() }
+        Self::after_revision(retention, 1)
+    }
+
+    /// A history that begins after `compacted`.
+    pub(super) fn after_revision(retention: Retention, compacted: u64) -> Self {
+        Self { retention, compacted, changes: VecDeque::new() }
     }
 
     pub(super) fn compacted(&self) -> u64 {

@@ -40,6 +40,18 @@ impl Store {
         }
     }
 
+    /// An empty store whose past is forgotten up to `revision`; what was there is put back with [`Store::restore`].
+    pub(crate) fn restored(retention: Retention, revision: u64) -> Self {
+        Self { revision, history: History::after_revision(retention, revision), ..Self::new(retention) }
+    }
+
+    /// Puts back an object as it was, at its own revision.
+    pub(crate) fn restore(&mut self, object: Object) {
+        let object = Arc::new(object);
+        self.owners.update(None, Some(&object));
+        self.shard(object.resource()).put(object);
+    }
+
     /// The revision of the last write.
     pub fn revision(&self) -> u64 {
         self.revision

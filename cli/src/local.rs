@@ -1,0 +1,126 @@
+//! The environment `local` from the command line: where it is kept, and what is different there.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use release_core::{ProjectName, ServiceName};
+use release_manifest::{DockerBuild, Environment, ImageSource, NativeBuild, NativeLayer};
+use release_pipeline::{Preparation, Prepared, Until};
+use release_rehearsal::local::{Local, Visit};
+use release_rehearsal::well_behaved;
+use release_sim::Apps;
+
+use crate::answer;
+use crate::command::prepare;
+use crate::error::Failure;
+use crate::signal::Stop;
+use crate::talk::Talk;
+
+/// Where the cluster and the registry of a project are kept: in the user's state, a folder a project
+/// (<https://specifications.freedesktop.org/basedir-spec/latest/>).
+fn folder(project: &ProjectName) -> PathBuf {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".local/state")))
+        .unwrap_or_else(std::env::temp_dir);
+    state.join("release/local").join(project.as_str())
+}
+
+/// Takes what is kept of the project's `local`; nobody else has it until it is dropped.
+pub(crate) fn open(project: &ProjectName) -> Result<Local, Failure> {
+    Ok(Local::open(&folder(project))?)
+}
+
+/// How the cluster is visited: scripts that were given count first, then images pass the project's own checks.
+pub(crate) fn visit(
+    local: &Local,
+    environment: Option<&Environment>,
+    namespace: String,
+) -> Result<Visit, Failure> {
+    let given = match local.scripts()? {
+        Some(yaml) => scripts(&yaml, "the scripts kept in `local`")?,
+        None => Apps::default(),
+    };
+    let apps = match environment {
+        Some(environment) => well_behaved(environment, given)
+            .map_err(|error| Failure::Usage { message: error.to_string(), hint: None })?,
+        None => given,
+    };
+    Ok(Visit { namespace, apps })
+}
+
+/// Reads scripts of applications; `name` is what they are called in a complaint.
+pub(crate) fn scripts(yaml: &str, name: &str) -> Result<Apps, Failure> {
+    Apps::read(yaml).map_err(|error| {
+        let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        // The first line says what and where; below it the reader has drawn the place again.
+        let why = why.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Failure::Usage {
+            message: format!("{name} does not say what applications do: {why}"),
+            hint: Some("docs/reference/simulation.md lists the fields".to_owned()),
+        }
+    })
+}
+
+/// Prepares images for `local`: they are built without an engine and pushed to the embedded registry. Images that exist already are
+/// taken as they are: their registry is not asked.
+pub(crate) async fn images(
+    local: &Local,
+    mut preparation: Preparation<'_>,
+    talk: &Talk,
+    stop: &Stop,
+    quiet: bool,
+) -> Result<Prepared, Failure> {
+    let services = std::mem::take(&mut preparation.services);
+    let mut pinned = BTreeMap::new();
+    for (name, source) in services {
+        match source {
+            ImageSource::Pinned(image) => drop(pinned.insert(name, image)),
+            ImageSource::Dockerfile(build) => {
+                if !quiet {
+                    answer::say(&stands_in(&name));
+                }
+                preparation.services.insert(name, ImageSource::Native(stand_in(&build)));
+            }
+            native @ ImageSource::Native(_) => drop(preparation.services.insert(name, native)),
+        }
+    }
+    let mut prepared = Prepared::default();
+    if !preparation.services.is_empty() {
+        let wanted = preparation.registry.as_ref().map(release_core::Repository::registry);
+        let wanted: Option<SocketAddr> = wanted.and_then(|registry| registry.parse().ok());
+        let registry =
+            local.registry(wanted.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
+        if Some(registry.address()) != wanted {
+            let name = format!("{}/{}", registry.address(), preparation.project);
+            if !quiet && let Some(wanted) = wanted {
+                answer::say(&format!(
+                    "note: another program listens on {wanted}; the embedded registry is at {} this time, so images have other names",
+                    registry.address()
+                ));
+            }
+            preparation.registry = name.parse().ok();
+        }
+        prepared = prepare(&preparation, Until::Pushed, talk, stop).await?;
+        registry.keep()?;
+    }
+    prepared.pinned.extend(pinned);
+    Ok(prepared)
+}
+
+fn stands_in(service: &ServiceName) -> String {
+    format!(
+        "note: no engine builds images for `local`: the build context of {service} stands in for its image, which is never run"
+    )
+}
+
+/// An image that is another one whenever something changes in what the Dockerfile is built from.
+fn stand_in(build: &DockerBuild) -> NativeBuild {
+    let layer = |from: &str| NativeLayer { from: from.to_owned(), to: "/context/".to_owned() };
+    NativeBuild {
+        layers: vec![layer(&build.context), layer(&build.dockerfile)],
+        labels: build.args.iter().map(|(name, value)| (format!("build-arg.{name}"), value.clone())).collect(),
+        ..NativeBuild::default()
+    }
+}
