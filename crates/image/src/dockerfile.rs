@@ -1,6 +1,6 @@
 //! What to build, and whether its paths make sense.
 //!
-//! Dockerfiles are not parsed here: the engine does that, and says better what is wrong.
+//! Whether a Dockerfile is right is not judged here: the engine does that, and says better what is wrong.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -64,6 +64,20 @@ impl DockerfileBuild {
         let inside = folder.join(name).strip_prefix(&context).map_err(|_| outside())?.to_owned();
         let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
         Ok(Paths { context, dockerfile: parts.join("/") })
+    }
+
+    /// What in the Dockerfile hurts releases; see [`lint`](crate::lint).
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and when the Dockerfile cannot be read.
+    pub fn lint(&self) -> Result<Vec<crate::Lint>, BuildError> {
+        let paths = self.paths()?;
+        let path = paths.context.join(&paths.dockerfile);
+        let text = std::fs::read(&path)
+            .map_err(|source| BuildError::Dockerfile { path: self.dockerfile.clone(), source })?;
+        let names = [format!("{}.dockerignore", paths.dockerfile), ".dockerignore".to_owned()];
+        let has_ignore_file = names.iter().any(|name| paths.context.join(name).exists());
+        Ok(crate::lint(&String::from_utf8_lossy(&text), self.target.as_deref(), has_ignore_file))
     }
 
     /// Whether the Dockerfile and its context are there, before anybody is contacted.

@@ -13,6 +13,7 @@
 //! * [`NativeBuild`] puts files and a configuration together: no daemon, no network, the same bytes everywhere.
 //! * [`Layout`] is the folder it writes into, an OCI image layout.
 //! * [`Endpoint`] finds the engine the way the `docker` command does.
+//! * [`lint`] warns of what in a Dockerfile hurts releases.
 //! * [`Engine`] builds, with BuildKit where the engine has it, and pushes.
 //! * [`Ignore`] decides which files of a context are sent.
 //! * [`Contents`] is what is in an image, read layer by layer; [`changes`] is what two images differ in.
@@ -39,6 +40,8 @@ mod dockerfile;
 mod endpoint;
 #[cfg(feature = "docker")]
 mod engine;
+#[cfg(feature = "docker")]
+mod lint;
 #[cfg(feature = "docker")]
 mod progress;
 #[cfg(feature = "docker")]
@@ -73,5 +76,7 @@ pub use dockerfile::DockerfileBuild;
 pub use endpoint::Endpoint;
 #[cfg(feature = "docker")]
 pub use engine::{Engine, EngineError, EngineInfo};
+#[cfg(feature = "docker")]
+pub use lint::{Lint, LintRule, lint};
 #[cfg(feature = "docker")]
 pub use push::{PushError, PushEvent};

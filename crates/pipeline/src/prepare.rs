@@ -262,7 +262,15 @@ impl Preparation<'_> {
         tell: &mut (dyn FnMut(ImageEvent) + Send),
     ) -> Result<String, PrepareError> {
         tell(ImageEvent::BuildBegan { dockerfile: build.dockerfile.clone() });
+        let name = build.dockerfile.clone();
         let build = self.dockerfile(service, build, tag);
+        let lints =
+            build.lint().map_err(|source| PrepareError::Build { service: service.clone(), source })?;
+        for lint in lints {
+            tell(ImageEvent::Notice {
+                message: format!("{name}:{}: {} ({})", lint.line, lint.message, lint.rule.name()),
+            });
+        }
         let mut forward = |event| {
             tell(match event {
                 BuildEvent::Step { name, cached } => ImageEvent::Step { name, cached },

@@ -77,7 +77,12 @@ fn bombs_end_at_the_limits() {
         Limits { unpacked_bytes: 1 << 20, entries: 3, ratio: 50, ratio_from_bytes: 64 << 10, kept_bytes: 99 };
     let zeros = vec![0; 128 << 10];
     // Nothing that packs well, and too much of it.
-    let noise: Vec<u8> = (0..1_200_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    };
+    let noise: Vec<u8> = (0..1_200_000).map(|_| next()).collect();
     for (files, expected) in [
         (vec![("zeros", &zeros[..])], "more than 50 times its packed size unpacked"),
         (vec![("noise", &noise[..])], "more than 1048576 bytes unpacked"),
