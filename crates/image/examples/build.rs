@@ -27,7 +27,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         BuildEvent::Output { line } => eprintln!("  {line}"),
         BuildEvent::Notice { message } => eprintln!("note: {message}"),
     };
-    let image = engine.build(&build, &mut tell).await?;
+    let image = engine.build(&build, &BTreeMap::new(), &mut tell).await?;
     println!("{}", image.id);
     Ok(())
 }

@@ -3,18 +3,21 @@
 //! The context goes up as one tar stream in the request; with BuildKit a session beside it lets the engine ask for
 //! registry credentials. Cancel by dropping the future: the engine stops when the connection closes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bollard::auth::DockerCredentials;
 use bollard::models::{BuildInfo, BuildInfoAux, ErrorDetail};
 use bollard::query_parameters::{BuildImageOptions, BuilderVersion};
 use bollard::{body_try_stream, errors::Error as EngineSays};
 use futures::StreamExt as _;
+use release_core::Credentials;
 
 use crate::context::{self, ContextError};
 use crate::progress::Progress;
+use crate::push::auth_config;
 use crate::{DockerfileBuild, Endpoint, Engine, IgnoreError};
 
 /// How long the rest of an answer is read once the image's id is known. The engine names the image after that, within
@@ -126,13 +129,15 @@ impl BuildError {
 }
 
 impl Engine {
-    /// Builds the image and names it `build.tag` inside of the engine.
+    /// Builds the image and names it `build.tag` inside of the engine. `credentials` are those of the registries that base images
+    /// are pulled from, by registry; they go to the engine, and nowhere else.
     ///
     /// # Errors
     /// Paths that make no sense and files that cannot be read, before the engine is asked; then what the engine says.
     pub async fn build(
         &self,
         build: &DockerfileBuild,
+        credentials: &BTreeMap<String, Credentials>,
         tell: &mut (dyn FnMut(BuildEvent) + Send),
     ) -> Result<BuiltImage, BuildError> {
         let paths = build.paths()?;
@@ -151,7 +156,8 @@ impl Engine {
             });
         }
         let (body, trouble) = context::stream(listing);
-        let stream = self.docker.build_image(options, None, Some(body_try_stream(body)));
+        let credentials = for_engine(credentials);
+        let stream = self.docker.build_image(options, credentials, Some(body_try_stream(body)));
         let mut progress = Progress::default();
         let ended = self.follow(stream, &mut progress, tell).await;
         // A context that breaks off looks like a broken connection from here; the reason lies beside it.
@@ -225,6 +231,18 @@ impl Engine {
         progress.flush(tell);
         id.map(|id| BuiltImage { id }).ok_or_else(|| BuildError::NoImage { endpoint: self.endpoint.clone() })
     }
+}
+
+/// Credentials as the engine asks for them: Docker Hub under the name its daemon has for it.
+fn for_engine(credentials: &BTreeMap<String, Credentials>) -> Option<HashMap<String, DockerCredentials>> {
+    let name = |registry: &str| match registry {
+        "docker.io" => "registry-1.docker.io".to_owned(),
+        other => other.to_owned(),
+    };
+    let all = credentials.iter();
+    let all: HashMap<_, _> =
+        all.map(|(registry, own)| (name(registry), auth_config(own, registry))).collect();
+    (!all.is_empty()).then_some(all)
 }
 
 /// A name for the session that no other session of this engine has.

@@ -72,12 +72,25 @@ impl DockerfileBuild {
     /// As [`check`](Self::check), and when the Dockerfile cannot be read.
     pub fn lint(&self) -> Result<Vec<crate::Lint>, BuildError> {
         let paths = self.paths()?;
-        let path = paths.context.join(&paths.dockerfile);
-        let text = std::fs::read(&path)
-            .map_err(|source| BuildError::Dockerfile { path: self.dockerfile.clone(), source })?;
+        let text = self.text(&paths)?;
         let names = [format!("{}.dockerignore", paths.dockerfile), ".dockerignore".to_owned()];
         let has_ignore_file = names.iter().any(|name| paths.context.join(name).exists());
-        Ok(crate::lint(&String::from_utf8_lossy(&text), self.target.as_deref(), has_ignore_file))
+        Ok(crate::lint(&text, self.target.as_deref(), has_ignore_file))
+    }
+
+    /// The images that are pulled for it; see [`bases`](crate::bases).
+    ///
+    /// # Errors
+    /// As [`lint`](Self::lint).
+    pub fn bases(&self) -> Result<Vec<ImageRef>, BuildError> {
+        Ok(crate::bases(&self.text(&self.paths()?)?))
+    }
+
+    fn text(&self, paths: &Paths) -> Result<String, BuildError> {
+        let read = std::fs::read(paths.context.join(&paths.dockerfile));
+        let bytes =
+            read.map_err(|source| BuildError::Dockerfile { path: self.dockerfile.clone(), source })?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Whether the Dockerfile and its context are there, before anybody is contacted.

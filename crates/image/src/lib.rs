@@ -77,6 +77,6 @@ pub use endpoint::Endpoint;
 #[cfg(feature = "docker")]
 pub use engine::{Engine, EngineError, EngineInfo};
 #[cfg(feature = "docker")]
-pub use lint::{Lint, LintRule, lint};
+pub use lint::{Lint, LintRule, bases, lint};
 #[cfg(feature = "docker")]
 pub use push::{PushError, PushEvent};

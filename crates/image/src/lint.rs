@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use parse_dockerfile::{Command, FromInstruction, Instruction, Source};
+use release_core::ImageRef;
 
 /// Words in the names of variables that hold secrets.
 const SECRETS: [&str; 7] = ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY"];
@@ -102,6 +103,33 @@ pub fn lint(dockerfile: &str, target: Option<&str>, has_ignore_file: bool) -> Ve
     }
     linter.found.sort_by_key(|lint| (lint.line, lint.rule));
     linter.found
+}
+
+/// The images a Dockerfile is built on and takes files from, in order, without its own stages and without those whose names are
+/// put together from variables. None when it cannot be understood.
+pub fn bases(dockerfile: &str) -> Vec<ImageRef> {
+    let Ok(parsed) = parse_dockerfile::parse(dockerfile) else { return Vec::new() };
+    let mut stages = BTreeSet::new();
+    let mut found = Vec::new();
+    for instruction in &parsed.instructions {
+        let name = match instruction {
+            Instruction::From(from) => {
+                let image = from.image.value.to_string();
+                let own = stages.contains(&image.to_lowercase());
+                stages.extend(from.as_.as_ref().map(|(_, name)| name.value.to_lowercase()));
+                (!own).then_some(image)
+            }
+            Instruction::Copy(copy) => {
+                let from = copy.options.iter().find(|flag| flag.name.value == "from");
+                let name = from.and_then(|flag| flag.value.as_ref()).map(|value| value.value.to_string());
+                name.filter(|name| !stages.contains(&name.to_lowercase()) && name.parse::<u32>().is_err())
+            }
+            _ => None,
+        };
+        let name = name.filter(|name| name != "scratch" && !name.contains('$'));
+        found.extend(name.and_then(|name| name.parse::<ImageRef>().ok()));
+    }
+    found
 }
 
 fn is_called(from: &FromInstruction<'_>, name: &str) -> bool {
@@ -285,6 +313,14 @@ mod tests {
         );
         assert_eq!(found(text, Some("build"), true), ["1 unpinned-base", "1 root-user"]);
         assert_eq!(found("FROM scratch AS base\nUSER 1\nFROM base\n", None, true), Vec::<String>::new());
+    }
+
+    #[test]
+    fn images_that_are_pulled_are_found() {
+        let text = "ARG V=1\nFROM reg.example/go:1 AS build\nFROM build AS more\nFROM base:$V\nFROM debian\nCOPY --from=build a b\nCOPY --from=0 a b\nCOPY --from=tools.example/x:2 c d\nFROM scratch\n";
+        let all: Vec<_> = bases(text).iter().map(ToString::to_string).collect();
+        assert_eq!(all, ["reg.example/go:1", "docker.io/library/debian", "tools.example/x:2"]);
+        assert!(bases("FRMO x").is_empty());
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl Engine {
     }
 }
 
-fn auth_config(credentials: &Credentials, registry: &str) -> DockerCredentials {
+pub(crate) fn auth_config(credentials: &Credentials, registry: &str) -> DockerCredentials {
     let serveraddress = Some(registry.to_owned());
     match credentials {
         Credentials::Basic { username, password } => DockerCredentials {

@@ -74,7 +74,7 @@ async fn arguments_target_and_labels_reach_the_image() {
     build.labels.insert("org.example.word".into(), text.clone());
     build.target = Some("base".into());
     let mut events = Vec::new();
-    let image = engine.build(&build, &mut |event| events.push(event)).await.unwrap();
+    let image = engine.build(&build, &BTreeMap::new(), &mut |event| events.push(event)).await.unwrap();
 
     assert!(events.contains(&BuildEvent::Output { line: format!("the word is {text}") }), "{events:#?}");
     assert!(
@@ -85,7 +85,7 @@ async fn arguments_target_and_labels_reach_the_image() {
     assert_eq!(kept, format!("{} {text}", image.id));
 
     events.clear();
-    let again = engine.build(&build, &mut |event| events.push(event)).await.unwrap();
+    let again = engine.build(&build, &BTreeMap::new(), &mut |event| events.push(event)).await.unwrap();
     assert_eq!(again, image);
     assert!(
         events.iter().any(|e| matches!(e, BuildEvent::Step { name, cached: true } if name.contains("RUN"))),
@@ -101,7 +101,10 @@ async fn a_failing_step_is_named_with_its_last_words() {
         "{BUSYBOX}RUN for i in $(/bin/busybox seq 100); do echo line $i; done; : {}; exit 7\n",
         fresh("bad")
     ));
-    let error = engine.build(&build(dir.path(), "release-test/fail:v1"), &mut |_| {}).await.unwrap_err();
+    let error = engine
+        .build(&build(dir.path(), "release-test/fail:v1"), &BTreeMap::new(), &mut |_| {})
+        .await
+        .unwrap_err();
     let BuildError::Failed { step, exit_code, output, message } = error else { panic!("{error:?}") };
     assert_eq!(exit_code, Some(7), "{message}");
     assert!(step.as_ref().is_some_and(|step| step.contains("RUN for i in")), "{step:?}");
@@ -122,7 +125,7 @@ async fn what_the_builder_refuses_is_told() {
         let dir = context(dockerfile);
         let mut build = build(dir.path(), "release-test/wrong:v1");
         build.target = target.map(str::to_owned);
-        let error = engine.build(&build, &mut |_| {}).await.unwrap_err();
+        let error = engine.build(&build, &BTreeMap::new(), &mut |_| {}).await.unwrap_err();
         let BuildError::Failed { message, exit_code, .. } = &error else { panic!("{error:?}") };
         assert!(message.to_lowercase().contains(expected), "{message}");
         assert_eq!(*exit_code, None);
@@ -260,7 +263,7 @@ async fn ignore_files_mean_what_docker_takes_them_for() {
         fs::write(root.join(".dockerignore"), case).unwrap();
         let theirs = exported(&root, &dir.path().join("theirs"), None);
         engine
-            .build(&build(&root, "release-test/ignore:v1"), &mut |_| {})
+            .build(&build(&root, "release-test/ignore:v1"), &BTreeMap::new(), &mut |_| {})
             .await
             .unwrap_or_else(|e| panic!("{case:?}: {e:?}"));
         let ours = exported(&root, &dir.path().join("ours"), Some("release-test/ignore:v1"));
@@ -311,7 +314,7 @@ async fn a_push_gives_the_digest_the_registry_has() {
     let dir = context(&format!("FROM scratch\nLABEL fresh={}\nCOPY busybox /\n", fresh("push")));
     let tag = format!("{}/{}:v1", var("RELEASE_TEST_REGISTRY"), fresh("push"));
     let image: ImageRef = tag.parse().unwrap();
-    engine.build(&build(dir.path(), &tag), &mut |_| {}).await.unwrap();
+    engine.build(&build(dir.path(), &tag), &BTreeMap::new(), &mut |_| {}).await.unwrap();
     let mut events = Vec::new();
     let pinned = engine.push(&image, None, &mut |event| events.push(event)).await.unwrap();
     assert_eq!(pinned.repository, image.repository);
@@ -328,7 +331,7 @@ async fn a_push_needs_the_right_password() {
     let dir = context(&format!("FROM scratch\nLABEL fresh={}\nCOPY busybox /\n", fresh("auth")));
     let tag = format!("{registry}/{}:v1", fresh("auth"));
     let image: ImageRef = tag.parse().unwrap();
-    engine.build(&build(dir.path(), &tag), &mut |_| {}).await.unwrap();
+    engine.build(&build(dir.path(), &tag), &BTreeMap::new(), &mut |_| {}).await.unwrap();
     let basic = |password: String| Credentials::Basic {
         username: var("RELEASE_TEST_AUTH_USER"),
         password: Secret::new(password),
@@ -345,11 +348,34 @@ async fn a_push_needs_the_right_password() {
 
 #[tokio::test]
 #[ignore = "needs a Docker Engine and a registry: tests/run"]
+async fn a_base_in_a_private_registry_needs_the_credentials() {
+    let engine = engine().await;
+    let registry = var("RELEASE_TEST_AUTH_REGISTRY");
+    let base = format!("{registry}/{}:v1", fresh("base"));
+    let dir = context(&format!("FROM scratch\nLABEL fresh={}\nCOPY busybox /\n", fresh("base")));
+    engine.build(&build(dir.path(), &base), &BTreeMap::new(), &mut |_| {}).await.unwrap();
+    let right = Credentials::Basic {
+        username: var("RELEASE_TEST_AUTH_USER"),
+        password: Secret::new(var("RELEASE_TEST_AUTH_PASSWORD")),
+    };
+    engine.push(&base.parse().unwrap(), Some(&right), &mut |_| {}).await.unwrap();
+    docker(&["image", "rm", &base]);
+
+    let dir = context(&format!("FROM {base}\nLABEL fresh={}\n", fresh("on-base")));
+    let build = build(dir.path(), "release-test/private-base:v1");
+    assert_eq!(build.bases().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), [base.clone()]);
+    let error = engine.build(&build, &BTreeMap::new(), &mut |_| {}).await.unwrap_err();
+    assert!(matches!(error, BuildError::Failed { .. }), "{error:?}");
+    engine.build(&build, &BTreeMap::from([(registry, right)]), &mut |_| {}).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine and a registry: tests/run"]
 async fn a_push_to_nobody_says_so() {
     let engine = engine().await;
     let dir = context("FROM scratch\nCOPY busybox /\n");
     let tag = "127.0.0.1:1/nobody:v1";
-    engine.build(&build(dir.path(), tag), &mut |_| {}).await.unwrap();
+    engine.build(&build(dir.path(), tag), &BTreeMap::new(), &mut |_| {}).await.unwrap();
     let error = engine.push(&tag.parse().unwrap(), None, &mut |_| {}).await.unwrap_err();
     assert!(matches!(error, PushError::Unreachable { .. }), "{error:?}");
     let error =

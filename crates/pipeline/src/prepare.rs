@@ -279,8 +279,15 @@ impl Preparation<'_> {
             });
         };
         let fail = |source| PrepareError::Build { service: service.clone(), source };
+        let mut credentials = BTreeMap::new();
+        for base in build.bases().map_err(fail)? {
+            let registry = base.repository.registry();
+            if let Some(own) = kit.credentials(registry).await? {
+                credentials.insert(registry.to_owned(), own);
+            }
+        }
         let engine = kit.engine().await?;
-        let image = engine.build(&build, &mut forward).await.map_err(fail)?;
+        let image = engine.build(&build, &credentials, &mut forward).await.map_err(fail)?;
         tell(ImageEvent::Built { id: image.id.clone() });
         Ok(image.id)
     }
