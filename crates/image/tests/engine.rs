@@ -363,7 +363,7 @@ async fn a_base_in_a_private_registry_needs_the_credentials() {
 
     let dir = context(&format!("FROM {base}\nLABEL fresh={}\n", fresh("on-base")));
     let build = build(dir.path(), "release-test/private-base:v1");
-    assert_eq!(build.bases().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), [base.clone()]);
+    assert_eq!(build.bases().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), [&*base]);
     let error = engine.build(&build, &BTreeMap::new(), &mut |_| {}).await.unwrap_err();
     assert!(matches!(error, BuildError::Failed { .. }), "{error:?}");
     engine.build(&build, &BTreeMap::from([(registry, right)]), &mut |_| {}).await.unwrap();
