@@ -84,6 +84,21 @@ fn a_troubled_api_alone_fails_no_release() {
     assert!(hit > faults.len() / 2, "only {hit} faults hit anything");
 }
 
+/// Both were found by seeds: a rollback gave up a minute after a node was lost, and a record whose answers were lost ended the
+/// release with an error.
+#[test]
+fn lost_nodes_and_lost_answers_leave_no_release_half_way() {
+    for (fault, seeds) in [("node-lost", [1, 8]), ("answer-lost", [2, 5])] {
+        let rehearsal = radio("{}", fault);
+        for seed in seeds {
+            let outcome = rehearsal.run(seed);
+            let hit = outcome.timeline.iter().any(|moment| matches!(moment, Moment::Fault { .. }));
+            assert!(hit, "{fault}, seed {seed}: nothing was hit");
+            assert_eq!(Summary::of([&outcome]).broken, [], "{fault}, seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn the_same_seed_tells_the_same_story_byte_for_byte() {
     let rehearsal = radio("{}", "all");
