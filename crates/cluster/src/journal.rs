@@ -125,7 +125,7 @@ impl Journal {
         let clock = self.api.clock.clone();
         let mut again = Again::new(&clock);
         loop {
-            let text = serde_json::to_string(&self.entry).map_err(|error| self.damaged(error))?;
+            let text = serde_json::to_string(&self.entry).map_err(|error| self.damaged(&error))?;
             self.live["data"] = json!({"entry": text});
             let existing = self.live["metadata"]["resourceVersion"].is_string();
             let written = if existing {
@@ -155,7 +155,7 @@ impl Journal {
     async fn read_back(&mut self, text: &str, over: Over, existing: bool) -> Result<bool, StoreError> {
         let Some(live) = self.api.get(&self.object).await? else {
             // What was never created can be created still; what existed was deleted by somebody.
-            return if existing { Err(self.damaged("it was deleted")) } else { Ok(false) };
+            return if existing { Err(self.damaged(&"it was deleted")) } else { Ok(false) };
         };
         let theirs: Entry = read(&live, Part::Journal)?;
         if live["data"]["entry"] == json!(text) {
@@ -174,7 +174,7 @@ impl Journal {
         Ok(false)
     }
 
-    fn damaged(&self, why: impl ToString) -> StoreError {
+    fn damaged(&self, why: &dyn std::fmt::Display) -> StoreError {
         StoreError::damaged(Part::Journal, &self.object, why)
     }
 }

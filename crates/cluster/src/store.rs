@@ -12,6 +12,7 @@
 //! release.<project>.<environment>.<n>.events ConfigMap   what happened, if the program that ended it kept it
 //! ```
 
+use std::fmt::Display;
 use std::io::{Read as _, Write as _};
 
 use base64::Engine as _;
@@ -111,7 +112,7 @@ pub enum Part {
 }
 
 impl StoreError {
-    pub(crate) fn damaged(part: Part, object: &ObjectRef, why: impl ToString) -> Self {
+    pub(crate) fn damaged(part: Part, object: &ObjectRef, why: &dyn Display) -> Self {
         Self::Damaged { part, object: object.clone(), why: why.to_string() }
     }
 
@@ -183,7 +184,7 @@ impl Store {
     /// When a chunk is missing, damaged or may not be read.
     pub async fn objects(&self, header: &Header) -> Result<Objects, StoreError> {
         let whole = self.object(&format!(".{}", header.number));
-        let damaged = |why: String| StoreError::damaged(Part::Record, &whole, why);
+        let damaged = |why: String| StoreError::damaged(Part::Record, &whole, &why);
         let mut packed = Vec::new();
         if header.chunks > CHUNKS_MAX {
             return Err(damaged(format!("it claims {} chunks", header.chunks)));
@@ -205,7 +206,7 @@ impl Store {
     /// When the API server refuses.
     pub async fn begin(&self, header: &mut Header, objects: &Objects) -> Result<(), StoreError> {
         let whole = self.object(&format!(".{}", header.number));
-        let packed = pack(objects).map_err(|error| StoreError::damaged(Part::Record, &whole, error))?;
+        let packed = pack(objects).map_err(|error| StoreError::damaged(Part::Record, &whole, &error))?;
         header.chunks = packed.len().div_ceil(CHUNK);
         for (index, chunk) in packed.chunks(CHUNK).enumerate() {
             let object = self.object(&format!(".{}.{index}", header.number));
@@ -238,7 +239,7 @@ impl Store {
     pub async fn keep_events(&self, number: u64, text: &str) -> Result<bool, StoreError> {
         let object = self.object(&format!(".{number}.events"));
         let packed =
-            zip(text.as_bytes()).map_err(|error| StoreError::damaged(Part::Events, &object, error))?;
+            zip(text.as_bytes()).map_err(|error| StoreError::damaged(Part::Events, &object, &error))?;
         if packed.len() > CHUNK {
             return Ok(false);
         }
@@ -257,15 +258,15 @@ impl Store {
         let Some(found) = self.cluster.api.get(&object).await? else { return Ok(None) };
         let packed = BASE64
             .decode(found["binaryData"]["events"].as_str().unwrap_or_default())
-            .map_err(|error| self.damaged_events(number, error))?;
+            .map_err(|error| self.damaged_events(number, &error))?;
         let mut text = String::new();
         let read = GzDecoder::new(&*packed).take(EVENTS_MAX).read_to_string(&mut text);
-        read.map_err(|error| self.damaged_events(number, error))?;
+        read.map_err(|error| self.damaged_events(number, &error))?;
         Ok(Some(text))
     }
 
     /// That what [`Store::events`] returned is no list of events, for who reads it.
-    pub fn damaged_events(&self, number: u64, why: impl ToString) -> StoreError {
+    pub fn damaged_events(&self, number: u64, why: &dyn Display) -> StoreError {
         StoreError::damaged(Part::Events, &self.object(&format!(".{number}.events")), why)
     }
 
@@ -362,7 +363,7 @@ pub(crate) fn read<T: DeserializeOwned>(object: &Value, part: Part) -> Result<T,
     let text = object["data"][key].as_str().unwrap_or_default();
     let metadata = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
     let name = ObjectRef::new("v1", "ConfigMap", metadata("namespace"), metadata("name"));
-    let damaged = |error: serde_json::Error| StoreError::damaged(part, &name, format!("`{key}`: {error}"));
+    let damaged = |error: serde_json::Error| StoreError::damaged(part, &name, &format!("`{key}`: {error}"));
     let value: Value = serde_json::from_str(text).map_err(damaged)?;
     match value["v"].as_u64() {
         Some(form) if form > u64::from(RECORD_VERSION) => Err(StoreError::Newer { object: name, form }),

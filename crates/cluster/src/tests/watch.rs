@@ -197,6 +197,24 @@ async fn a_survey_says_why_it_sees_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_survey_sees_the_images_that_run_and_what_is_missing() {
+    let fake = Fake::new();
+    let mut body = deployment("web");
+    body["spec"]["template"]["spec"]["containers"] = json!([{"image": "web:mine"}, {"image": "proxy:1"}]);
+    fake.put(body);
+    let object = |kind, name: &str| ObjectRef::new("apps/v1", kind, "radio", name);
+    let asked = ["web", "gone"].map(|name| (object("Deployment", name), Vec::new()));
+    let seen = fake.cluster().survey(LABELS, &asked).await.expect("a look");
+    let images: Vec<_> = seen.iter().map(|seen| seen.images.clone()).collect();
+    assert_eq!(images, [vec!["web:mine".to_owned(), "proxy:1".to_owned()], Vec::new()]);
+
+    let asked: Vec<_> = asked.into_iter().map(|(object, _)| object).collect();
+    assert_eq!(fake.cluster().missing(&asked).await.expect("a look"), [object("Deployment", "gone")]);
+    fake.on("GET deployments/gone", usize::MAX, Act::status(403, "Forbidden", "no"));
+    assert!(fake.cluster().missing(&asked).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_asked_after_watches_are_closed() {
     let fake = Fake::new();
     drop(opened(&fake).await);
