@@ -115,20 +115,6 @@ impl StoreError {
     pub(crate) fn damaged(part: Part, object: &ObjectRef, why: &dyn Display) -> Self {
         Self::Damaged { part, object: object.clone(), why: why.to_string() }
     }
-
-    /// Whether it may go away by itself: the API server gave no answer, or said that it has trouble.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Api(error) => {
-                error.is_transient()
-                    || error.is_code(409)
-                    || matches!(error, ApiError::Unknown { .. } | ApiError::Unreachable { .. })
-            }
-            Self::Damaged { .. } | Self::Newer { .. } | Self::NoSuchRelease { .. } | Self::Fenced { .. } => {
-                false
-            }
-        }
-    }
 }
 
 /// The records of one project in one environment.

@@ -2,6 +2,8 @@
 //!
 //! What it does not do: decide how a release ends, which is the machine's business, and begin one.
 
+use std::time::Duration;
+
 use release_cluster::{
     DriveError, Driven, Header, Hold, Job, LockError, Objects, State, Store, StoreError, TTL, drive,
 };
@@ -13,6 +15,9 @@ use crate::plan::KEEP;
 
 /// How often a lost lock is taken again within one run. An API server that is away this often is not coming back soon.
 const RELOCKS: usize = 20;
+
+/// How long a lost lock is asked for: longer than the control plane of a small cluster needs to come back.
+const AWAY: Duration = Duration::from_secs(15 * 60);
 
 impl Run<'_> {
     /// Takes up a release another process (or this one, under an earlier lock) left.
@@ -92,8 +97,9 @@ impl Run<'_> {
                 };
             match broken {
                 Some(StoreError::Fenced { .. }) => return Err(RunError::TakenOver { release: number }),
-                Some(error) if !error.may_pass() => return Err(error.into()),
-                Some(_) | None => {}
+                // Also what is refused: a release must not be left half-way because an account lost its rights for a moment.
+                Some(StoreError::Api(_)) | None => {}
+                Some(error) => return Err(error.into()),
             }
             if header.state == State::Running {
                 tell(Event::LockLost { release: number });
@@ -115,9 +121,9 @@ impl Run<'_> {
 
     /// Takes the lock again after an outage; asks for as long as an outage may last.
     async fn reenter_lock(&self) -> Result<Hold, RunError> {
-        let mut attempt = 0;
+        let clock = self.cluster.clock();
+        let until = clock.now() + AWAY;
         loop {
-            attempt += 1;
             let taken = self.cluster.lock(&self.store.name(), &self.options.holder, TTL * 2, |_| {}).await;
             let journal = match taken {
                 Ok(lock) => match self.store.journal(lock.fence()).await {
@@ -126,7 +132,7 @@ impl Run<'_> {
                 },
                 Err(error) => Err(RunError::from(error)),
             };
-            let gave_up = attempt >= RELOCKS || self.stop.is_cancelled();
+            let gave_up = clock.now() >= until || self.stop.is_cancelled();
             match journal {
                 Err(RunError::Lock(LockError::Api { .. }) | RunError::Store(StoreError::Api(_)))
                     if !gave_up =>
