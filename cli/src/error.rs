@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use release_cluster::{ApiError, ConnectError, LockError, StoreError, SurveyError};
+use release_cluster::{ApiError, ConnectError, LockError, Part, StoreError, SurveyError};
 use release_core::{Cause, CauseKind};
 use release_image::BuildError;
 use release_manifest::{Color, ProjectError, RenderError};
@@ -88,6 +88,8 @@ pub(crate) enum Failure {
 const CREDENTIALS: &str =
     "credentials come from ~/.docker/config.json and its helpers: `docker login` stores them";
 
+const OTHER_PROCESS: &str = "`release status` shows what the other process does";
+
 impl Failure {
     /// How the process ends.
     pub(crate) fn exit(&self) -> Exit {
@@ -168,6 +170,9 @@ impl Failure {
                     "a release never creates namespaces: `kubectl --context {context} create namespace {namespace}` does"
                 ));
             }
+            Self::Target(TargetError::Store(error)) | Self::Run(RunError::Store(error)) => {
+                return store_hint(error);
+            }
             Self::Target(error) => target_hint(error)?,
             Self::Local(LocalError::Busy { .. }) => {
                 "the environment `local` is used by one command at a time"
@@ -198,9 +203,7 @@ impl Failure {
             Self::Run(RunError::NotResumable { .. }) => {
                 "`release rollback` returns to the last verified release"
             }
-            Self::Run(RunError::TakenOver { .. } | RunError::Store(StoreError::Fenced { .. })) => {
-                "`release status` shows what the other process does"
-            }
+            Self::Run(RunError::TakenOver { .. }) => OTHER_PROCESS,
             Self::Run(
                 RunError::NothingToRestore | RunError::NoSuchRelease { .. } | RunError::NotVerified { .. },
             ) => "`release history` shows the releases there are",
@@ -306,6 +309,30 @@ pub(crate) fn color() -> Color {
     if wanted && std::io::stderr().is_terminal() { Color::Always } else { Color::Never }
 }
 
+/// The way out of a record or journal that cannot be used.
+fn store_hint(error: &StoreError) -> Option<String> {
+    let (part, object) = match error {
+        StoreError::Damaged { part, object, .. } => (part, object),
+        StoreError::Newer { .. } => {
+            return Some("use the version of `release` that wrote it, or a later one".to_owned());
+        }
+        StoreError::Fenced { .. } => return Some(OTHER_PROCESS.to_owned()),
+        StoreError::NoSuchRelease { .. } => {
+            return Some("`release history` shows the releases there are".to_owned());
+        }
+        StoreError::Api(_) => return None,
+    };
+    let gives_up = match part {
+        Part::Record => "forgets this release; the others are not touched",
+        Part::Journal => {
+            "while nothing is released, gives it up: the next release starts from the last verified one"
+        }
+        Part::Events => "gives them up; the release itself is not touched",
+    };
+    let namespace = object.namespace.as_deref().unwrap_or_default();
+    Some(format!("`kubectl -n {namespace} delete configmap {}` {gives_up}", object.name))
+}
+
 fn confirm_hint(error: &ConfirmError) -> Option<&'static str> {
     Some(match error {
         ConfirmError::NotFound { .. } => {
@@ -351,6 +378,7 @@ fn target_hint(error: &TargetError) -> Option<&'static str> {
         TargetError::NotRecorded { .. } => {
             "a first release needs the environment's own context, or the cluster's UID as `cluster:` in the environment"
         }
+        // Told by `store_hint`.
         TargetError::Store(_) => return None,
     })
 }

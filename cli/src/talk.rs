@@ -418,7 +418,7 @@ fn cluster_lines(at: &str, event: &Cluster) -> Vec<String> {
             }
             all
         }
-        Cluster::WatchTroubled { why } => vec![format!("{at}  the cluster cannot be watched yet: {why}")],
+        Cluster::WatchTroubled { why } => vec![format!("{at}  the cluster cannot be watched: {why}")],
     }
 }
 

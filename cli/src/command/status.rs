@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use release_cluster::{Entry, Header, Seen, State};
-use release_core::{PinnedImage, ServiceName, Status};
+use release_core::{ObjectRef, PinnedImage, ServiceName, Status};
 use release_manifest::LABEL_PART_OF;
 use serde_json::json;
 
@@ -15,11 +15,27 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::words;
 
-/// One service as it runs.
+/// One service as it runs, beside what was released.
 struct Row<'a> {
     service: &'a ServiceName,
-    image: &'a PinnedImage,
+    /// The image that was released.
+    released: &'a PinnedImage,
     seen: Seen,
+    /// Objects of the release that are not there any more.
+    missing: Vec<ObjectRef>,
+}
+
+impl Row<'_> {
+    /// The image that its pods are to run now; as long as there are none, the one that was released.
+    fn image(&self) -> String {
+        let released = self.released.to_string();
+        if self.is_other() { self.seen.images[0].clone() } else { released }
+    }
+
+    /// Whether somebody has given it another image.
+    fn is_other(&self) -> bool {
+        !self.seen.images.is_empty() && !self.seen.images.contains(&self.released.to_string())
+    }
 }
 
 pub(crate) async fn run(args: &Args, words: &Recorded) -> Result<Exit, Failure> {
@@ -41,11 +57,10 @@ async fn show(args: &Args, words: &Recorded, target: &Target) -> Result<(), Fail
         let asked: Vec<_> = workloads.iter().map(|(_, _, object)| ((*object).clone(), Vec::new())).collect();
         let labels = format!("{LABEL_PART_OF}={}", target.project);
         let seen = target.cluster.survey(&labels, &asked).await?;
-        rows.extend(workloads.iter().zip(seen).map(|((name, service, _), seen)| Row {
-            service: name,
-            image: &service.image,
-            seen,
-        }));
+        for ((name, service, _), seen) in workloads.iter().zip(seen) {
+            let missing = target.cluster.missing(&service.objects).await?;
+            rows.push(Row { service: name, released: &service.image, seen, missing });
+        }
     }
     let value = json!({
         "v": 1, "project": target.project, "environment": target.environment,
@@ -53,7 +68,9 @@ async fn show(args: &Args, words: &Recorded, target: &Target) -> Result<(), Fail
         "version": current.and_then(|header| header.version.clone()),
         "interrupted": interrupted(journal.as_ref()),
         "services": rows.iter().map(|row| json!({
-            "service": row.service, "image": row.image, "status": row.seen.assessment.status,
+            "service": row.service, "image": row.image(), "released": row.released,
+            "missing": row.missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "status": row.seen.assessment.status,
             "ready": row.seen.assessment.readiness.ready, "desired": row.seen.assessment.readiness.desired,
             "cause": row.seen.assessment.cause,
         })).collect::<Vec<_>>(),
@@ -107,26 +124,41 @@ fn text(head: &str, rows: &[Row<'_>]) -> String {
         .map(|row| {
             let assessment = &row.seen.assessment;
             let word = match assessment.status {
+                Status::Ready if !row.missing.is_empty() => "incomplete",
+                Status::Ready if row.is_other() => "changed",
                 Status::Ready => "healthy",
                 Status::Progressing => "progressing",
                 Status::Failed => "failed",
                 Status::Unknown => "unknown",
             };
+            let image = row.image();
             vec![
                 row.service.to_string(),
                 format!("{}/{}", assessment.readiness.ready, assessment.readiness.desired),
                 word.to_owned(),
-                crate::words::image(row.image),
-                assessment
-                    .cause
-                    .as_ref()
-                    .map(|cause| format!("{}: {}", cause.kind, cause.summary))
-                    .unwrap_or_default(),
+                image.parse().map_or(image, |image| words::image(&image)),
+                causes(row).join("; "),
             ]
         })
         .collect();
     out.push_str(&table(&["SERVICE", "READY", "STATUS", "IMAGE", "CAUSE"], &rows));
     out
+}
+
+/// What is not as it should be.
+fn causes(row: &Row<'_>) -> Vec<String> {
+    let mut causes = Vec::new();
+    if let Some(cause) = &row.seen.assessment.cause {
+        causes.push(format!("{}: {}", cause.kind, cause.summary));
+    }
+    if !row.missing.is_empty() {
+        let missing: Vec<_> = row.missing.iter().map(ToString::to_string).collect();
+        causes.push(format!("missing: {}", missing.join(", ")));
+    }
+    if row.is_other() {
+        causes.push(format!("released was {}", words::image(row.released)));
+    }
+    causes
 }
 
 #[cfg(test)]

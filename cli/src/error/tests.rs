@@ -95,6 +95,14 @@ fn clusters_that_are_not_the_right_one() {
     ]));
 }
 
+fn record(suffix: &str) -> ObjectRef {
+    ObjectRef::new("v1", "ConfigMap", "radio", &format!("release.radio.prod{suffix}"))
+}
+
+fn damaged(part: Part, suffix: &str, why: &str) -> StoreError {
+    StoreError::Damaged { part, object: record(suffix), why: why.to_owned() }
+}
+
 #[test]
 fn runs_that_do_not_begin_or_do_not_go_on() {
     let holder = "ada@laptop (process 4711)".to_owned();
@@ -106,10 +114,10 @@ fn runs_that_do_not_begin_or_do_not_go_on() {
         })),
         Failure::Run(RunError::TakenOver { release: 42 }),
         Failure::Run(RunError::Store(StoreError::Fenced { ours: 3, theirs: 4 })),
-        Failure::Run(RunError::Store(StoreError::Damaged {
-            object: "configmap/release.radio.prod.42".to_owned(),
-            why: "chunk 2 of 3 is missing".to_owned(),
-        })),
+        Failure::Run(RunError::Store(damaged(Part::Record, ".42", "chunk 2 of 3 is missing"))),
+        Failure::Target(TargetError::Store(damaged(Part::Journal, ".journal", "it was deleted"))),
+        Failure::Run(RunError::Store(damaged(Part::Events, ".42.events", "unexpected end of file"))),
+        Failure::Run(RunError::Store(StoreError::Newer { object: record(".42"), form: 2 })),
         Failure::Run(RunError::NotResumable {
             release: 42,
             why: "it was written by a newer version".to_owned()

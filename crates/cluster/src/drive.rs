@@ -273,10 +273,10 @@ impl Driver<'_> {
 
     /// Looks at every workload the machine may be waiting for.
     fn assess(&mut self) {
+        if let Some(why) = self.watches.trouble() {
+            self.tracked.troubled(why, &mut *self.tell);
+        }
         if !self.watches.listed() {
-            if let Some(why) = self.watches.trouble() {
-                self.tracked.troubled(why, &mut *self.tell);
-            }
             return;
         }
         let known = self.watches.known();

@@ -116,7 +116,7 @@ pub enum Event {
         /// What was saved.
         capture: Capture,
     },
-    /// A watch does not work; assessments wait for it.
+    /// A watch does not work: assessments wait for it, or see what was true before.
     WatchTroubled {
         /// The reason.
         why: String,

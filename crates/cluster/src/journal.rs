@@ -3,25 +3,18 @@
 //! One object, replaced by compare-and-swap on its `resourceVersion`; a release that was taken over cannot write it any
 //! more and must stop. The plan is in the release's record; here is only where the machine stands.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use release_core::ObjectRef;
 use release_rollout::Suspended;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::again::Again;
 use crate::api::{Api, ApiError};
-use crate::store::{StoreError, read};
+use crate::store::{Part, StoreError, read};
 
 /// What the journal's name has that the lock's has not.
 pub(crate) const SUFFIX: &str = ".journal";
-
-/// How often a write is tried when its answer is lost or something else touches the object.
-const WRITES: u32 = 4;
-
-/// Pause before the second try; later ones are longer.
-const WRITE_AGAIN: Duration = Duration::from_millis(500);
 
 /// Whose entry is replaced.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,7 +68,7 @@ pub(crate) async fn last_fence(api: &Api, lease: &ObjectRef) -> Result<u64, ApiE
     let journal = ObjectRef::new("v1", "ConfigMap", namespace, &format!("{}{SUFFIX}", lease.name));
     let live = api.get(&journal).await?;
     // A damaged journal is told by whoever opens it.
-    Ok(live.and_then(|live| read::<Entry>(&live, "entry").ok()).map_or(0, |entry| entry.fence))
+    Ok(live.and_then(|live| read::<Entry>(&live, Part::Journal).ok()).map_or(0, |entry| entry.fence))
 }
 
 impl Journal {
@@ -88,7 +81,7 @@ impl Journal {
         let now = api.clock.wall();
         let (live, mut entry) = match api.get(&object).await? {
             Some(live) => {
-                let entry: Entry = read(&live, "entry")?;
+                let entry: Entry = read(&live, Part::Journal)?;
                 (live, entry)
             }
             None => (body, Entry { v: 1, fence, seq: 0, at: now, running: None }),
@@ -129,12 +122,10 @@ impl Journal {
     async fn write(&mut self, over: Over) -> Result<(), StoreError> {
         self.entry.seq += 1;
         self.entry.at = self.api.clock.wall();
-        let mut last = None;
-        for attempt in 0..WRITES {
-            if attempt > 0 {
-                tokio::time::sleep(WRITE_AGAIN * attempt).await;
-            }
-            let text = serde_json::to_string(&self.entry).map_err(|error| self.damaged(error.to_string()))?;
+        let clock = self.api.clock.clone();
+        let mut again = Again::new(&clock);
+        loop {
+            let text = serde_json::to_string(&self.entry).map_err(|error| self.damaged(&error))?;
             self.live["data"] = json!({"entry": text});
             let existing = self.live["metadata"]["resourceVersion"].is_string();
             let written = if existing {
@@ -142,21 +133,21 @@ impl Journal {
             } else {
                 self.api.create(&self.object, &self.live).await
             };
-            match written {
+            let error = match written {
                 Ok(live) => {
                     self.live = live;
                     return Ok(());
                 }
-                Err(error) if error.is_code(409) || matches!(error, ApiError::Unknown { .. }) => {
-                    if self.read_back(&text, over, existing).await? {
-                        return Ok(());
-                    }
-                    last = Some(error);
-                }
+                Err(error) if error.is_code(409) || matches!(error, ApiError::Unknown { .. }) => error,
                 Err(error) => return Err(error.into()),
+            };
+            if self.read_back(&text, over, existing).await? {
+                return Ok(());
+            }
+            if !again.pause().await {
+                return Err(error.into());
             }
         }
-        Err(last.map_or_else(|| self.damaged("it was never written".to_owned()), StoreError::Api))
     }
 
     /// After a lost answer or a conflict: what is there now? Ours with the same text means that the write went through;
@@ -164,9 +155,9 @@ impl Journal {
     async fn read_back(&mut self, text: &str, over: Over, existing: bool) -> Result<bool, StoreError> {
         let Some(live) = self.api.get(&self.object).await? else {
             // What was never created can be created still; what existed was deleted by somebody.
-            return if existing { Err(self.damaged("it was deleted".to_owned())) } else { Ok(false) };
+            return if existing { Err(self.damaged(&"it was deleted")) } else { Ok(false) };
         };
-        let theirs: Entry = read(&live, "entry")?;
+        let theirs: Entry = read(&live, Part::Journal)?;
         if live["data"]["entry"] == json!(text) {
             self.live = live;
             return Ok(true);
@@ -183,7 +174,7 @@ impl Journal {
         Ok(false)
     }
 
-    fn damaged(&self, why: String) -> StoreError {
-        StoreError::Damaged { object: self.object.to_string(), why }
+    fn damaged(&self, why: &dyn std::fmt::Display) -> StoreError {
+        StoreError::damaged(Part::Journal, &self.object, why)
     }
 }

@@ -48,6 +48,7 @@
 //! # }
 //! ```
 
+mod again;
 mod api;
 mod capture;
 mod check;
@@ -80,7 +81,7 @@ pub use object::{Conflicts, FIELD_MANAGER};
 pub use preview::{Change, is_ours};
 pub use record::{Action, CheckRecord, Header, Objects, RECORD_VERSION, ServiceRecord, State};
 pub use rights::{Missing, RIGHTS, Right, role};
-pub use store::{Store, StoreError};
+pub use store::{Part, Store, StoreError};
 pub use survey::{Seen, SurveyError};
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::api::ApiError;
 use crate::object::{Conflicts, Mode, refusal, same_content};
 
 /// Requests in flight. Kubernetes' own client defaults to bursts of ten.
-const PARALLEL: usize = 8;
+pub(crate) const PARALLEL: usize = 8;
 
 /// What applying one object would do.
 #[derive(Debug, Clone, PartialEq)]

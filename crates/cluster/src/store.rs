@@ -12,8 +12,8 @@
 //! release.<project>.<environment>.<n>.events ConfigMap   what happened, if the program that ended it kept it
 //! ```
 
+use std::fmt::Display;
 use std::io::{Read as _, Write as _};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -26,6 +26,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Cluster;
+use crate::again::Again;
 use crate::api::ApiError;
 use crate::journal::{Entry, Journal, SUFFIX};
 use crate::record::{Header, Objects, RECORD_VERSION};
@@ -43,11 +44,14 @@ const CHUNKS_MAX: usize = 400;
 /// What the events of a release may come to after decompression.
 const EVENTS_MAX: u64 = 32 << 20;
 
-/// How often an object is written when its answer is lost.
-const PUTS: u32 = 4;
-
-/// Pause before the second try; later ones are longer.
-const PUT_AGAIN: Duration = Duration::from_millis(500);
+/// What is known of an object before it is written.
+#[derive(Clone, Copy)]
+enum Known {
+    /// It should not be there.
+    Absent,
+    /// It should be there, in an earlier form.
+    Written,
+}
 
 /// The label that marks our objects by what they are: `header`, `chunk`, `events` or `journal`.
 const PART: &str = "release-tool.dev/part";
@@ -63,10 +67,20 @@ pub enum StoreError {
     /// Something else wrote into it, or it was cut.
     #[error("{object} is damaged: {why}")]
     Damaged {
-        /// The object.
-        object: String,
+        /// What it is for.
+        part: Part,
+        /// The object; without it the rest can be read again.
+        object: ObjectRef,
         /// What is wrong.
         why: String,
+    },
+    /// A newer version of this program wrote it.
+    #[error("{object} was written by a newer version (form {form}, this one reads {RECORD_VERSION})")]
+    Newer {
+        /// The object.
+        object: ObjectRef,
+        /// Its form.
+        form: u64,
     },
     /// A release this record does not have.
     #[error("there is no release {number}; the record has {known}")]
@@ -84,6 +98,23 @@ pub enum StoreError {
         /// The generation found.
         theirs: u64,
     },
+}
+
+/// What an object of ours is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// One release: its header, with the chunks that belong to it.
+    Record,
+    /// Where the running release stands.
+    Journal,
+    /// What happened in a release.
+    Events,
+}
+
+impl StoreError {
+    pub(crate) fn damaged(part: Part, object: &ObjectRef, why: &dyn Display) -> Self {
+        Self::Damaged { part, object: object.clone(), why: why.to_string() }
+    }
 }
 
 /// The records of one project in one environment.
@@ -128,7 +159,7 @@ impl Store {
         let labels = format!("{PROJECT}={},{ENVIRONMENT}={},{PART}=header", self.project, self.environment);
         let found = self.cluster.api.list("v1", "ConfigMap", self.cluster.namespace(), &labels).await?;
         let mut headers =
-            found.iter().map(|object| read::<Header>(object, "header")).collect::<Result<Vec<_>, _>>()?;
+            found.iter().map(|object| read::<Header>(object, Part::Record)).collect::<Result<Vec<_>, _>>()?;
         headers.sort_by_key(|header| header.number);
         Ok(headers)
     }
@@ -138,8 +169,8 @@ impl Store {
     /// # Errors
     /// When a chunk is missing, damaged or may not be read.
     pub async fn objects(&self, header: &Header) -> Result<Objects, StoreError> {
-        let damaged =
-            |why: String| StoreError::Damaged { object: format!("record of release {}", header.number), why };
+        let whole = self.object(&format!(".{}", header.number));
+        let damaged = |why: String| StoreError::damaged(Part::Record, &whole, &why);
         let mut packed = Vec::new();
         if header.chunks > CHUNKS_MAX {
             return Err(damaged(format!("it claims {} chunks", header.chunks)));
@@ -160,18 +191,16 @@ impl Store {
     /// # Errors
     /// When the API server refuses.
     pub async fn begin(&self, header: &mut Header, objects: &Objects) -> Result<(), StoreError> {
-        let packed = pack(objects).map_err(|error| StoreError::Damaged {
-            object: "the new record".to_owned(),
-            why: error.to_string(),
-        })?;
+        let whole = self.object(&format!(".{}", header.number));
+        let packed = pack(objects).map_err(|error| StoreError::damaged(Part::Record, &whole, &error))?;
         header.chunks = packed.len().div_ceil(CHUNK);
         for (index, chunk) in packed.chunks(CHUNK).enumerate() {
             let object = self.object(&format!(".{}.{index}", header.number));
             let mut body = self.body(&object, "chunk");
             body["binaryData"] = json!({"objects": BASE64.encode(chunk)});
-            self.put(&object, body).await?;
+            self.put(&object, body, Known::Absent).await?;
         }
-        self.update(header).await
+        self.put_header(header, Known::Absent).await
     }
 
     /// Writes the header of a release again.
@@ -179,10 +208,14 @@ impl Store {
     /// # Errors
     /// When the API server refuses.
     pub async fn update(&self, header: &Header) -> Result<(), StoreError> {
+        self.put_header(header, Known::Written).await
+    }
+
+    async fn put_header(&self, header: &Header, known: Known) -> Result<(), StoreError> {
         let object = self.object(&format!(".{}", header.number));
         let mut body = self.body(&object, "header");
         body["data"] = json!({"header": serde_json::to_string(header).unwrap_or_default()});
-        self.put(&object, body).await
+        self.put(&object, body, known).await
     }
 
     /// Writes down what happened in release `number`, as text; `false` when it does not fit, and nothing is written then.
@@ -191,14 +224,14 @@ impl Store {
     /// When the API server refuses.
     pub async fn keep_events(&self, number: u64, text: &str) -> Result<bool, StoreError> {
         let object = self.object(&format!(".{number}.events"));
-        let packed = zip(text.as_bytes())
-            .map_err(|error| StoreError::Damaged { object: object.to_string(), why: error.to_string() })?;
+        let packed =
+            zip(text.as_bytes()).map_err(|error| StoreError::damaged(Part::Events, &object, &error))?;
         if packed.len() > CHUNK {
             return Ok(false);
         }
         let mut body = self.body(&object, "events");
         body["binaryData"] = json!({"events": BASE64.encode(packed)});
-        self.put(&object, body).await?;
+        self.put(&object, body, Known::Absent).await?;
         Ok(true)
     }
 
@@ -209,14 +242,18 @@ impl Store {
     pub async fn events(&self, number: u64) -> Result<Option<String>, StoreError> {
         let object = self.object(&format!(".{number}.events"));
         let Some(found) = self.cluster.api.get(&object).await? else { return Ok(None) };
-        let damaged = |why: String| StoreError::Damaged { object: object.to_string(), why };
         let packed = BASE64
             .decode(found["binaryData"]["events"].as_str().unwrap_or_default())
-            .map_err(|error| damaged(error.to_string()))?;
+            .map_err(|error| self.damaged_events(number, &error))?;
         let mut text = String::new();
         let read = GzDecoder::new(&*packed).take(EVENTS_MAX).read_to_string(&mut text);
-        read.map_err(|error| damaged(error.to_string()))?;
+        read.map_err(|error| self.damaged_events(number, &error))?;
         Ok(Some(text))
+    }
+
+    /// That what [`Store::events`] returned is no list of events, for who reads it.
+    pub fn damaged_events(&self, number: u64, why: &dyn Display) -> StoreError {
+        StoreError::damaged(Part::Events, &self.object(&format!(".{number}.events")), why)
     }
 
     /// Removes a release from the record.
@@ -253,51 +290,70 @@ impl Store {
     /// When it may not be read or is damaged.
     pub async fn peek(&self) -> Result<Option<Entry>, StoreError> {
         match self.cluster.api.get(&self.object(SUFFIX)).await? {
-            Some(object) => read::<Entry>(&object, "entry").map(Some),
+            Some(object) => read::<Entry>(&object, Part::Journal).map(Some),
             None => Ok(None),
         }
     }
 
-    /// Creates an object or replaces whatever is there: records have one writer, the holder of the lock.
-    async fn put(&self, object: &ObjectRef, body: Value) -> Result<(), StoreError> {
-        let mut last = None;
-        for attempt in 0..PUTS {
-            if attempt > 0 {
-                tokio::time::sleep(PUT_AGAIN * attempt).await;
-            }
-            let written = match self.cluster.api.create(object, &body).await {
-                Err(error) if error.is_code(409) => self.cluster.api.replace(object, &body).await,
-                other => other,
+    /// Brings an object about: creates it, or replaces whatever is there, since records have one writer, the holder of the lock.
+    ///
+    /// A write without an answer is followed by a look, and repeated only when the look shows that it did not take place. What
+    /// is replaced is named by its `resourceVersion`, so that a write nobody waits for any more cannot undo a later one.
+    async fn put(&self, object: &ObjectRef, body: Value, known: Known) -> Result<(), StoreError> {
+        let api = &self.cluster.api;
+        let mut again = Again::new(&api.clock);
+        let mut there = match known {
+            Known::Absent => None,
+            Known::Written => api.get(object).await?,
+        };
+        loop {
+            let written = match &there {
+                Some(live) if is_same(live, &body) => return Ok(()),
+                Some(live) => {
+                    let mut body = body.clone();
+                    body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+                    api.replace(object, &body).await
+                }
+                None => api.create(object, &body).await,
             };
-            match written {
+            let error = match written {
                 Ok(_) => return Ok(()),
-                // Writing it again is harmless: the content is the same.
-                Err(error @ ApiError::Unknown { .. }) => last = Some(error),
-                // Another write came between, ours of an attempt before or a controller's: the next one counts.
-                Err(error) if error.is_code(409) => last = Some(error),
+                Err(error @ ApiError::Unknown { .. }) => error,
+                // Something else came between, or a write of ours did whose answer is still on its way.
+                Err(error) if error.is_code(409) || (error.is_code(404) && there.is_some()) => error,
                 Err(error) => return Err(error.into()),
+            };
+            there = api.get(object).await?;
+            let done = there.as_ref().is_some_and(|live| is_same(live, &body));
+            if !done && !again.pause().await {
+                return Err(error.into());
             }
         }
-        Err(last.map_or_else(
-            || StoreError::Damaged { object: object.to_string(), why: "it cannot be written".to_owned() },
-            StoreError::Api,
-        ))
     }
 }
 
-/// Reads the JSON document a ConfigMap of ours holds under `key`.
-pub(crate) fn read<T: DeserializeOwned>(object: &Value, key: &str) -> Result<T, StoreError> {
-    let text = object["data"][key].as_str().unwrap_or_default();
-    let damaged = |why: String| StoreError::Damaged {
-        object: format!("configmap/{}", object["metadata"]["name"].as_str().unwrap_or_default()),
-        why: format!("`{key}`: {why}"),
+/// Whether `live` has the content `body` wants: what we put into records, whatever else others put beside it.
+fn is_same(live: &Value, body: &Value) -> bool {
+    let labels = body["metadata"]["labels"].as_object().into_iter().flatten();
+    let mut labels = labels.map(|(key, value)| live["metadata"]["labels"][key] == *value);
+    live["data"] == body["data"] && live["binaryData"] == body["binaryData"] && labels.all(|same| same)
+}
+
+/// Reads the JSON document a ConfigMap of ours holds.
+pub(crate) fn read<T: DeserializeOwned>(object: &Value, part: Part) -> Result<T, StoreError> {
+    let key = match part {
+        Part::Record => "header",
+        Part::Journal => "entry",
+        Part::Events => "events",
     };
-    let value: Value = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+    let text = object["data"][key].as_str().unwrap_or_default();
+    let metadata = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
+    let name = ObjectRef::new("v1", "ConfigMap", metadata("namespace"), metadata("name"));
+    let damaged = |error: serde_json::Error| StoreError::damaged(part, &name, &format!("`{key}`: {error}"));
+    let value: Value = serde_json::from_str(text).map_err(damaged)?;
     match value["v"].as_u64() {
-        Some(form) if form > u64::from(RECORD_VERSION) => {
-            Err(damaged(format!("a newer version wrote it (form {form}, this one reads {RECORD_VERSION})")))
-        }
-        _ => serde_json::from_value(value).map_err(|error| damaged(error.to_string())),
+        Some(form) if form > u64::from(RECORD_VERSION) => Err(StoreError::Newer { object: name, form }),
+        _ => serde_json::from_value(value).map_err(damaged),
     }
 }
 

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use release_core::{Assessment, ObjectRef, Verdict};
 use release_health::{Graces, Target, Tracker};
+use serde_json::Value;
 
+use crate::api::ApiError;
 use crate::perform::check_now;
+use crate::preview::PARALLEL;
 use crate::watch::Watches;
 use crate::{Cluster, HttpCheck};
 
@@ -19,6 +23,8 @@ pub struct Seen {
     pub object: ObjectRef,
     /// How it is.
     pub assessment: Assessment,
+    /// The images its pods are to run now, in the order of its containers. Empty when it is not there.
+    pub images: Vec<String>,
     /// What its checks found, by name.
     pub checks: Vec<(String, Verdict)>,
 }
@@ -64,8 +70,27 @@ impl Cluster {
             for (name, check) in checks {
                 verdicts.push((name.clone(), check_now(self, object, check, &known).await));
             }
-            seen.push(Seen { object: object.clone(), assessment, checks: verdicts });
+            let images = images(known.snapshot(object).workload);
+            seen.push(Seen { object: object.clone(), assessment, images, checks: verdicts });
         }
         Ok(seen)
     }
+
+    /// Those of `objects` that are not there, in the order given.
+    ///
+    /// # Errors
+    /// When one may not be read.
+    pub async fn missing(&self, objects: &[ObjectRef]) -> Result<Vec<ObjectRef>, ApiError> {
+        let asked = objects.iter().map(|object| self.live(object));
+        let found: Vec<_> = stream::iter(asked).buffered(PARALLEL).try_collect().await?;
+        let both = objects.iter().zip(found);
+        Ok(both.filter(|(_, live)| live.is_none()).map(|(object, _)| object.clone()).collect())
+    }
+}
+
+/// The images of a workload's containers.
+fn images(workload: Option<&Value>) -> Vec<String> {
+    let containers = workload.map(|workload| &workload["spec"]["template"]["spec"]["containers"]);
+    let containers = containers.and_then(Value::as_array).into_iter().flatten();
+    containers.filter_map(|container| container["image"].as_str().map(str::to_owned)).collect()
 }

@@ -153,11 +153,16 @@ fn report(
     }
     match (assessment.status, &assessment.cause) {
         (Status::Ready, _) => tell(Event::WorkloadReady { service, object: object.clone(), version }),
-        (Status::Failed, Some(cause)) => tell(Event::CauseFound { service, cause: cause.clone() }),
-        (Status::Progressing | Status::Unknown, Some(cause)) if cause.certainty > Certainty::Early => {
+        // Nothing is for good on the way back: what is restored is waited for until its deadline.
+        (Status::Failed, Some(cause)) if version == Version::New => {
+            tell(Event::CauseFound { service, cause: cause.clone() });
+        }
+        (Status::Progressing | Status::Unknown | Status::Failed, Some(cause))
+            if cause.certainty > Certainty::Early =>
+        {
             tell(Event::CauseSuspected { service, cause: cause.clone() });
         }
-        (Status::Progressing | Status::Unknown, Some(_) | None) | (Status::Failed, None) => {}
+        (Status::Progressing | Status::Unknown | Status::Failed, Some(_) | None) => {}
     }
 }
 

@@ -16,6 +16,7 @@ use release_health::Snapshot;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::{Cluster, kind};
 
@@ -25,6 +26,13 @@ const WATCH_SECONDS: u32 = 50;
 
 /// Pause before a failed watch is opened again; doubles up to the second value.
 const REOPEN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// A watch that has failed again and again for this long is told. What is once dropped is opened again, and nobody needs to know.
+const TROUBLED: Duration = Duration::from_secs(15);
+
+/// A watch that did not fail for this long has worked in between: the longest pause, and the time of an attempt. A watch that
+/// works says nothing as long as nothing changes.
+const WORKED: Duration = Duration::from_secs(30);
 
 /// What is watched in every namespace. Events tell why something is not created; they carry no labels.
 const KINDS: &[(&str, &str)] =
@@ -105,9 +113,9 @@ impl Watches {
         KINDS.iter().all(|(_, kind)| kinds.get(kind).is_some_and(|kind| kind.listed))
     }
 
-    /// What is wrong with a watch that has never worked, if one has not.
+    /// What is wrong with a watch that does not work, if one does not: it has never worked, or not for some time.
     pub(crate) fn trouble(&self) -> Option<String> {
-        lock(&self.state.kinds).values().filter(|kind| !kind.listed).find_map(|kind| kind.trouble.clone())
+        lock(&self.state.kinds).values().find_map(|kind| kind.trouble.clone())
     }
 
     pub(crate) fn known(&self) -> Known {
@@ -157,11 +165,13 @@ where
     S: Stream<Item = Result<watcher::Event<DynamicObject>, watcher::Error>> + Unpin,
 {
     let mut pause = REOPEN.0;
+    let mut failures = Failures::default();
     let mut events = open();
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
                 pause = REOPEN.0;
+                failures = Failures::default();
                 let mut kinds = lock(&state.kinds);
                 let visible = kinds.entry(name).or_default().take(event, name, api_version);
                 drop(kinds);
@@ -171,8 +181,10 @@ where
             }
             Err(error) => {
                 tracing::debug!(kind = name, %error, "a watch was interrupted");
-                lock(&state.kinds).entry(name).or_default().trouble = Some(crate::api::chain(&error));
-                state.changed.notify_one();
+                let lasts = failures.one_more(Instant::now());
+                if lock(&state.kinds).entry(name).or_default().fail(&error, lasts) {
+                    state.changed.notify_one();
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(REOPEN.1);
                 if is_expired(&error) {
@@ -183,6 +195,22 @@ where
     }
 }
 
+/// Failures of one watch without anything good in between.
+#[derive(Default)]
+struct Failures {
+    /// When the first of them was, and the last.
+    seen: Option<(Instant, Instant)>,
+}
+
+impl Failures {
+    /// Takes in a failure; whether the watch has not worked for so long that it is told.
+    fn one_more(&mut self, now: Instant) -> bool {
+        let first = self.seen.filter(|(_, last)| now - *last < WORKED).map_or(now, |(first, _)| first);
+        self.seen = Some((first, now));
+        now - first >= TROUBLED
+    }
+}
+
 /// Whether a watch cannot begin where the last one ended. kube starts again from a list when this comes as an event; when it
 /// comes as the answer's status it would ask for the same version for ever.
 fn is_expired(error: &watcher::Error) -> bool {
@@ -190,15 +218,26 @@ fn is_expired(error: &watcher::Error) -> bool {
 }
 
 impl Kind {
+    /// Whether a failure is told: at once while nothing was ever listed, later only when it `lasts`.
+    fn fail(&mut self, error: &watcher::Error, lasts: bool) -> bool {
+        let told = lasts || !self.listed;
+        if told {
+            self.trouble = Some(crate::api::chain(error));
+        }
+        told
+    }
+
     /// Whether readers can see a difference.
     fn take(&mut self, event: watcher::Event<DynamicObject>, kind: &str, api_version: &str) -> bool {
         match event {
             watcher::Event::Apply(object) => {
+                self.trouble = None;
                 let (name, value) = named(object, kind, api_version);
                 self.objects.insert(name, value);
                 true
             }
             watcher::Event::Delete(object) => {
+                self.trouble = None;
                 let (name, _) = named(object, kind, api_version);
                 self.objects.remove(&name);
                 true

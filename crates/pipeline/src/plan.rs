@@ -18,8 +18,10 @@ pub const KEEP: usize = 10;
 /// Services on their way at the same time. More would only compete for the same nodes and image pulls.
 const CONCURRENCY: usize = 8;
 
-/// A rollback starts pods of a version that ran before: they get at least this long.
-const ROLLBACK_DEADLINE: Duration = Duration::from_secs(300);
+/// What a rollback has beyond the time in which its service becomes ready, because it has to succeed with the cluster it finds:
+/// a node that is lost keeps its pods for 40 to 50 s until the control plane notices (`node-monitor-grace-period`) and for 300 s
+/// more (the default toleration of `not-ready` and `unreachable`) before others take their place.
+const NODE_LOST: Duration = Duration::from_secs(360);
 
 /// One service as it shall be.
 #[derive(Debug, Clone, PartialEq)]
@@ -411,7 +413,7 @@ fn service_plan(
             restore,
             remove,
             deadline: record.deadline,
-            rollback_deadline: record.deadline.max(ROLLBACK_DEADLINE),
+            rollback_deadline: record.deadline + NODE_LOST,
             soak: record.soak,
             checks: record.checks.values().map(|check| check.timing.clone()).collect::<Vec<Check>>(),
         }),

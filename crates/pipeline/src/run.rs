@@ -1,22 +1,21 @@
 //! A release from the lock to the record.
 
+mod way;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use release_cluster::{
-    Action, Bodies, Cluster, Conflicts, DriveError, Driven, Header, Hold, Job, LockError, Objects,
-    RECORD_VERSION, State, Store, StoreError, TTL, drive,
+    Action, Bodies, Cluster, Conflicts, Header, Hold, Job, LockError, Objects, RECORD_VERSION, State, Store,
+    StoreError,
 };
 use release_core::{Cause, EnvironmentName, ProjectName, ServiceName, Status};
 use release_manifest::LABEL_PART_OF;
-use release_rollout::{Effect, Release, ReleaseOutcome};
+use release_rollout::{Effect, Release};
 use tokio_util::sync::CancellationToken;
 
-use crate::plan::{KEEP, Plan, Whose, plan, ref_of};
+use crate::plan::{Plan, Whose, plan, ref_of};
 use crate::{Desired, Event, Found, PlanError, Tape};
-
-/// How often a lost lock is taken again within one run. An API server that is away this often is not coming back soon.
-const RELOCKS: usize = 20;
 
 /// What applies to a whole run.
 #[derive(Debug, Clone)]
@@ -338,158 +337,6 @@ impl Run<'_> {
             conflicts: self.options.conflicts,
             labels: format!("{LABEL_PART_OF}={}", self.options.project),
         }
-    }
-
-    /// Takes up a release another process (or this one, under an earlier lock) left.
-    async fn resume(
-        &self,
-        header: Header,
-        machine: release_rollout::Suspended,
-        hold: &mut Hold,
-        tell: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<(), RunError> {
-        let (job, entry) = self.reenter(&header, machine, hold.lock.fence()).await?;
-        self.options.tape.take_up(self.store, header.number).await;
-        tell(Event::ReleaseResumed { release: header.number, action: Some(header.action) });
-        self.drive(header, job, entry, hold, tell).await
-    }
-
-    async fn reenter(
-        &self,
-        header: &Header,
-        machine: release_rollout::Suspended,
-        fence: u64,
-    ) -> Result<(Job, Entry), RunError> {
-        let new = self.store.objects(header).await?;
-        let headers = self.store.headers().await?;
-        let mut previous = match headers.iter().find(|other| Some(other.number) == header.baseline) {
-            Some(baseline) => self.store.objects(baseline).await?,
-            None => Objects::new(),
-        };
-        for (service, found) in &header.adopted {
-            previous.entry(service.clone()).or_default().extend(found.iter().cloned());
-        }
-        let job = self.job(header, &new, &previous);
-        let (release, effects) = machine
-            .resume(header.plan.clone(), self.cluster.clock().now(), fence)
-            .map_err(|error| RunError::NotResumable { release: header.number, why: error.to_string() })?;
-        Ok((job, Entry::Resumed(release, effects)))
-    }
-
-    /// Drives until the end, taking the lock again when an outage of the API server outlasted it.
-    async fn drive(
-        &self,
-        header: Header,
-        mut job: Job,
-        mut entry: Entry,
-        hold: &mut Hold,
-        tell: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<(), RunError> {
-        for _ in 0..RELOCKS {
-            let (release, first) = match entry {
-                Entry::Fresh(release) => (release, Vec::new()),
-                Entry::Resumed(release, effects) => (release, effects),
-            };
-            let mut tell_cluster = |event| tell(Event::Cluster(event));
-            match drive(self.cluster, &job, release, first, hold, &mut tell_cluster, self.stop).await {
-                Ok(Driven::Ended(release)) => return self.finish(header, &release, hold, tell).await,
-                Ok(Driven::Stopped(release)) => {
-                    tell(Event::Stopped { release: header.number, phases: release.phases() });
-                    self.options.tape.keep(self.store, header.number).await;
-                    return Ok(());
-                }
-                Err(DriveError::Journal(StoreError::Fenced { .. })) => {
-                    return Err(RunError::TakenOver { release: header.number });
-                }
-                Err(DriveError::LockLost | DriveError::Journal(_)) => {}
-            }
-            tell(Event::LockLost { release: header.number });
-            *hold = self.reenter_lock().await?;
-            let running = hold.journal.running().filter(|running| running.release == header.number).cloned();
-            let Some(running) = running else { return Err(RunError::TakenOver { release: header.number }) };
-            (job, entry) = self.reenter(&header, running.machine, hold.lock.fence()).await?;
-        }
-        Err(RunError::TakenOver { release: header.number })
-    }
-
-    /// Takes the lock again after an outage; asks for as long as an outage may last.
-    async fn reenter_lock(&self) -> Result<Hold, RunError> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let taken = self.cluster.lock(&self.store.name(), &self.options.holder, TTL * 2, |_| {}).await;
-            let journal = match taken {
-                Ok(lock) => match self.store.journal(lock.fence()).await {
-                    Ok(journal) => return Ok(Hold { lock, journal }),
-                    Err(error) => Err(RunError::from(error)),
-                },
-                Err(error) => Err(RunError::from(error)),
-            };
-            let gave_up = attempt >= RELOCKS || self.stop.is_cancelled();
-            match journal {
-                Err(RunError::Lock(LockError::Api { .. }) | RunError::Store(StoreError::Api(_)))
-                    if !gave_up =>
-                {
-                    tokio::time::sleep(TTL / 3).await;
-                }
-                other => return other,
-            }
-        }
-    }
-
-    async fn finish(
-        &self,
-        mut header: Header,
-        release: &Release,
-        hold: &mut Hold,
-        tell: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<(), RunError> {
-        let (state, service, cause, not_restored) = match release.outcome() {
-            Some(ReleaseOutcome::Verified) => (State::Verified, None, None, None),
-            Some(ReleaseOutcome::RolledBack { service, cause }) => {
-                (State::RolledBack, service.clone(), Some(cause.clone()), None)
-            }
-            Some(ReleaseOutcome::NotRolledBack { service, cause, why }) => {
-                (State::NotRolledBack, service.clone(), Some(cause.clone()), Some(why.clone()))
-            }
-            None => (State::Running, None, None, None),
-        };
-        header.state = state;
-        header.ended_at = Some(self.cluster.clock().wall());
-        header.cause.clone_from(&cause);
-        // What people wait for is told first; the bookkeeping below takes three requests.
-        let running = if state == State::Verified { Some(header.number) } else { header.baseline };
-        let ended = Event::ReleaseEnded {
-            release: header.number,
-            action: header.action,
-            state,
-            cause,
-            not_restored,
-            service,
-            running,
-        };
-        tell(ended);
-        self.store.update(&header).await?;
-        hold.journal.close().await?;
-        self.options.tape.keep(self.store, header.number).await;
-        if state == State::Verified {
-            self.forget_old(&header).await?;
-        }
-        Ok(())
-    }
-
-    /// Forgets records that fell off the end: everything older than the last [`KEEP`] verified releases.
-    async fn forget_old(&self, newest: &Header) -> Result<(), RunError> {
-        let headers = self.store.headers().await?;
-        let verified: Vec<_> =
-            headers.iter().rev().filter(|header| header.state == State::Verified).take(KEEP).collect();
-        let Some(oldest) = verified.last().filter(|_| verified.len() == KEEP) else { return Ok(()) };
-        for header in
-            headers.iter().filter(|header| header.number < oldest.number && header.number != newest.number)
-        {
-            self.store.forget(header).await?;
-        }
-        Ok(())
     }
 
     /// Nothing has to change; still, what runs is looked at, so that "nothing to do" is never said of something broken.

@@ -159,10 +159,7 @@ pub struct Recorded {
 pub async fn recorded(store: &Store, header: &Header, context: &str) -> Result<Recorded, StoreError> {
     match store.events(header.number).await? {
         Some(text) => {
-            let envelopes = read(&text).map_err(|error| StoreError::Damaged {
-                object: format!("events of release {}", header.number),
-                why: error.to_string(),
-            })?;
+            let envelopes = read(&text).map_err(|error| store.damaged_events(header.number, &error))?;
             Ok(Recorded { envelopes, complete: true })
         }
         None => Ok(Recorded { envelopes: from_header(header, store.namespace(), context), complete: false }),

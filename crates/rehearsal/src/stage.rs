@@ -145,7 +145,8 @@ fn workloads(desired: &Desired) -> Vec<(String, String)> {
     of_kind(desired, "Deployment").map(|(service, body)| (service, name_of(body))).collect()
 }
 
-/// Service, name of its Service object, and the path that is asked for: that of its first check, else the root.
+/// Service, name of its Service object, and the path that is asked for: that of its first check, else the root. Nobody asks a
+/// service that shall have no pods.
 fn addresses(rehearsal: &Rehearsal) -> Vec<(String, String, String)> {
     let desired = &rehearsal.versions[0];
     let path_of = |service: &str| {
@@ -155,8 +156,12 @@ fn addresses(rehearsal: &Rehearsal) -> Vec<(String, String, String)> {
             release_cluster::Target::Url { .. } => None,
         })
     };
-    let with_port = of_kind(desired, "Service")
-        .filter(|(_, body)| body["spec"]["ports"].as_array().is_some_and(|ports| !ports.is_empty()));
+    let sleeps = |service: &str| {
+        of_kind(desired, "Deployment").any(|(of, body)| of == service && body["spec"]["replicas"] == 0)
+    };
+    let with_port = of_kind(desired, "Service").filter(|(service, body)| {
+        body["spec"]["ports"].as_array().is_some_and(|ports| !ports.is_empty()) && !sleeps(service)
+    });
     with_port
         .map(|(service, body)| {
             let path = path_of(&service).unwrap_or_else(|| "/".to_owned());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use release_manifest::{Project, sources};
+use release_manifest::{Project, Source, sources};
 use release_rehearsal::{Ended, Moment, Outcome, Rehearsal, Summary, Weather, soak};
 use release_sim::Apps;
 
@@ -17,12 +17,21 @@ apps:
       - {path: '*', status: 500}
 ";
 
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/radio")
+}
+
 fn radio(apps: &str, faults: &str) -> Rehearsal {
+    let source = std::fs::read_to_string(root().join("release.yaml")).expect("it is there");
+    rehearsal_of(&source, apps, faults)
+}
+
+fn rehearsal_of(source: &str, apps: &str, faults: &str) -> Rehearsal {
     // Every HTTP client wants a provider, also one that is never used.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/radio");
-    let source = sources::load(&root.join("release.yaml")).expect("it is there");
+    let root = root();
     let variables = |name: &str| Some(format!("{}.invalid", name.to_lowercase()));
+    let source = Source::from_bytes("release.yaml".to_owned(), source.as_bytes()).expect("it is text");
     let project = Project::parse(&source, &variables, &[]).expect("it is right");
     let environment = project.environment("dev").expect("it is there");
     let mut files = BTreeMap::new();
@@ -49,6 +58,19 @@ fn in_fair_weather_both_releases_are_verified_and_nothing_is_missed() {
         assert_eq!((player.wanted, player.failed), (3, 0));
         assert!(player.least_ready >= 2 && player.sent > 100, "{player:?}");
     }
+}
+
+#[test]
+fn nobody_asks_a_service_that_shall_have_no_pods() {
+    let source = std::fs::read_to_string(root().join("release.yaml")).expect("it is there");
+    let source = source.replace("    replicas: 2\n", "    replicas: 0\n");
+    // Checks ask pods.
+    let source = source.replace("    verify: [{http: /api/programmes, body: morning show}]\n", "");
+    let outcome = rehearsal_of(&source, "{}", "none").run(0);
+    assert_eq!(endings(&outcome), ["verified", "verified"], "{:?}", outcome.releases);
+    let programmes = &outcome.services["programmes"];
+    assert_eq!((programmes.wanted, programmes.sent), (0, 0), "{programmes:?}");
+    assert!(outcome.services["player-api"].sent > 100, "{:?}", outcome.services);
 }
 
 #[test]
@@ -82,6 +104,21 @@ fn a_troubled_api_alone_fails_no_release() {
     }
     // Windows that open after the release has ended hit nobody.
     assert!(hit > faults.len() / 2, "only {hit} faults hit anything");
+}
+
+/// Both were found by seeds: a rollback gave up a minute after a node was lost, and a record whose answers were lost ended the
+/// release with an error.
+#[test]
+fn lost_nodes_and_lost_answers_leave_no_release_half_way() {
+    for (fault, seeds) in [("node-lost", [1, 8]), ("answer-lost", [2, 5])] {
+        let rehearsal = radio("{}", fault);
+        for seed in seeds {
+            let outcome = rehearsal.run(seed);
+            let hit = outcome.timeline.iter().any(|moment| matches!(moment, Moment::Fault { .. }));
+            assert!(hit, "{fault}, seed {seed}: nothing was hit");
+            assert_eq!(Summary::of([&outcome]).broken, [], "{fault}, seed {seed}");
+        }
+    }
 }
 
 #[test]

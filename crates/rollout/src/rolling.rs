@@ -12,6 +12,7 @@
 
 mod applying;
 mod progressing;
+mod refused;
 mod rolling_back;
 mod soaking;
 mod suspicions;
@@ -135,7 +136,7 @@ impl<T> Rolling<T> {
     /// The effects whose replies are waited for.
     pub(crate) fn awaited(&self) -> Vec<EffectId> {
         match self {
-            Self::Applying(applying) => vec![applying.walk.asked],
+            Self::Applying(applying) => applying.walk.awaited().into_iter().collect(),
             Self::Soaking(soaking) => soaking.awaited(),
             Self::RollingBack(rolling_back) => rolling_back.awaited(),
             Self::Planned

@@ -7,7 +7,8 @@ use super::*;
 fn seen(status: Status, ready: u32, cause: Option<Cause>) -> Seen {
     let readiness = Readiness { ready, updated: ready, desired: 3 };
     let object = ObjectRef::new("apps/v1", "Deployment", "radio", "web");
-    Seen { object, assessment: Assessment { status, cause, readiness, revisit_at: None }, checks: Vec::new() }
+    let assessment = Assessment { status, cause, readiness, revisit_at: None };
+    Seen { object, assessment, images: Vec::new(), checks: Vec::new() }
 }
 
 #[test]
@@ -22,12 +23,21 @@ fn every_status_in_a_table() {
     };
     let image = format!("registry.example.com/radio/web@sha256:{}", "11".repeat(32));
     let image: PinnedImage = image.parse().expect("an image");
-    let row = |seen| Row { service: &web, image: &image, seen };
+    let row = |seen| Row { service: &web, released: &image, seen, missing: Vec::new() };
+    let object = |kind: &str| ObjectRef::new("v1", kind, "radio", "web");
+    let running = |image: &str| {
+        let images = vec![image.to_owned(), "proxy:1".to_owned()];
+        Seen { images, ..seen(Status::Ready, 3, None) }
+    };
     let rows = [
-        row(seen(Status::Ready, 3, None)),
+        row(running(&image.to_string())),
         row(seen(Status::Progressing, 1, None)),
-        row(seen(Status::Failed, 0, Some(cause))),
+        row(seen(Status::Failed, 0, Some(cause.clone()))),
         row(seen(Status::Unknown, 0, None)),
+        row(running("registry.example.com/radio/web:mine")),
+        row(running(&format!("registry.example.com/radio/web@sha256:{}", "22".repeat(32)))),
+        Row { missing: vec![object("Service"), object("ConfigMap")], ..row(seen(Status::Ready, 3, None)) },
+        Row { missing: vec![object("Service")], ..row(seen(Status::Failed, 0, Some(cause))) },
     ];
     insta::assert_snapshot!(text("radio in prod: release 42", &rows));
 }

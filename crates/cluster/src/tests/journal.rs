@@ -35,6 +35,7 @@ fn ended<T>(result: &Result<T, StoreError>) -> &'static str {
         Ok(_) => "written",
         Err(StoreError::Fenced { .. }) => "fenced",
         Err(StoreError::Damaged { .. }) => "damaged",
+        Err(StoreError::Newer { .. }) => "newer",
         Err(StoreError::Api(_)) => "api",
         Err(StoreError::NoSuchRelease { .. }) => "no such release",
     }
@@ -64,6 +65,19 @@ async fn a_write_whose_answer_was_lost_is_read_back_and_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_journal_of_which_every_answer_is_lost_is_written_all_the_same() {
+    let fake = Fake::new();
+    fake.on("POST configmaps", usize::MAX, Act::DieAfter);
+    fake.on("PUT journal", usize::MAX, Act::DieAfter);
+    let mut journal = opened(&fake, 1).await;
+    for begun in [false, true, false, true] {
+        journal.append(running(begun)).await.expect("written");
+    }
+    assert_eq!(fake.times(&format!("PUT {}", path())).len(), 4);
+    assert_eq!(entry(&fake)["seq"], 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_that_did_not_happen_is_written_again() {
     for act in [Act::DieBefore, Act::status(500, "", "etcd"), Act::status(504, "Timeout", "slow")] {
         let fake = Fake::new();
@@ -80,8 +94,17 @@ async fn an_outage_of_some_seconds_is_outlasted_and_a_longer_one_is_told() {
     let fake = Fake::new();
     let mut journal = opened(&fake, 1).await;
     fake.on("PUT journal", usize::MAX, Act::status(503, "ServiceUnavailable", "no"));
+    let other = fake.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+        other.heal();
+    });
+    assert_eq!(ended(&journal.append(running(false)).await), "written");
+
+    fake.on("PUT journal", usize::MAX, Act::status(503, "ServiceUnavailable", "no"));
+    fake.forget_log();
     assert_eq!(ended(&journal.append(running(true)).await), "api");
-    assert!(fake.times(&format!("PUT {}", path())).len() < 10);
+    assert!(fake.times(&format!("PUT {}", path())).len() < 20);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,14 +163,16 @@ async fn a_journal_that_was_deleted_under_us_is_not_made_anew() {
 #[tokio::test(start_paused = true)]
 async fn an_entry_that_cannot_be_read_is_told_and_left_alone() {
     let newer = r#"{"v":2,"fence":1,"seq":1,"at":"2026-01-01T00:00:00Z"}"#;
-    for text in ["", "{", "[]", r#"{"v":1}"#, newer] {
+    for (text, word) in
+        [("", "damaged"), ("{", "damaged"), ("[]", "damaged"), (r#"{"v":1}"#, "damaged"), (newer, "newer")]
+    {
         let fake = Fake::new();
         opened(&fake, 1).await;
         let mut object = fake.object(&path()).expect("the journal");
         object["data"] = json!({"entry": text});
         fake.put(object.clone());
-        assert_eq!(ended(&store(&fake).journal(2).await), "damaged", "{text}");
-        assert_eq!(ended(&store(&fake).peek().await), "damaged", "{text}");
+        assert_eq!(ended(&store(&fake).journal(2).await), word, "{text}");
+        assert_eq!(ended(&store(&fake).peek().await), word, "{text}");
         assert_eq!(fake.object(&path()).expect("the journal")["data"], object["data"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Records: chunks, headers, forgetting.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::fake::{Act, Fake};
@@ -11,6 +13,15 @@ fn large() -> Objects {
     let mut random = fastrand::Rng::with_seed(7);
     let noise: String = std::iter::repeat_with(|| random.alphanumeric()).take(3 << 20).collect();
     Objects::from([("web".parse().expect("a name"), vec![json!({"data": noise})])])
+}
+
+fn count(fake: &Fake, line: &str) -> usize {
+    fake.times(line).len()
+}
+
+/// How the log shows that the header of release 1 was replaced.
+fn header_put() -> String {
+    format!("PUT configmaps/{NAME}.1")
 }
 
 async fn recorded(fake: &Fake, number: u64, objects: &Objects) -> Header {
@@ -67,7 +78,9 @@ async fn a_record_with_a_missing_or_broken_chunk_is_damaged() {
             None => fake.delete(&path),
         }
         let read = store(&fake).objects(&written).await;
-        assert!(matches!(read, Err(StoreError::Damaged { .. })), "{read:?}");
+        // The header is what has to go, so that the rest can be read again.
+        let words = read.expect_err("damaged").to_string();
+        assert!(words.starts_with(&format!("configmap/{NAME}.1 is damaged")), "{words}");
     }
     fake.put(whole);
     assert!(store(&fake).objects(&written).await.is_ok());
@@ -94,7 +107,9 @@ async fn headers_come_oldest_first_and_a_damaged_one_is_told() {
     newer["data"]["header"] = json!(text);
     fake.put(newer);
     match store(&fake).headers().await {
-        Err(StoreError::Damaged { why, .. }) => assert!(why.contains("newer version"), "{why}"),
+        Err(StoreError::Newer { object, form }) => {
+            assert_eq!((object.to_string(), form), (format!("configmap/{NAME}.9"), 2));
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -121,6 +136,74 @@ async fn writing_a_header_again_replaces_it_and_lost_answers_do_no_harm() {
         store(&fake).update(&header).await.expect("written");
         assert_eq!(store(&fake).headers().await.expect("headers"), [header]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_which_every_answer_is_lost_is_written_once_and_read_back() {
+    let fake = Fake::new();
+    fake.on("POST configmaps", usize::MAX, Act::DieAfter);
+    fake.on("PUT configmaps", usize::MAX, Act::DieAfter);
+    let mut header = recorded(&fake, 1, &objects("a")).await;
+    header.state = State::RolledBack;
+    store(&fake).update(&header).await.expect("written");
+    assert!(store(&fake).keep_events(1, "one\n").await.expect("kept"));
+    assert_eq!(store(&fake).headers().await.expect("headers"), [header]);
+    // A chunk, the header, the events; and the header again.
+    assert_eq!((count(&fake, "POST configmaps"), count(&fake, &header_put())), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_outlasts_half_a_minute_of_an_api_server_in_trouble() {
+    for act in [Act::DieBefore, Act::status(500, "InternalError", "etcd"), Act::status(409, "Conflict", "no")]
+    {
+        let fake = Fake::new();
+        let header = recorded(&fake, 1, &objects("a")).await;
+        fake.on("PUT configmaps", usize::MAX, act.clone());
+        let other = fake.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            other.heal();
+        });
+        let ended = Header { state: State::Verified, ..header };
+        store(&fake).update(&ended).await.expect("written");
+        assert_eq!(store(&fake).headers().await.expect("headers"), [ended.clone()]);
+
+        fake.on("PUT configmaps", usize::MAX, act);
+        let error = store(&fake).update(&Header { state: State::RolledBack, ..ended }).await;
+        assert!(matches!(error, Err(StoreError::Api(_))), "it never got better: {error:?}");
+        assert!(count(&fake, &header_put()) < 40, "{}", count(&fake, &header_put()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_replaced_is_named_so_that_an_old_write_cannot_undo_a_later_one() {
+    let fake = Fake::new();
+    let header = recorded(&fake, 1, &objects("a")).await;
+    // Between our look and our write somebody else touches the object.
+    fake.on("GET dev.1", 1, Act::Slow(Duration::from_secs(2)));
+    let (other, path) = (fake.clone(), format!("configmaps/{NAME}.1"));
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut touched = other.object(&path).expect("the header");
+        touched["metadata"]["annotations"] = json!({"seen": "yes"});
+        other.put(touched);
+    });
+    let ended = Header { state: State::Verified, ..header };
+    store(&fake).update(&ended).await.expect("written");
+    assert_eq!(store(&fake).headers().await.expect("headers"), [ended]);
+    assert_eq!(count(&fake, &header_put()), 2, "the first is refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_that_is_as_wanted_is_not_written_again() {
+    let fake = Fake::new();
+    let header = recorded(&fake, 1, &objects("a")).await;
+    store(&fake).update(&header).await.expect("nothing to do");
+    assert_eq!(count(&fake, &header_put()), 0);
+    // One that was deleted by somebody comes back.
+    fake.delete(&format!("configmaps/{NAME}.1"));
+    store(&fake).update(&header).await.expect("written");
+    assert_eq!(store(&fake).headers().await.expect("headers"), [header]);
 }
 
 #[tokio::test(start_paused = true)]

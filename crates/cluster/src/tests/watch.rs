@@ -153,12 +153,65 @@ async fn a_kind_that_may_not_be_listed_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_that_works_no_more_is_told_after_a_while_and_not_before() {
+    let unavailable = Act::status(503, "ServiceUnavailable", "no");
+    let denied = Act::status(403, "Forbidden", "deployments is forbidden");
+    for (act, words) in [(unavailable, "503"), (denied, "deployments is forbidden"), (Act::Refuse, "is gone")]
+    {
+        let fake = Fake::new();
+        let watches = opened(&fake).await;
+        // The watch that runs ends after its 50 s; those that follow cannot begin.
+        fake.on("WATCH deployments", usize::MAX, act);
+        sleep(Duration::from_secs(58)).await;
+        assert_eq!(watches.trouble(), None, "once is not told");
+        sleep(Duration::from_secs(20)).await;
+        assert!(watches.listed());
+        let trouble = watches.trouble().expect("trouble");
+        assert!(trouble.contains(words), "{trouble}");
+        fake.heal();
+        fake.put(deployment("late"));
+        until(&watches, || knows(&watches, "late")).await;
+        assert_eq!(watches.trouble(), None, "it works again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_dropped_now_and_then_is_not_told() {
+    let fake = Fake::new();
+    let watches = opened(&fake).await;
+    for _ in 0..10 {
+        fake.on("WATCH pods", 1, Act::DieBefore);
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(watches.trouble(), None);
+    }
+    assert!(fake.times("WATCH pods").len() > 15, "{:?}", fake.times("WATCH pods"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_survey_says_why_it_sees_nothing() {
     let fake = Fake::new();
     fake.on("GET pods", usize::MAX, Act::status(403, "Forbidden", "pods is forbidden"));
     let error = fake.cluster().survey(LABELS, &[]).await.expect_err("pods may not be listed");
     assert!(error.to_string().contains("pods is forbidden"), "{error}");
     assert!(fake.api().clock.now().since_origin() <= Duration::from_secs(21));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_survey_sees_the_images_that_run_and_what_is_missing() {
+    let fake = Fake::new();
+    let mut body = deployment("web");
+    body["spec"]["template"]["spec"]["containers"] = json!([{"image": "web:mine"}, {"image": "proxy:1"}]);
+    fake.put(body);
+    let object = |kind, name: &str| ObjectRef::new("apps/v1", kind, "radio", name);
+    let asked = ["web", "gone"].map(|name| (object("Deployment", name), Vec::new()));
+    let seen = fake.cluster().survey(LABELS, &asked).await.expect("a look");
+    let images: Vec<_> = seen.iter().map(|seen| seen.images.clone()).collect();
+    assert_eq!(images, [vec!["web:mine".to_owned(), "proxy:1".to_owned()], Vec::new()]);
+
+    let asked: Vec<_> = asked.into_iter().map(|(object, _)| object).collect();
+    assert_eq!(fake.cluster().missing(&asked).await.expect("a look"), [object("Deployment", "gone")]);
+    fake.on("GET deployments/gone", usize::MAX, Act::status(403, "Forbidden", "no"));
+    assert!(fake.cluster().missing(&asked).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

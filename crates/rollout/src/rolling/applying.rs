@@ -35,8 +35,8 @@ impl Applying {
             }
             // A write under way must land before anything is restored, or it could land afterwards.
             Happened::Undone(cause) => {
-                let landing = Landing { write: self.walk.asked, until: self.walk.until };
-                RollingBack::undo(step, cause.clone(), self.walk.at + 1, Some(landing))
+                let landing = self.walk.under_way().map(|(write, until)| Landing { write, until });
+                RollingBack::undo(step, cause.clone(), self.walk.at + 1, landing)
             }
             Happened::Replied(..)
             | Happened::Started

@@ -2,10 +2,18 @@
 //!
 //! ```text
 //!  Saving ─► Held ─► Restoring ─► Removing ─► Settling ─► RolledBack | NotRolledBack
+//!                        ▲            │
+//!                        └── Resting ◄┘
 //! ```
 //!
 //! *Held*: services that need this one are undone first. An object that cannot be restored does not keep the others from
 //! being restored; it decides the outcome.
+//!
+//! *Resting*: what was refused is tried again, for some minutes.
+//!
+//! *Settling* gives up at its deadline and never sooner. What is restored ran before on this cluster, the cluster goes on
+//! trying, and there is nothing further to fall back to: what is terminal on the way forward may be cured here by waiting,
+//! a node that comes back or a registry that answers again, and giving up could only turn a late success into a failure.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,6 +22,7 @@ use release_core::{Assessment, Cause, CauseKind, MonoTime, ObjectRef, Status};
 use serde::{Deserialize, Serialize};
 
 use super::progressing::failure;
+use super::refused::Refused;
 use super::suspicions::Suspicions;
 use super::undo::Undo;
 use super::walk::{ANSWER, ATTEMPTS, Walk, Walked};
@@ -34,8 +43,15 @@ pub(crate) struct RollingBack<T = MonoTime> {
     pub(crate) written: usize,
     /// The first thing that could not be restored.
     pub(crate) trouble: Option<Cause>,
+    /// What was refused, once something was.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<Refused<T>>,
     /// How far it is.
     pub(crate) stage: Stage<T>,
+}
+
+fn none<T>() -> Option<T> {
+    None
 }
 
 /// How far a rollback is.
@@ -68,6 +84,11 @@ pub(crate) enum Stage<T> {
         until: T,
         /// How often this object has been tried.
         attempt: u32,
+    },
+    /// What was refused is tried again soon.
+    Resting {
+        /// When.
+        until: T,
     },
     /// The restored workloads are becoming ready.
     Settling {
@@ -130,13 +151,16 @@ impl RollingBack {
             cause,
             written,
             trouble: None,
+            refused: None,
             stage: Stage::Saving { captures, landing, until }.saved(),
         })
     }
 
     pub(super) fn step(self, step: &mut Step<'_>, happened: Happened<'_>) -> Rolling {
-        let Self { cause, written, trouble, stage } = self;
-        let back = Back { undo: Undo::new(step.plan, written), cause, written, trouble };
+        let Self { cause, written, trouble, refused, stage } = self;
+        let round = refused.as_ref().and_then(Refused::round);
+        let undo = Undo::new(step.plan, written, round);
+        let back = Back { undo, cause, written, trouble, refused };
         match (stage, happened) {
             (Stage::Saving { mut captures, landing, until }, Happened::Replied(id, _)) => {
                 captures.remove(&id);
@@ -164,6 +188,7 @@ impl RollingBack {
                 let lost = Outcome::Unknown { why: "there was no answer".to_owned() };
                 back.removed(step, at, attempt, &lost)
             }
+            (Stage::Resting { until }, Happened::Woke) if step.now >= until => back.next_round(step),
             (
                 Stage::Settling { deadline, ready, suspicions },
                 Happened::Assessed(object, Version::Previous, assessment),
@@ -197,7 +222,7 @@ impl RollingBack {
             }
             Stage::Held => None,
             Stage::Restoring { walk } => Some(walk.until),
-            Stage::Removing { until, .. } => Some(*until),
+            Stage::Removing { until, .. } | Stage::Resting { until } => Some(*until),
             Stage::Settling { deadline, .. } => Some(*deadline),
         }
     }
@@ -209,6 +234,7 @@ struct Back {
     cause: Cause,
     written: usize,
     trouble: Option<Cause>,
+    refused: Option<Refused>,
 }
 
 /// The settling stage's data.
@@ -220,8 +246,8 @@ struct Settling {
 
 impl Back {
     fn at(self, stage: Stage<MonoTime>) -> Rolling {
-        let Self { cause, written, trouble, undo: _ } = self;
-        Rolling::RollingBack(RollingBack { cause, written, trouble, stage })
+        let Self { cause, written, trouble, refused, undo: _ } = self;
+        Rolling::RollingBack(RollingBack { cause, written, trouble, refused, stage })
     }
 
     /// Ends without having restored everything.
@@ -232,6 +258,29 @@ impl Back {
     /// Remembers what went wrong first.
     fn with(self, trouble: Cause) -> Self {
         Self { trouble: self.trouble.or(Some(trouble)), ..self }
+    }
+
+    /// Takes in that `object` was not restored or removed: it is tried again, or it is the trouble.
+    fn refuse(mut self, step: &Step<'_>, object: ObjectRef, why: Cause) -> Self {
+        let refused = self.refused.get_or_insert_with(|| Refused::first(step.now));
+        if refused.again(step.now, object) { self } else { self.with(why) }
+    }
+
+    /// Goes on after everything was tried once.
+    fn rest(self, step: &Step<'_>) -> Rolling {
+        match self.refused.as_ref().and_then(|refused| refused.next_at(step.now)) {
+            Some(until) => self.at(Stage::Resting { until }),
+            None => self.settle(step),
+        }
+    }
+
+    /// Tries again what was refused.
+    fn next_round(mut self, step: &mut Step<'_>) -> Rolling {
+        if let Some(refused) = &mut self.refused {
+            refused.next();
+            self.undo = Undo::new(step.plan, self.written, refused.round());
+        }
+        self.restore(step, 0)
     }
 
     /// Writes the object at `at`, or goes on when there is none.
@@ -246,7 +295,10 @@ impl Back {
         match walked {
             Walked::On(walk) => self.at(Stage::Restoring { walk }),
             Walked::Through => self.remove(step, 0),
-            Walked::Failed(walk, trouble) => self.with(trouble).restore(step, walk.at + 1),
+            Walked::Failed(walk, why) => match self.undo.restore.get(walk.at).cloned() {
+                Some(object) => self.refuse(step, object, why).restore(step, walk.at + 1),
+                None => self.remove(step, 0),
+            },
         }
     }
 
@@ -254,7 +306,7 @@ impl Back {
     fn remove(self, step: &mut Step<'_>, at: usize) -> Rolling {
         match self.undo.remove.get(at).cloned() {
             Some(object) => self.delete(step, object, at, 1),
-            None => self.settle(step),
+            None => self.rest(step),
         }
     }
 
@@ -267,17 +319,19 @@ impl Back {
         let object = self.undo.remove.get(at).cloned().unwrap_or_else(|| stand_in(step));
         match outcome {
             Outcome::Ok(Answer::Deleted) => self.remove(step, at + 1),
-            Outcome::Refused(cause) => self.with(cause.clone()).remove(step, at + 1),
+            Outcome::Refused(cause) => self.refuse(step, object, cause.clone()).remove(step, at + 1),
             // Deleting twice is harmless.
             Outcome::Unknown { .. } if attempt < ATTEMPTS => self.delete(step, object, at, attempt + 1),
             Outcome::Unknown { why } => {
                 let summary =
                     format!("whether {object} was deleted stayed unknown after {ATTEMPTS} attempts: {why}");
-                self.with(own_cause(CauseKind::Unreachable, object, summary, Vec::new())).remove(step, at + 1)
+                let why = own_cause(CauseKind::Unreachable, object.clone(), summary, Vec::new());
+                self.refuse(step, object, why).remove(step, at + 1)
             }
             Outcome::Ok(Answer::Applied | Answer::NotApplied | Answer::Checked(_) | Answer::Captured) => {
                 let summary = format!("the answer about {object} was about something else");
-                self.with(own_cause(CauseKind::Refused, object, summary, Vec::new())).remove(step, at + 1)
+                let why = own_cause(CauseKind::Refused, object.clone(), summary, Vec::new());
+                self.refuse(step, object, why).remove(step, at + 1)
             }
         }
     }
@@ -299,7 +353,10 @@ impl Back {
                     return self.end();
                 }
             }
-            Status::Failed => return self.fail(failure(object, assessment)),
+            Status::Failed => {
+                settling.ready.remove(object);
+                settling.suspicions.set(object, Some(failure(object, assessment)));
+            }
             Status::Progressing | Status::Unknown => {
                 settling.ready.remove(object);
                 settling.suspicions.set(object, assessment.cause.clone());
@@ -338,9 +395,9 @@ impl<T> RollingBack<T> {
             Stage::Saving { captures, landing, .. } => {
                 captures.iter().copied().chain(landing.as_ref().map(|landing| landing.write)).collect()
             }
-            Stage::Restoring { walk } => vec![walk.asked],
+            Stage::Restoring { walk } => walk.awaited().into_iter().collect(),
             Stage::Removing { asked, .. } => vec![*asked],
-            Stage::Held | Stage::Settling { .. } => Vec::new(),
+            Stage::Held | Stage::Resting { .. } | Stage::Settling { .. } => Vec::new(),
         }
     }
 
@@ -357,11 +414,13 @@ impl<T> RollingBack<T> {
             Stage::Removing { at, asked, until, attempt } => {
                 Stage::Removing { at, asked: id(asked), until: time(until), attempt }
             }
+            Stage::Resting { until } => Stage::Resting { until: time(until) },
             Stage::Settling { deadline, ready, suspicions } => {
                 Stage::Settling { deadline: time(deadline), ready, suspicions }
             }
         };
-        RollingBack { cause: self.cause, written: self.written, trouble: self.trouble, stage }
+        let refused = self.refused.map(|refused| refused.map(time));
+        RollingBack { cause: self.cause, written: self.written, trouble: self.trouble, refused, stage }
     }
 }
 
@@ -376,7 +435,7 @@ impl RollingBack<Duration> {
             Stage::Removing { at, asked, until: _, attempt } => {
                 Stage::Removing { at, asked, until: ANSWER, attempt }
             }
-            waiting @ (Stage::Held | Stage::Settling { .. }) => waiting,
+            waiting @ (Stage::Held | Stage::Resting { .. } | Stage::Settling { .. }) => waiting,
         };
         Self { stage, ..self }
     }

@@ -9,9 +9,13 @@ use super::own_cause;
 use crate::saga::Step;
 use crate::{Answer, EffectId, EffectKind, Outcome, Version};
 
-/// How often one object is tried before the API server counts as unreachable. Each try has its own patience in the shell,
-/// together some minutes.
+/// How often one object is tried before the API server counts as unreachable. Each try has its own patience in the shell, and
+/// there are rests between them, together some minutes.
 pub(super) const ATTEMPTS: u32 = 5;
+
+/// The rest before something is written a second time; each later one is five times as long: 2, 10 and 50 s. A server that
+/// answers every write with an error does so at once, and is given a minute as well.
+const REST: Duration = Duration::from_secs(2);
 
 /// An answer that has not come by now does not come any more: the shell gives its requests a good minute, and this is longer. A
 /// machine that relied on being answered would be stuck with a shell that has lost an effect.
@@ -29,7 +33,7 @@ pub(crate) struct Walk<T = MonoTime> {
     pub(crate) doing: Doing,
     /// The effect whose reply is waited for.
     pub(crate) asked: EffectId,
-    /// When the reply counts as lost.
+    /// When the reply counts as lost; while it rests, when it is applied again.
     pub(crate) until: T,
     /// How often this object has been tried.
     pub(crate) attempt: u32,
@@ -43,6 +47,8 @@ pub(crate) enum Doing {
     Apply,
     /// It is read back, because nobody knows whether it was applied.
     ReadBack,
+    /// It was not applied, and will be soon.
+    Rest,
 }
 
 /// Where a walk stands after a reply.
@@ -75,6 +81,10 @@ impl Walk {
                 Some(next) => Walked::On(next),
                 None => Walked::Through,
             },
+            Outcome::Ok(Answer::NotApplied) if self.doing == Doing::ReadBack && self.attempt < ATTEMPTS => {
+                let pause = REST * 5_u32.pow(self.attempt.saturating_sub(2));
+                Walked::On(Self { doing: Doing::Rest, until: step.now + pause, ..self })
+            }
             Outcome::Ok(Answer::NotApplied) if self.doing == Doing::ReadBack => {
                 self.again(step, objects, Doing::Apply, "it was not applied")
             }
@@ -87,16 +97,26 @@ impl Walk {
         }
     }
 
-    /// Takes the absence of a reply: an answer that was lost.
+    /// Takes that its time is over: a rest, or an answer that was lost.
     pub(super) fn overdue(self, step: &mut Step<'_>, objects: &[ObjectRef]) -> Walked {
-        self.again(step, objects, Doing::ReadBack, "there was no answer")
+        match self.doing {
+            Doing::Rest => self.again(step, objects, Doing::Apply, "it was not applied"),
+            Doing::Apply | Doing::ReadBack => {
+                self.again(step, objects, Doing::ReadBack, "there was no answer")
+            }
+        }
+    }
+
+    /// The effect that is under way, and when it counts as lost.
+    pub(super) fn under_way(&self) -> Option<(EffectId, MonoTime)> {
+        self.awaited().map(|asked| (asked, self.until))
     }
 
     /// How many of the objects may have been written. The one at hand was not if its only write was refused.
     pub(super) fn written(&self) -> usize {
         match (self.doing, self.attempt) {
             (Doing::Apply, 1) => self.at,
-            (Doing::Apply | Doing::ReadBack, _) => self.at + 1,
+            (Doing::Apply | Doing::ReadBack | Doing::Rest, _) => self.at + 1,
         }
     }
 
@@ -109,7 +129,7 @@ impl Walk {
         }
         let version = self.version;
         let asked = step.ask(match doing {
-            Doing::Apply => EffectKind::Apply { object, version },
+            Doing::Apply | Doing::Rest => EffectKind::Apply { object, version },
             Doing::ReadBack => EffectKind::ReadBack { object, version },
         });
         // Only looking costs an attempt: every write is followed by at most one look.
@@ -119,6 +139,11 @@ impl Walk {
 }
 
 impl<T> Walk<T> {
+    /// The effect whose reply is waited for.
+    pub(super) fn awaited(&self) -> Option<EffectId> {
+        (self.doing != Doing::Rest).then_some(self.asked)
+    }
+
     pub(super) fn map<U>(self, time: &dyn Fn(T) -> U, id: &dyn Fn(EffectId) -> EffectId) -> Walk<U> {
         let Self { version, at, doing, asked, until, attempt } = self;
         Walk { version, at, doing, asked: id(asked), until: time(until), attempt }
@@ -128,6 +153,7 @@ impl<T> Walk<T> {
 impl Walk<Duration> {
     /// Another process may have written the object at hand before it died: that was a first attempt.
     pub(super) fn taken_over(self) -> Self {
-        Self { attempt: self.attempt.max(2), until: ANSWER, ..self }
+        let until = if self.doing == Doing::Rest { self.until } else { ANSWER };
+        Self { attempt: self.attempt.max(2), until, ..self }
     }
 }

@@ -115,8 +115,51 @@ fn trouble_with_one_object_does_not_keep_the_others() {
         };
         let story = ["apply previous configmap/web", "apply previous deployment/web", "delete service/web"];
         let world = check(web(|_| ()), script, &ends, &story);
-        assert!(world.trace().iter().filter(|line| *line == question).count() <= 5, "{question}");
+        // Six rounds in five minutes, of five attempts each at most.
+        assert!(world.trace().iter().filter(|line| *line == question).count() <= 6 * 5, "{question}");
+        assert!(world.now.as_secs() < 600, "{question}: {:?}", world.now);
     }
+}
+
+#[test]
+fn what_is_refused_on_the_way_back_is_tried_again_and_the_others_do_not_wait() {
+    for (question, others) in [
+        ("apply previous configmap/web", ["apply previous deployment/web", "delete service/web"]),
+        ("apply previous deployment/web", ["apply previous configmap/web", "delete service/web"]),
+        ("delete service/web", ["apply previous configmap/web", "apply previous deployment/web"]),
+    ] {
+        // Refused for two and a half minutes.
+        let replies = [&[Reply::Refuse; 4][..], &[Reply::Good]].concat();
+        let script = web_fails().reply(question, &replies);
+        let world = check(web(|_| ()), script, "rolled back: web crash-loop", &[question, question]);
+        for other in others {
+            assert_eq!(world.trace().iter().filter(|line| *line == other).count(), 1, "{question}: {other}");
+            let at = |wanted: &str| world.trace().iter().rposition(|line| line == wanted);
+            assert!(at(other) < at(question), "{question}: {other}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_that_lasts_five_minutes_is_for_good() {
+    let script = web_fails().reply("apply previous deployment/web", &[Reply::Refuse]);
+    let world = check(web(|_| ()), script, "not rolled back: web crash-loop, refused", &[]);
+    let asked = world.timed().into_iter().filter(|line| line.ends_with("apply previous deployment/web"));
+    let asked: Vec<u64> = asked.map(|line| line[..3].trim().parse().unwrap()).collect();
+    assert_eq!(asked, [7, 19, 40, 81, 162, 308]);
+}
+
+#[test]
+fn a_process_that_dies_between_two_rounds_does_not_begin_anew() {
+    let replies = [Reply::Refuse, Reply::Refuse, Reply::Good];
+    let script = web_fails().reply("apply previous configmap/web", &replies);
+    let mut world = super::World::until(web(|_| ()), script, |world| {
+        world.trace().iter().filter(|line| *line == "apply previous configmap/web").count() == 2
+    });
+    world.die();
+    let world = world.drive();
+    assert_eq!(world.ends(), "rolled back: web crash-loop");
+    assert_eq!(world.trace().iter().filter(|line| *line == "apply previous deployment/web").count(), 1);
 }
 
 #[test]
@@ -128,10 +171,15 @@ fn the_first_trouble_is_the_one_told() {
 }
 
 #[test]
-fn a_deletion_is_tried_five_times() {
-    let script = web_fails().reply("delete service/web", &[Reply::Unknown]);
-    check(web(|_| ()), script, "not rolled back: web crash-loop, unreachable", &[])
-        .times("delete service/web", 5);
+fn a_deletion_is_tried_five_times_a_round() {
+    let mut replies = vec![Reply::Unknown; 5];
+    replies.push(Reply::Good);
+    let script = web_fails().reply("delete service/web", &replies);
+    let world = check(web(|_| ()), script, "rolled back: web crash-loop", &[]);
+    let asked = world.timed().into_iter().filter(|line| line.ends_with("delete service/web"));
+    let asked: Vec<u64> = asked.map(|line| line[..3].trim().parse().unwrap()).collect();
+    assert_eq!(asked.len(), 6);
+    assert_eq!((asked[4] - asked[0], asked[5] - asked[4]), (4, 11), "{asked:?}");
 }
 
 #[test]
@@ -140,8 +188,22 @@ fn the_previous_version_has_to_become_ready() {
         (&[Look::Progressing, Look::Suspicious, Look::Ready][..], "rolled back: web crash-loop"),
         (&[Look::Progressing], "not rolled back: web crash-loop, deadline"),
         (&[Look::Unknown], "not rolled back: web crash-loop, deadline"),
-        (&[Look::Progressing, Look::Failed], "not rolled back: web crash-loop, crash-loop"),
-        (&[Look::FailedMutely], "not rolled back: web crash-loop, never-ready"),
+    ] {
+        let script = web_fails().look("previous deployment/web", looks);
+        check(web(|_| ()), script, ends, &["apply previous deployment/web", "delete service/web"]);
+    }
+}
+
+/// A look every 5 s: the last of them comes just before the deadline of 90 s.
+#[test]
+fn what_would_end_the_way_forward_is_waited_for_on_the_way_back() {
+    let failed = [Look::Failed; 16];
+    let recovers = [&failed[..], &[Look::Ready]].concat();
+    for (looks, ends) in [
+        (&recovers[..], "rolled back: web crash-loop"),
+        (&[Look::FailedMutely, Look::Ready], "rolled back: web crash-loop"),
+        (&[Look::Progressing, Look::Failed], "not rolled back: web crash-loop, deadline"),
+        (&[Look::FailedMutely], "not rolled back: web crash-loop, deadline"),
     ] {
         let script = web_fails().look("previous deployment/web", looks);
         check(web(|_| ()), script, ends, &["apply previous deployment/web", "delete service/web"]);
@@ -150,14 +212,20 @@ fn the_previous_version_has_to_become_ready() {
 
 #[test]
 fn a_rollback_that_takes_too_long_tells_what_looked_wrong() {
-    let script = web_fails().look("previous deployment/web", &[Look::SuspiciousPod]);
-    let world = check(web(|_| ()), script, "not rolled back: web crash-loop, deadline", &[]);
+    for (look, what) in [
+        (Look::SuspiciousPod, "pod/web-1: the script says so"),
+        (Look::Failed, "deployment/web: the script says so"),
+        (Look::FailedMutely, "deployment/web failed for an unknown reason"),
+    ] {
+        let script = web_fails().look("previous deployment/web", &[look]);
+        let world = check(web(|_| ()), script, "not rolled back: web crash-loop, deadline", &[]);
 
-    let Some(crate::ReleaseOutcome::NotRolledBack { why, .. }) = world.release.outcome() else { panic!() };
-    assert_eq!(
-        why.summary,
-        "deployment/web did not become ready again within 90 s: pod/web-1: the script says so"
-    );
+        let Some(crate::ReleaseOutcome::NotRolledBack { why, .. }) = world.release.outcome() else {
+            panic!()
+        };
+        let summary = format!("deployment/web did not become ready again within 90 s: {what}");
+        assert_eq!(why.summary, summary);
+    }
 }
 
 #[test]

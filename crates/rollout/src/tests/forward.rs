@@ -119,6 +119,31 @@ fn writing_is_tried_a_limited_number_of_times() {
     }
 }
 
+/// An answer takes a second; the rests are 2, 10 and 50 s.
+#[test]
+fn a_server_that_refuses_to_write_for_a_minute_is_waited_for() {
+    let script = || {
+        well()
+            .reply("apply new deployment/web", &[Reply::Unknown, Reply::Unknown, Reply::Unknown, Reply::Good])
+            .reply("read new deployment/web", &[Reply::Not])
+    };
+    let world = check(web(|_| ()), script(), "verified", &[]);
+    let asked = world.timed().into_iter().filter(|line| line.ends_with("apply new deployment/web"));
+    let asked: Vec<u64> = asked.map(|line| line[..3].trim().parse().unwrap()).collect();
+    assert_eq!(asked, [1, 5, 17, 69]);
+
+    // Nothing is under way in a rest, so that turning back need not wait.
+    let world = check(web(|_| ()), script().abort_at(20), "rolled back: nobody aborted", &[]);
+    assert!(world.timed().contains(&" 20 apply previous configmap/web".to_owned()), "{:?}", world.timed());
+
+    // A process that takes over in a rest keeps it.
+    let mut world = World::until(web(|_| ()), script(), |world| world.now.as_secs() == 20);
+    world.die();
+    let world = world.drive();
+    assert_eq!(world.ends(), "verified");
+    assert!(world.timed().contains(&" 69 apply new deployment/web".to_owned()), "{:?}", world.timed());
+}
+
 #[test]
 fn an_answer_that_never_comes_is_a_lost_one() {
     let script = well().reply("apply new deployment/web", &[Reply::Never]);

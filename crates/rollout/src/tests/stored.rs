@@ -39,9 +39,11 @@ fn on_the_way_back() {
     check("db", "rolling-back", Some("held"), crash());
     check("web", "rolling-back", Some("restoring"), crash());
     check("web", "rolling-back", Some("removing"), crash());
+    let refused = || crash().reply("delete service/web", &[Reply::Refuse]);
+    check("web", "rolling-back", Some("resting"), refused());
     check("web", "rolling-back", Some("settling"), crash());
     check("web", "rolled-back", None, crash());
-    check("web", "not-rolled-back", None, crash().reply("delete service/web", &[Reply::Refuse]));
+    check("web", "not-rolled-back", None, refused());
 }
 
 #[test]

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use dice::Dice;
-pub use run::{Answer, End, Fate, Run};
+pub use run::{Answer, End, Fate, Passing, Run};
 pub use script::{CannotStart, Exit, LogLine, Memory, Pull, PullError, Ready, Route, Script, Stop};
 pub use span::Span;
 

@@ -18,11 +18,20 @@ pub struct Fate {
     /// A variable the script needs is not there.
     pub lacks_env: bool,
     /// Somebody decided that it crashes so long after its start.
-    pub crash: Option<Duration>,
+    pub crash: Option<Passing>,
     /// Somebody decided that it never ends by itself.
     pub hangs: bool,
     /// Somebody decided that it is not ready half of the time, in turns of this length.
-    pub flaps: Option<Duration>,
+    pub flaps: Option<Passing>,
+}
+
+/// A span of what somebody decided, and when all of that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passing {
+    /// The span.
+    pub span: Duration,
+    /// Nothing happens from then on; `None`: it goes on for ever.
+    pub until: Option<Timestamp>,
 }
 
 /// How a run ends by itself.
@@ -92,7 +101,11 @@ impl Run<'_> {
     }
 
     fn crash_end(&self) -> Option<End> {
-        let at = self.started + self.fate.crash?;
+        let crash = self.fate.crash?;
+        let at = self.started + crash.span;
+        if crash.until.is_some_and(|until| at >= until) {
+            return None;
+        }
         Some(End { at, code: 1, out_of_memory: false, message: None })
     }
 
@@ -127,6 +140,18 @@ impl Run<'_> {
 
     /// Whether it is ready, and when that ends.
     fn turn(&self, at: Timestamp) -> (bool, Option<Timestamp>) {
+        let turn = self.turn_for_now(at);
+        let flaps = self.fate.flaps.filter(|_| self.script.ready.up.is_none());
+        match (turn, flaps.and_then(|flaps| flaps.until)) {
+            // It comes back to what the script alone says.
+            ((false, Some(next)), Some(until)) if next > until && at < until => (false, Some(until)),
+            ((true, Some(next)), Some(until)) if next >= until => (true, None),
+            (turn, _) => turn,
+        }
+    }
+
+    /// The same without a look ahead at the end of what was decided.
+    fn turn_for_now(&self, at: Timestamp) -> (bool, Option<Timestamp>) {
         let ready = &self.script.ready;
         if ready.never {
             return (false, None);
@@ -140,8 +165,8 @@ impl Run<'_> {
                 let up = up.draw(self.dice.of("up"), 0);
                 (up, ready.down.map(|down| down.draw(self.dice.of("down"), 0)))
             }
-            (None, Some(turn)) => (turn, Some(turn)),
-            (None, None) => return (true, None),
+            (None, Some(turn)) if turn.until.is_none_or(|until| at < until) => (turn.span, Some(turn.span)),
+            (None, Some(_) | None) => return (true, None),
         };
         let Some(down) = down else {
             return if at < first + up { (true, Some(first + up)) } else { (false, None) };
@@ -260,6 +285,28 @@ mod tests {
             assert_eq!(run.next_change(at(0)), Some(at(1)));
             assert_eq!(run.next_change(at(1)), Some(at(10)));
             assert_eq!(run.next_change(at(10)), Some(at(19)));
+        });
+    }
+
+    #[test]
+    fn what_was_decided_is_over_at_its_end() {
+        let decided =
+            |span: u64, until: i64| Some(Passing { span: Duration::from_secs(span), until: Some(at(until)) });
+        check("{start: 1s}", |run| {
+            let crashes = |until| Run { fate: Fate { crash: decided(5, until), ..run.fate }, ..run }.end();
+            assert_eq!(crashes(6).map(|end| end.at), Some(at(5)));
+            assert_eq!(crashes(5), None);
+
+            // Down from 10 s to 19 s, and from 28 s on.
+            let flaps = |until| Run { fate: Fate { flaps: decided(9, until), ..run.fate }, ..run };
+            let turns = |until| [9, 10, 14, 15, 19, 28].map(|s| flaps(until).is_ready(at(s)));
+            assert_eq!(turns(15), [true, false, false, true, true, true]);
+            assert_eq!(flaps(15).next_change(at(1)), Some(at(10)));
+            assert_eq!(flaps(15).next_change(at(10)), Some(at(15)));
+            assert_eq!(flaps(15).next_change(at(15)), None);
+            assert_eq!(turns(20), [true, false, false, false, true, true]);
+            assert_eq!(flaps(20).next_change(at(10)), Some(at(19)));
+            assert_eq!(flaps(20).next_change(at(19)), None);
         });
     }
 

@@ -19,7 +19,7 @@ pub use api::{Meddling, WatchEnd};
 pub use chaos::Chaos;
 pub use fault::{Fault, FaultKind, Target};
 
-use crate::apps::{Dice, PullError, ScriptError, glob};
+use crate::apps::{Dice, Passing, PullError, ScriptError, glob};
 use crate::object::Object;
 
 /// What a fault did.
@@ -36,9 +36,9 @@ pub struct Note {
 /// What faults do to one pod, decided when its kubelet sees it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PodFate {
-    pub(crate) pull: Option<PullError>,
-    pub(crate) crash: Option<Duration>,
-    pub(crate) flaps: Option<Duration>,
+    pub(crate) pull: Option<(PullError, Option<Timestamp>)>,
+    pub(crate) crash: Option<Passing>,
+    pub(crate) flaps: Option<Passing>,
     pub(crate) answers: Option<BadAnswers>,
     pub(crate) slow_stop: bool,
     pub(crate) hangs: bool,
@@ -51,6 +51,20 @@ pub(crate) struct BadAnswers {
     pub(crate) error_rate: f64,
     pub(crate) status: u16,
     pub(crate) slower: Duration,
+    /// When they are good again.
+    pub(crate) until: Option<Timestamp>,
+}
+
+impl PodFate {
+    /// What the registry says to the pod's images now.
+    pub(crate) fn pull(&self, now: Timestamp) -> Option<PullError> {
+        self.pull.filter(|(_, until)| until.is_none_or(|until| now < until)).map(|(error, _)| error)
+    }
+
+    /// What is wrong with the pod's answers now.
+    pub(crate) fn answers(&self, now: Timestamp) -> Option<&BadAnswers> {
+        self.answers.as_ref().filter(|bad| bad.until.is_none_or(|until| now < until))
+    }
 }
 
 /// A plan of faults at work.
@@ -174,7 +188,7 @@ impl Faults {
         lags.max().unwrap_or_default()
     }
 
-    /// What happens to a pod that a kubelet sees for the first time.
+    /// What happens to a pod that a kubelet sees for the first time. It is over when the fault is.
     pub(crate) fn pod(&mut self, pod: &Object, now: Timestamp, notes: &mut Vec<Note>) -> PodFate {
         let mut fate = PodFate::default();
         let plan = Arc::clone(&self.plan);
@@ -191,14 +205,15 @@ impl Faults {
 
     fn decide(&mut self, at: usize, fault: &Fault, pod: &Object, fate: &mut PodFate) -> bool {
         let dice = self.dice(at, pod.uid());
+        let until = fault.until.map(|until| self.start + until.least);
         let of_job = pod.owners().any(|owner| owner["kind"] == "Job");
         match &fault.fault {
-            FaultKind::PullFails { error } => fate.pull = Some(*error),
-            FaultKind::Crash { after } => fate.crash = Some(after.draw(dice, 2)),
-            FaultKind::Flap { turn } => fate.flaps = Some(turn.draw(dice, 2)),
+            FaultKind::PullFails { error } => fate.pull = Some((*error, until)),
+            FaultKind::Crash { after } => fate.crash = Some(Passing { span: after.draw(dice, 2), until }),
+            FaultKind::Flap { turn } => fate.flaps = Some(Passing { span: turn.draw(dice, 2), until }),
             FaultKind::BadAnswers { error_rate, status, slower } => {
                 let (error_rate, status, slower) = (*error_rate, *status, slower.draw(dice, 2));
-                fate.answers = Some(BadAnswers { dice, error_rate, status, slower });
+                fate.answers = Some(BadAnswers { dice, error_rate, status, slower, until });
             }
             FaultKind::SlowStop => fate.slow_stop = true,
             FaultKind::JobHangs if of_job => fate.hangs = true,
@@ -209,7 +224,7 @@ impl Faults {
                     return false;
                 }
                 *failed += 1;
-                fate.crash = Some(Duration::from_secs(1));
+                fate.crash = Some(Passing { span: Duration::from_secs(1), until: None });
             }
             _ => return false,
         }

@@ -183,7 +183,7 @@ impl Pod {
     /// What a fault makes of an answer.
     fn spoil(&self, answer: Answer, now: Timestamp, nonce: u64) -> HttpAnswer {
         let Answer { mut status, mut body, mut latency } = answer;
-        if let Some(bad) = &self.fate.answers {
+        if let Some(bad) = self.fate.answers(now) {
             let moment = u64::try_from(now.as_millisecond()).unwrap_or(0);
             if bad.dice.hits(moment.wrapping_mul(31).wrapping_add(nonce), bad.error_rate) {
                 status = bad.status;

@@ -198,7 +198,7 @@ impl Pod {
             events: &mut self.events,
             images: around.images,
             config: around.config,
-            pull_fault: self.fate.pull,
+            pull_fault: self.fate.pull(around.now),
             grace,
             stopping: self.stage == Stage::Stopping,
         };
