@@ -150,6 +150,10 @@ pub(crate) struct Build {
     #[arg(long, value_name = "ENV")]
     pub(crate) env: Option<String>,
 
+    /// Build everything anew, also what did not change since the last build.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
     #[command(flatten)]
     pub(crate) version: Version,
 }
@@ -229,6 +233,10 @@ pub(crate) struct Deploy {
     #[arg(long)]
     pub(crate) approve: bool,
 
+    /// Build everything anew, also what did not change since the last build.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
     /// Start the environment `local` over: what was released there is forgotten.
     #[arg(long)]
     pub(crate) reset: bool,
@@ -257,6 +265,7 @@ impl Deploy {
             },
             images: None,
             approve: false,
+            no_cache: false,
             reset: false,
             apps: None,
             run: Run { lock_timeout: std::time::Duration::from_secs(300), force_conflicts: false },
