@@ -1,10 +1,10 @@
 //! One blob on its way.
 //!
 //! ```text
-//!        HEAD ──200──────────────────────────────────────────► done
-//!         │404
+//!   POST ?mount ──201, it is there───────────────────────────► done
+//!         │202, an upload
 //!         ▼            ┌──────────────◄───────── 404, lost ──┐
-//!       POST ──mounted─┼──────────────────────────────────┐  │
+//!       POST           │                                  ┌──┘
 //!         │202         │                                  │  │
 //!         ▼            │    broken connection, 416, 5xx   │  │
 //!    PATCH … PATCH ────┴──────────► HEAD, GET location ───┼──┘
@@ -24,12 +24,15 @@ use reqwest::{Body, Method, Response, StatusCode};
 use url::Url;
 
 use super::PushEvent;
-use super::error::{Attempt, PushError};
-use super::layout::{Blob, Descriptor};
-use super::patience::Patience;
+use super::error::PushError;
+use super::layout::Blob;
+use super::place::{Known, Place};
 use super::profile::Profile;
-use super::session::{Ask, Session, Trouble, reasons, warnings};
+use crate::document::Descriptor;
+use crate::patience::Patience;
 use crate::registry::{DIGEST_HEADER, may_pass, retry_after};
+use crate::request::Attempt;
+use crate::session::{Ask, Session, Trouble, warnings};
 
 /// The smallest part a registry is offered after it found larger ones too large.
 const LEAST_CHUNK: u64 = 1024 * 1024;
@@ -45,6 +48,8 @@ pub(crate) struct Uploads<'a> {
     pub(crate) layout: &'a Path,
     pub(crate) profile: &'static Profile,
     pub(crate) mount_from: &'a [Repository],
+    /// Blobs that are in the repository.
+    pub(crate) known: Mutex<Known>,
     pub(crate) tell: Tell<'a>,
 }
 
@@ -59,6 +64,8 @@ struct State {
     way: Way,
     /// Whether it once said that the bytes are wrong.
     spoiled: bool,
+    /// Where a part began that the registry found out of range.
+    unwanted: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -88,17 +95,26 @@ impl Uploads<'_> {
     pub(crate) async fn blob(&self, descriptor: &Descriptor) -> Result<(), PushError> {
         let what = format!("blob {}", descriptor.digest);
         let mut patience = Patience::new(self.session, &what);
-        if self.exists(descriptor, &mut patience).await? {
-            self.tell(PushEvent::BlobExists { digest: descriptor.digest.clone(), size: descriptor.size });
+        let there = || PushEvent::BlobExists { digest: descriptor.digest.clone(), size: descriptor.size };
+        if self.remembers(&descriptor.digest) {
+            self.tell(there());
             return Ok(());
         }
+        let location = match self.place(descriptor, &mut patience).await? {
+            Place::Here => {
+                self.tell(there());
+                return Ok(());
+            }
+            Place::Mounted(from) => {
+                self.tell(PushEvent::BlobMounted { digest: descriptor.digest.clone(), from });
+                return Ok(());
+            }
+            Place::Missing(location) => location,
+        };
         let blob = Blob::open(self.layout, descriptor)?;
-        if self.profile.mount && self.mounted(&blob).await? {
-            return Ok(());
-        }
         let part = self.session.pace.part;
         let way = if self.profile.parts && blob.size > part { Way::Chunks(part) } else { Way::Whole };
-        let mut state = State { location: None, offset: 0, reached: 0, way, spoiled: false };
+        let mut state = State { location, offset: 0, reached: 0, way, spoiled: false, unwanted: None };
         loop {
             let next = match state.location.clone() {
                 None => self.begin(&mut state, &what).await?,
@@ -130,39 +146,6 @@ impl Uploads<'_> {
         Ok(())
     }
 
-    async fn exists(&self, blob: &Descriptor, patience: &mut Patience<'_>) -> Result<bool, PushError> {
-        let url = self.session.url(&format!("blobs/{}", blob.digest))?;
-        let answer = self.persist(&Ask::new(Method::HEAD, url), None, patience).await?;
-        match answer.status() {
-            StatusCode::OK => Ok(true),
-            StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(self.session.refused(answer, &format!("a question about blob {}", blob.digest)).await),
-        }
-    }
-
-    /// Asks the registry to take the blob over from one of the other repositories. A refusal is no failure: registries
-    /// refuse for reasons of their own.
-    async fn mounted(&self, blob: &Blob) -> Result<bool, PushError> {
-        let near = self.mount_from.iter().filter(|from| {
-            from.registry() == self.session.registry() && from.path() != self.session.repository.path()
-        });
-        for from in near {
-            let mut url = self.session.url("blobs/uploads/")?;
-            url.query_pairs_mut().append_pair("mount", blob.digest.as_str()).append_pair("from", from.path());
-            let mut ask = Ask::new(Method::POST, url);
-            ask.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            match self.session.send(&ask, || None, None, &mut |_| {}).await {
-                Ok(answer) if answer.status() == StatusCode::CREATED => {
-                    self.tell(PushEvent::BlobMounted { digest: blob.digest.clone(), from: from.clone() });
-                    return Ok(true);
-                }
-                Err(Trouble::Lasting(error)) => return Err(error),
-                Ok(_) | Err(Trouble::Passing(_)) => {}
-            }
-        }
-        Ok(false)
-    }
-
     /// Asks for a place to upload to.
     async fn begin(&self, state: &mut State, what: &str) -> Result<Next, PushError> {
         let mut ask = Ask::new(Method::POST, self.session.url("blobs/uploads/")?);
@@ -170,15 +153,15 @@ impl Uploads<'_> {
         let answer = match self.session.send(&ask, || None, None, &mut |_| {}).await {
             Ok(answer) => answer,
             Err(Trouble::Passing(attempt)) => return Ok(Next::Restart(attempt)),
-            Err(Trouble::Lasting(error)) => return Err(error),
+            Err(Trouble::Lasting(error)) => return Err(error.into()),
         };
         self.hear(&answer);
         if may_pass(answer.status()) {
             let after = retry_after(&answer);
-            return Ok(Next::Resync(self.attempt(answer).await, after));
+            return Ok(Next::Resync(self.session.attempt(answer).await, after));
         }
         if answer.status() != StatusCode::ACCEPTED {
-            return Err(self.session.refused(answer, what).await);
+            return Err(self.session.refused(answer, what).await.into());
         }
         if let (Way::Chunks(chunk), Some(least)) = (state.way, least_chunk(&answer)) {
             state.way = Way::Chunks(chunk.max(least));
@@ -217,7 +200,7 @@ impl Uploads<'_> {
         };
         let answer = match self.session.send(&ask, body, Some(&blob.sent), &mut progress).await {
             Ok(answer) => answer,
-            Err(Trouble::Lasting(error)) => return Err(error),
+            Err(Trouble::Lasting(error)) => return Err(error.into()),
             // A blob that broke off looks like a broken connection from here.
             Err(Trouble::Passing(attempt)) => {
                 return blob.trouble().map_or(Ok(Next::Resync(attempt, None)), Err);
@@ -241,7 +224,7 @@ impl Uploads<'_> {
         if has <= start || has > end {
             // It takes parts and does not keep them.
             state.way = Way::Whole;
-            return Ok(Next::Restart(self.attempt(answer).await));
+            return Ok(Next::Restart(self.session.attempt(answer).await));
         }
         state.offset = has;
         progress(has);
@@ -258,32 +241,42 @@ impl Uploads<'_> {
     ) -> Result<Next, PushError> {
         let after = retry_after(&answer);
         match answer.status() {
-            status if may_pass(status) => Ok(Next::Resync(self.attempt(answer).await, after)),
+            status if may_pass(status) => Ok(Next::Resync(self.session.attempt(answer).await, after)),
             StatusCode::RANGE_NOT_SATISFIABLE if !matches!(state.way, Way::Whole) => {
-                Ok(Next::Resync(self.attempt(answer).await, None))
+                // Where it wants the part that it was sent, it is the part that it does not like.
+                if state.unwanted == Some(state.offset) {
+                    state.way = match state.way {
+                        Way::Chunks(chunk) if chunk > SAFE_CHUNK => Way::Chunks(SAFE_CHUNK),
+                        _ => Way::Whole,
+                    };
+                }
+                state.unwanted = Some(state.offset);
+                Ok(Next::Resync(self.session.attempt(answer).await, None))
             }
             // The upload is not known any more.
-            StatusCode::NOT_FOUND => Ok(Next::Restart(self.attempt(answer).await)),
+            StatusCode::NOT_FOUND => Ok(Next::Restart(self.session.attempt(answer).await)),
             StatusCode::PAYLOAD_TOO_LARGE => {
                 state.way = match state.way {
                     Way::Whole => Way::Chunks(SAFE_CHUNK),
                     Way::Chunks(chunk) if chunk > LEAST_CHUNK => Way::Chunks((chunk / 2).max(LEAST_CHUNK)),
-                    Way::Chunks(_) => return Err(self.session.refused(answer, what).await),
+                    Way::Chunks(_) => return Err(self.session.refused(answer, what).await.into()),
                 };
-                Ok(Next::Restart(self.attempt(answer).await))
+                Ok(Next::Restart(self.session.attempt(answer).await))
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.session.refused(answer, what).await),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(self.session.refused(answer, what).await.into())
+            }
             // Whatever it does not like about parts, it may like the whole.
             _ if !last => {
                 state.way = Way::Whole;
-                Ok(Next::Restart(self.attempt(answer).await))
+                Ok(Next::Restart(self.session.attempt(answer).await))
             }
             // Bytes were changed on the way. Those on disk are known to be right.
             StatusCode::BAD_REQUEST if !state.spoiled => {
                 state.spoiled = true;
-                Ok(Next::Restart(self.attempt(answer).await))
+                Ok(Next::Restart(self.session.attempt(answer).await))
             }
-            _ => Err(self.session.refused(answer, what).await),
+            _ => Err(self.session.refused(answer, what).await.into()),
         }
     }
 
@@ -332,34 +325,16 @@ impl Uploads<'_> {
         Err(PushError::OtherDigest { registry, expected: blob.digest.clone(), found })
     }
 
-    /// Sends something small, again and again while it may help.
+    /// Sends something small, again and again while it may help, and listens to warnings.
     pub(crate) async fn persist(
         &self,
         ask: &Ask,
         body: Option<&bytes::Bytes>,
         patience: &mut Patience<'_>,
     ) -> Result<Response, PushError> {
-        loop {
-            let bytes = || body.map(|bytes| Body::from(bytes.clone()));
-            let (attempt, after) = match self.session.send(ask, bytes, None, &mut |_| {}).await {
-                Ok(answer) if may_pass(answer.status()) => {
-                    let after = retry_after(&answer);
-                    (self.attempt(answer).await, after)
-                }
-                Ok(answer) => {
-                    self.hear(&answer);
-                    return Ok(answer);
-                }
-                Err(Trouble::Passing(attempt)) => (attempt, None),
-                Err(Trouble::Lasting(error)) => return Err(error),
-            };
-            patience.wait(attempt, after).await?;
-        }
-    }
-
-    async fn attempt(&self, answer: Response) -> Attempt {
-        let status = answer.status().as_u16();
-        Attempt::Status { status, codes: reasons(answer, self.session.registry()).await }
+        let answer = self.session.persist(ask, body, patience).await?;
+        self.hear(&answer);
+        Ok(answer)
     }
 
     fn hear(&self, answer: &Response) {
@@ -378,6 +353,6 @@ fn held(answer: &Response, end: u64) -> Option<u64> {
 }
 
 /// The smallest part a registry takes, if it says so.
-fn least_chunk(answer: &Response) -> Option<u64> {
+pub(crate) fn least_chunk(answer: &Response) -> Option<u64> {
     answer.headers().get("oci-chunk-min-length")?.to_str().ok()?.trim().parse().ok()
 }
