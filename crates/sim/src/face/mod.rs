@@ -8,5 +8,7 @@ mod service;
 
 pub use body::SimBody;
 pub use clock::Clock;
+#[cfg(feature = "tls")]
+pub use listener::serve_tls;
 pub use listener::{SimServer, serve};
 pub use service::{BodyError, SimService};
