@@ -9,7 +9,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::kind::Kind;
+use crate::node::PodStatus;
 use crate::resource::Resource;
+use crate::section::{Facts, Section};
 
 /// What an absent field reads as.
 static NULL: Value = Value::Null;
@@ -61,7 +63,7 @@ pub struct Object {
     pub(crate) name: Arc<str>,
     pub(crate) uid: Arc<str>,
     pub(crate) managed: Option<Arc<Value>>,
-    sections: Vec<(Cow<'static, str>, Arc<Value>)>,
+    sections: Vec<(Cow<'static, str>, Section)>,
 }
 
 impl Object {
@@ -81,7 +83,7 @@ impl Object {
         map.remove("kind");
         map.insert("metadata".to_owned(), Value::Object(metadata));
         let mut sections: Vec<_> =
-            map.into_iter().map(|(key, value)| (section_name(key), Arc::new(value))).collect();
+            map.into_iter().map(|(key, value)| (section_name(key), Section::new(value))).collect();
         sections.sort_by(|a, b| a.0.cmp(&b.0));
         sections.shrink_to_fit();
         Self { kind, revision: 0, namespace, name, uid, managed: managed.map(Arc::new), sections }
@@ -119,7 +121,7 @@ impl Object {
 
     /// `metadata.generation`, zero where the kind has none.
     pub fn generation(&self) -> i64 {
-        self["metadata"]["generation"].as_i64().unwrap_or(0)
+        self.field("metadata", "generation").as_i64().unwrap_or(0)
     }
 
     /// `metadata.managedFields`, Null when nothing is tracked.
@@ -127,19 +129,62 @@ impl Object {
         self.managed.as_deref().unwrap_or(&NULL)
     }
 
+    /// The labels, Null if there are none.
+    pub fn labels(&self) -> &Value {
+        self.field("metadata", "labels")
+    }
+
     /// A label's value.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self["metadata"]["labels"][key].as_str()
+        self.labels()[key].as_str()
     }
 
     /// Whether somebody asked for its deletion.
     pub fn is_terminating(&self) -> bool {
-        self["metadata"]["deletionTimestamp"].is_string()
+        self.field("metadata", "deletionTimestamp").is_string()
+    }
+
+    /// `status.phase`, empty if there is none.
+    pub fn phase(&self) -> &str {
+        match self.facts::<PodStatus>("status") {
+            Some(status) => status.phase(),
+            None => self["status"]["phase"].as_str().unwrap_or_default(),
+        }
+    }
+
+    /// Whether its condition `Ready` is true.
+    pub fn is_ready(&self) -> bool {
+        match self.facts::<PodStatus>("status") {
+            Some(status) => status.is_ready(),
+            None => self.condition("Ready").is_some_and(|c| c["status"] == "True"),
+        }
+    }
+
+    /// The address of a pod that has one.
+    pub fn pod_ip(&self) -> Option<&str> {
+        match self.facts::<PodStatus>("status") {
+            Some(status) => status.ip().map(|ip| &**ip),
+            None => self["status"]["podIP"].as_str(),
+        }
+    }
+
+    /// Why containers of a pod wait.
+    pub(crate) fn waiting_reasons(&self) -> Vec<&str> {
+        if let Some(status) = self.facts::<PodStatus>("status") {
+            return status.waiting_reasons().collect();
+        }
+        let containers = self["status"]["containerStatuses"].as_array().into_iter().flatten();
+        containers.filter_map(|c| c["state"]["waiting"]["reason"].as_str()).collect()
+    }
+
+    /// A condition of its status.
+    pub fn condition(&self, kind: &str) -> Option<&Value> {
+        self["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)
     }
 
     /// The entries of `ownerReferences`.
     pub fn owners(&self) -> impl Iterator<Item = &Value> {
-        self["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+        self.field("metadata", "ownerReferences").as_array().into_iter().flatten()
     }
 
     /// The uid of the controlling owner.
@@ -148,27 +193,58 @@ impl Object {
     }
 
     /// A section, if the object has it.
-    pub fn section(&self, name: &str) -> Option<&Arc<Value>> {
+    pub fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// All sections in alphabetical order.
-    pub fn sections(&self) -> impl Iterator<Item = (&str, &Arc<Value>)> {
+    pub fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
         self.sections.iter().map(|(key, value)| (key.as_ref(), value))
+    }
+
+    /// One field of a section, Null if it is not there. Cheaper than the whole section.
+    pub fn field(&self, section: &str, name: &str) -> &Value {
+        self.section(section).map_or(&NULL, |section| section.field(name))
+    }
+
+    /// The node a pod is on, empty for none.
+    pub fn node_name(&self) -> &str {
+        self.field("spec", "nodeName").as_str().unwrap_or_default()
+    }
+
+    /// The same object with other fields of one section; Null takes one away.
+    pub(crate) fn with_fields(
+        &self,
+        section: &str,
+        changes: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Self {
+        match self.section(section) {
+            Some(known) => self.with_section(section, known.with(changes)),
+            None => self.with_section(section, Section::new(Value::Object(Map::new())).with(changes)),
+        }
+    }
+
+    /// The facts a section is made of, if it is made of some of this type.
+    pub(crate) fn facts<T: Facts>(&self, name: &str) -> Option<&T> {
+        self.section(name)?.facts()
     }
 
     /// The same object with another section; Null takes it away.
     pub(crate) fn with(&self, name: &str, value: Value) -> Self {
+        if value.is_null() {
+            let mut next = self.clone();
+            next.sections.retain(|(key, _)| key != name);
+            return next;
+        }
+        self.with_section(name, Section::new(value))
+    }
+
+    /// The same object with another section.
+    pub(crate) fn with_section(&self, name: &str, section: Section) -> Self {
         let mut next = self.clone();
-        let at = next.sections.iter().position(|(key, _)| key == name);
-        match (at, value.is_null()) {
-            (Some(at), true) => drop(next.sections.remove(at)),
-            (Some(at), false) => next.sections[at].1 = Arc::new(value),
-            (None, true) => {}
-            (None, false) => {
-                let at = next.sections.partition_point(|(key, _)| key.as_ref() < name);
-                next.sections.insert(at, (section_name(name.to_owned()), Arc::new(value)));
-            }
+        match next.sections.binary_search_by(|(key, _)| key.as_ref().cmp(name)) {
+            Ok(at) => next.sections[at].1 = section,
+            Err(at) => next.sections.insert(at, (section_name(name.to_owned()), section)),
         }
         next
     }
@@ -176,8 +252,8 @@ impl Object {
     /// Takes over every section that is equal to one of `before`, so that both versions share it.
     pub(crate) fn share(&mut self, before: &Self) {
         for (key, value) in &mut self.sections {
-            if let Some(old) = before.section(key).filter(|old| ***old == **value) {
-                *value = Arc::clone(old);
+            if let Some(old) = before.section(key).filter(|old| *old == value) {
+                *value = old.clone();
             }
         }
         if self.managed == before.managed {
@@ -195,9 +271,7 @@ impl Object {
 
     /// Whether both say the same, whatever their revisions and owners of fields.
     pub(crate) fn sections_equal(&self, other: &Self) -> bool {
-        let same = |a: &Arc<Value>, b: &Arc<Value>| Arc::ptr_eq(a, b) || a == b;
-        self.sections.len() == other.sections.len()
-            && self.sections.iter().zip(&other.sections).all(|(a, b)| a.0 == b.0 && same(&a.1, &b.1))
+        self.sections == other.sections
     }
 
     /// The whole object, copied.

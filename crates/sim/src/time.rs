@@ -19,6 +19,27 @@ pub fn seconds(at: Timestamp) -> String {
     )
 }
 
+/// A whole second, as most moments of the API are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Second(i64);
+
+impl Second {
+    /// The second a moment lies in.
+    pub(crate) fn of(at: Timestamp) -> Self {
+        Self(at.as_second())
+    }
+
+    /// Its beginning.
+    pub(crate) fn at(self) -> Timestamp {
+        Timestamp::from_second(self.0).unwrap_or_default()
+    }
+
+    /// As in `creationTimestamp`.
+    pub(crate) fn text(self) -> String {
+        seconds(self.at())
+    }
+}
+
 /// A moment with microseconds, as in a Lease's `renewTime`.
 pub fn micros(at: Timestamp) -> String {
     let mut text = seconds(at);

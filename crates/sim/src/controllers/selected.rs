@@ -34,7 +34,7 @@ impl Selected {
         self.index.entry((Arc::clone(&key.namespace), pair.clone())).or_default().insert(key.clone());
         let mut names = BTreeSet::new();
         for pod in store.list(&PODS, Some(&key.namespace)) {
-            if selector.matches(&pod["metadata"]["labels"]) {
+            if selector.matches(pod.labels()) {
                 names.insert(Arc::clone(&pod.name));
                 self.by_pod.entry(Key::of(pod)).or_default().insert(key.clone());
             }
@@ -90,7 +90,7 @@ impl Selected {
     }
 
     fn who_selects(&self, pod: &Object) -> BTreeSet<Key> {
-        let labels = &pod["metadata"]["labels"];
+        let labels = pod.labels();
         let pairs = labels.as_object().into_iter().flatten();
         let pairs = pairs.map(|(k, v)| Some((k.clone(), v.as_str().unwrap_or_default().to_owned())));
         pairs

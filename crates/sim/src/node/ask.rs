@@ -76,7 +76,7 @@ impl Nodes {
         path: &str,
     ) -> Result<HttpAnswer, NoAnswer> {
         let pod = server.store().get(&PODS, namespace, pod).ok_or(NoAnswer::NoRoute)?;
-        let ip = pod["status"]["podIP"].as_str().ok_or(NoAnswer::NoRoute)?;
+        let ip = pod.pod_ip().ok_or(NoAnswer::NoRoute)?;
         self.ask_address(now, ip, port, path, 0)
     }
 

@@ -30,6 +30,7 @@ use jiff::Timestamp;
 
 pub use ask::{HttpAnswer, NoAnswer};
 pub use config::NodeConfig;
+pub(crate) use status::PodStatus;
 
 use crate::actor::Actor;
 use crate::apps::Apps;
@@ -157,9 +158,9 @@ impl Nodes {
             }
             return;
         }
-        let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
+        let node = object.node_name();
         let Some(machine) = self.machines.get(node) else { return };
-        let finished = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        let finished = matches!(object.phase(), "Succeeded" | "Failed");
         let current = server.store().get(&PODS, object.namespace(), object.name());
         // An older version of a pod that is gone again, or one that somebody else finished.
         let Some(object) = current.filter(|current| !finished && current.uid == object.uid) else { return };

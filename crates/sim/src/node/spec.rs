@@ -53,7 +53,7 @@ pub(super) struct Spec {
 }
 
 /// The containers of a pod: init containers, then the others by name, as in its status.
-pub(super) fn containers(pod: &Object, apps: &Apps) -> Vec<Spec> {
+pub(super) fn containers(pod: &Object, apps: &Apps) -> Vec<Arc<Spec>> {
     let spec = &pod["spec"];
     let policy = match spec["restartPolicy"].as_str() {
         Some("Never") => Restart::Never,
@@ -68,7 +68,7 @@ pub(super) fn containers(pod: &Object, apps: &Apps) -> Vec<Spec> {
     let mut others = read("containers", false);
     others.sort_by(|a, b| a.name.cmp(&b.name));
     all.append(&mut others);
-    all
+    all.into_iter().map(Arc::new).collect()
 }
 
 fn read_one(container: &Value, init: bool, policy: Restart, apps: &Apps) -> Spec {

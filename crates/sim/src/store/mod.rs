@@ -6,6 +6,7 @@
 mod history;
 mod owners;
 mod shard;
+mod shards;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +19,13 @@ use crate::object::Object;
 use crate::resource::Resource;
 use history::History;
 use owners::Owners;
-use shard::Shard;
+use shards::Shards;
 
 /// All objects of one cluster and their recent history.
 #[derive(Debug, Clone)]
 pub struct Store {
     revision: u64,
-    shards: BTreeMap<Resource, Shard>,
+    shards: Shards,
     history: History,
     owners: Owners,
 }
@@ -34,7 +35,7 @@ impl Store {
     pub fn new(retention: Retention) -> Self {
         Self {
             revision: 1,
-            shards: BTreeMap::new(),
+            shards: Shards::default(),
             history: History::new(retention),
             owners: Owners::default(),
         }
@@ -89,7 +90,7 @@ impl Store {
 
     /// The resources that have objects, or had some.
     pub fn resources(&self) -> impl Iterator<Item = &Resource> {
-        self.shards.keys()
+        self.shards.resources()
     }
 
     /// The changes of one resource after `revision`, in order.
@@ -155,8 +156,9 @@ impl Store {
         self.revision += 1;
         object.revision = self.revision;
         let object = Arc::new(object);
-        let shard = self.shard(object.resource());
+        let shard = self.shards.make(object.resource());
         let before = shard.put(Arc::clone(&object));
+        shard.note(self.revision);
         let what = if before.is_some() { What::Modified } else { What::Added };
         self.owners.update(before.as_deref(), Some(&object));
         self.record(Change { at: now, what, object: Arc::clone(&object), before });
@@ -165,8 +167,10 @@ impl Store {
 
     /// Takes an object away. What is returned, and told to watchers, is its last state at the revision of its end.
     pub(crate) fn remove(&mut self, now: Timestamp, mut last: Object) -> Option<Arc<Object>> {
-        let before = self.shards.get_mut(&last.kind.resource)?.remove(&last.namespace, &last.name)?;
+        let shard = self.shards.get_mut(&last.kind.resource)?;
+        let before = shard.remove(&last.namespace, &last.name)?;
         self.revision += 1;
+        shard.note(self.revision);
         last.revision = self.revision;
         let last = Arc::new(last);
         self.owners.update(Some(&before), None);
@@ -189,17 +193,9 @@ impl Store {
         }
     }
 
-    fn shard(&mut self, resource: &Resource) -> &mut Shard {
-        if !self.shards.contains_key(resource) {
-            self.shards.insert(resource.clone(), Shard::default());
-        }
-        self.shards.get_mut(resource).unwrap_or_else(|| unreachable!("it was just put there"))
-    }
-
     fn record(&mut self, change: Change) {
-        let (revision, now) = (change.object.revision, change.at);
-        self.shard(&change.object.kind.resource.clone()).note(revision);
-        self.history.push(revision, change);
+        let now = change.at;
+        self.history.push(self.revision, change);
         if self.history.is_due() {
             self.compact(now, false);
         }

@@ -34,7 +34,7 @@ impl Owners {
         self.uids.get(uid)
     }
 
-    pub(super) fn update(&mut self, before: Option<&Object>, after: Option<&Object>) {
+    pub(super) fn update<'o>(&mut self, before: Option<&'o Object>, after: Option<&'o Object>) {
         match (before, after) {
             (Some(before), _) if before.is_terminating() && after.is_none() => {
                 self.terminating.remove(&reference(before));
@@ -51,10 +51,9 @@ impl Owners {
             (None, Some(after)) => drop(self.uids.insert(Arc::clone(&after.uid), reference(after))),
             _ => {}
         }
-        let metadata = |o: Option<&Object>| o.and_then(|o| o.section("metadata")).cloned();
-        let (old, new) = (metadata(before), metadata(after));
-        if let (Some(old), Some(new)) = (&old, &new)
-            && (Arc::ptr_eq(old, new) || old["ownerReferences"] == new["ownerReferences"])
+        let metadata = |o: Option<&'o Object>| o.and_then(|o| o.section("metadata"));
+        if let (Some(old), Some(new)) = (metadata(before), metadata(after))
+            && (old.is(new) || old.field("ownerReferences") == new.field("ownerReferences"))
         {
             return;
         }

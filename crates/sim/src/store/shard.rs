@@ -10,6 +10,8 @@ pub(super) struct Shard {
     /// By namespace, then by name.
     objects: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<Object>>>,
     revisions: VecDeque<u64>,
+    /// The newest of them, also when it is forgotten; 0 for none.
+    last: u64,
 }
 
 impl Shard {
@@ -49,10 +51,20 @@ impl Shard {
 
     pub(super) fn note(&mut self, revision: u64) {
         self.revisions.push_back(revision);
+        self.last = revision;
+    }
+
+    /// Whether anything was ever written here.
+    pub(super) fn is_used(&self) -> bool {
+        self.last > 0
     }
 
     pub(super) fn after(&self, revision: u64) -> impl Iterator<Item = u64> {
-        let from = self.revisions.partition_point(|r| *r <= revision);
+        let from = if self.last <= revision {
+            self.revisions.len()
+        } else {
+            self.revisions.partition_point(|r| *r <= revision)
+        };
         self.revisions.range(from..).copied()
     }
 

@@ -129,7 +129,7 @@ impl Sync<'_> {
             let name = format!("{}-{hash}", self.deployment.name());
             let message = format!("Failed to create new replica set \"{name}\": {}", why.message);
             if self.deadline_seconds().is_some() {
-                let claim = Claim::new(PROGRESSING, "False", "ReplicaSetCreateError", message.clone());
+                let claim = Claim::new(PROGRESSING, "False", "ReplicaSetCreateError", message.as_str());
                 conditions::set_updated(&mut self.conditions, self.now, &claim);
             }
             self.tell(Tone::Warning, "ReplicaSetCreateError", &message);
@@ -139,12 +139,14 @@ impl Sync<'_> {
     /// The Deployment takes over the revision of its newest ReplicaSet; its generation does not change by that.
     fn write_revision(&mut self) {
         let Some(new) = &self.new else { return };
-        let revision = &new.object["metadata"]["annotations"][REVISION];
-        if revision.is_null() || self.deployment["metadata"]["annotations"][REVISION] == *revision {
+        let revision = &new.object.field("metadata", "annotations")[REVISION];
+        let known = self.deployment.field("metadata", "annotations");
+        if revision.is_null() || known[REVISION] == *revision {
             return;
         }
-        let mut metadata = self.deployment["metadata"].clone();
-        metadata["annotations"][REVISION] = json!(text(revision));
-        self.deployment = write::section(self.server, self.now, &self.deployment, "metadata", metadata);
+        let mut annotations = known.clone();
+        annotations[REVISION] = json!(text(revision));
+        let next = self.deployment.with_fields("metadata", [("annotations", annotations)]);
+        self.deployment = self.server.store_mut().put(self.now, next);
     }
 }

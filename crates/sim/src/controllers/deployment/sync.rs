@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::maths::{self, Part, Room};
 use super::set::{self, Set, annotations};
-use super::status::{self, Counts, Facts, PROGRESSING, TIMED_OUT};
+use super::status::{self, Counts, DeploymentStatus, Facts, PROGRESSING, Stored, TIMED_OUT};
 use crate::controllers::conditions::{self, Claim};
 use crate::controllers::events::{Recorder, Tone};
 use crate::controllers::key::Key;
 use crate::controllers::pods;
 use crate::controllers::queue::Outcome;
-use crate::controllers::read::{count, int, size};
+use crate::controllers::read::{int, size};
+use crate::controllers::replica_set::SetStatus;
 use crate::controllers::write::{self, Refused};
 use crate::object::Object;
 use crate::resource::REPLICA_SETS;
@@ -33,8 +34,10 @@ pub(super) struct Sync<'a> {
     pub(super) new: Option<Set>,
     /// The others, oldest first.
     pub(super) old: Vec<Set>,
-    pub(super) conditions: Vec<Value>,
+    pub(super) conditions: Vec<Arc<Value>>,
     pub(super) collisions: Option<i64>,
+    /// The counts of the stored status.
+    before: Counts,
 }
 
 impl<'a> Sync<'a> {
@@ -59,9 +62,8 @@ impl<'a> Sync<'a> {
             let room = maths::fenceposts(surge, unavailable, desired);
             Room { surge: room.surge, unavailable: room.unavailable.min(desired) }
         };
-        let conditions = conditions::of(&deployment["status"]);
-        let collisions = deployment["status"]["collisionCount"].as_i64();
-        Self { server, events, now, deployment, desired, room, new, old, conditions, collisions }
+        let Stored { conditions, collisions, counts: before } = Stored::of(&deployment);
+        Self { server, events, now, deployment, desired, room, new, old, conditions, collisions, before }
     }
 
     pub(super) fn run(mut self) -> Outcome {
@@ -116,7 +118,7 @@ impl<'a> Sync<'a> {
             (false, true) => ("DeploymentResumed", "Deployment is resumed"),
             _ => return,
         };
-        let claim = Claim::new(PROGRESSING, "Unknown", claim.0, claim.1.to_owned());
+        let claim = Claim::new(PROGRESSING, "Unknown", claim.0, claim.1);
         conditions::set_updated(&mut self.conditions, self.now, &claim);
     }
 
@@ -229,7 +231,7 @@ impl<'a> Sync<'a> {
         });
         let parts: Vec<Part> =
             places.iter().filter_map(set).map(|s| Part { spec: s.spec, max_before: s.max() }).collect();
-        let before = count(&self.deployment["status"]["replicas"]);
+        let before = self.before.replicas;
         let sizes = maths::in_proportion(self.desired, self.room.surge, before, &parts);
         for (place, size) in places.into_iter().zip(sizes) {
             match place {
@@ -299,7 +301,7 @@ impl<'a> Sync<'a> {
         let gone: Vec<Key> = by_age[..surplus]
             .iter()
             .filter(|s| {
-                let observed = count(&s.object["status"]["observedGeneration"]);
+                let observed = SetStatus::of(&s.object).generation;
                 s.spec == 0 && s.replicas == 0 && s.object.generation() <= observed
             })
             .map(|s| Key::of(&s.object))
@@ -314,7 +316,6 @@ impl<'a> Sync<'a> {
 
     fn write_status(mut self, judged: bool) -> Outcome {
         let deployment = Arc::clone(&self.deployment);
-        let before = &deployment["status"];
         let counts = Counts::of(&self.old, self.new.as_ref());
         let deadline_seconds = self.deadline_seconds();
         let mut conditions = std::mem::take(&mut self.conditions);
@@ -330,20 +331,14 @@ impl<'a> Sync<'a> {
         };
         facts.judge_availability(&mut conditions, counts);
         if judged {
-            facts.judge_progress(&mut conditions, known.as_ref(), counts, Counts::read(before));
+            facts.judge_progress(&mut conditions, known.as_ref(), counts, self.before);
             facts.pass_on_failures(&mut conditions);
         }
         let again = if judged { status::recheck(&conditions, deadline_seconds) } else { None };
-        let generation = deployment.generation();
-        let mut next = status::write_up(generation, before, counts, &self.old, self.new.as_ref(), conditions);
-        if let Some(collisions) = self.collisions {
-            next["collisionCount"] = json!(collisions);
-        }
-        let current =
-            self.server.store().get(deployment.resource(), deployment.namespace(), deployment.name());
-        if let Some(current) = current.cloned() {
-            write::status(self.server, self.now, &current, next);
-        }
+        let sets = (&self.old[..], self.new.as_ref());
+        let next =
+            DeploymentStatus::new(deployment.generation(), counts, sets, self.collisions, conditions);
+        write::status_facts(self.server, self.now, &deployment, next);
         Outcome::at(again)
     }
 }

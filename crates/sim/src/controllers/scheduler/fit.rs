@@ -40,7 +40,7 @@ impl Room {
             taints.push(serde_json::json!({"key": cordon, "effect": "NoSchedule"}));
         }
         Self {
-            labels: node["metadata"]["labels"].clone(),
+            labels: node.labels().clone(),
             name: node.name().to_owned(),
             taints,
             has: super::needs::amounts(&node["status"]["allocatable"]).collect(),

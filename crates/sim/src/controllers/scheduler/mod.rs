@@ -126,7 +126,7 @@ impl Scheduler {
 
     fn note_pod(&mut self, pod: &Object, is_gone: bool) {
         let key = Key::of(pod);
-        let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        let node = pod.node_name();
         if is_gone || pods::is_finished(pod) {
             self.waiting.remove(&key);
             self.stuck.remove(&key);
@@ -193,7 +193,7 @@ impl Scheduler {
 
     fn missing_claim(&self, store: &Store, pod: &Object) -> Option<String> {
         let claims =
-            items(&pod["spec"]["volumes"]).filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
+            items(pod.field("spec", "volumes")).filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
         let nodes = self.rooms.len();
         for claim in claims {
             match store.get(&PERSISTENT_VOLUME_CLAIMS, pod.namespace(), claim) {
