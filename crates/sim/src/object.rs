@@ -1,9 +1,11 @@
 //! A stored object: an API object cut into its top-level sections, each shared. A write of the status shares spec
 //! and metadata with the version before it, so that a long history of a pod costs little more than its statuses.
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Index;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
@@ -63,10 +65,96 @@ pub struct Object {
     pub(crate) name: Arc<str>,
     pub(crate) uid: Arc<str>,
     pub(crate) managed: Option<Arc<Value>>,
-    sections: Vec<(Cow<'static, str>, Section)>,
+    content: Content,
+}
+
+/// The sections by name, in alphabetical order.
+type Sections = Vec<(Cow<'static, str>, Section)>;
+
+/// What an object says.
+#[derive(Debug, Clone)]
+enum Content {
+    Sections(Sections),
+    Facts(Arc<Lazy>),
+}
+
+/// Facts, and the sections they are made into when somebody reads them.
+#[derive(Debug)]
+struct Lazy {
+    facts: Box<dyn Whole>,
+    made: OnceLock<Sections>,
+}
+
+/// Facts that a whole object is made of, one that has no labels, no owners and no finalizers.
+pub(crate) trait Whole: Any + fmt::Debug + Send + Sync {
+    /// All its sections but for what every object has: name, namespace and uid.
+    fn sections(&self) -> Map<String, Value>;
 }
 
 impl Object {
+    /// An object of facts.
+    pub(crate) fn of(
+        kind: Arc<Kind>,
+        (namespace, name, uid): (Arc<str>, Arc<str>, Arc<str>),
+        facts: impl Whole,
+    ) -> Self {
+        let content = Content::Facts(Arc::new(Lazy { facts: Box::new(facts), made: OnceLock::new() }));
+        Self { kind, revision: 0, namespace, name, uid, managed: None, content }
+    }
+
+    /// An object of these sections, which are in alphabetical order.
+    pub(crate) fn of_sections(
+        kind: Arc<Kind>,
+        (namespace, name, uid): (Arc<str>, Arc<str>, Arc<str>),
+        sections: impl IntoIterator<Item = (&'static str, Section)>,
+    ) -> Self {
+        let sections = sections.into_iter().map(|(name, section)| (Cow::Borrowed(name), section));
+        let content = Content::Sections(sections.collect());
+        Self { kind, revision: 0, namespace, name, uid, managed: None, content }
+    }
+
+    /// The facts the object is made of, if it is made of some of this type.
+    pub(crate) fn whole<T: Whole>(&self) -> Option<&T> {
+        match &self.content {
+            Content::Sections(_) => None,
+            Content::Facts(lazy) => (&*lazy.facts as &dyn Any).downcast_ref(),
+        }
+    }
+
+    /// The same object with other facts.
+    pub(crate) fn with_facts(&self, facts: impl Whole) -> Self {
+        let id = (Arc::clone(&self.namespace), Arc::clone(&self.name), Arc::clone(&self.uid));
+        Self { revision: self.revision, ..Self::of(Arc::clone(&self.kind), id, facts) }
+    }
+
+    fn all(&self) -> &Sections {
+        match &self.content {
+            Content::Sections(sections) => sections,
+            Content::Facts(lazy) => lazy.made.get_or_init(|| self.make(&*lazy.facts)),
+        }
+    }
+
+    fn all_mut(&mut self) -> &mut Sections {
+        if let Content::Facts(_) = self.content {
+            self.content = Content::Sections(self.all().clone());
+        }
+        match &mut self.content {
+            Content::Sections(sections) => sections,
+            Content::Facts(_) => unreachable!("they were just made sections"),
+        }
+    }
+
+    fn make(&self, facts: &dyn Whole) -> Sections {
+        let mut map = facts.sections();
+        let metadata = map.entry("metadata").or_insert_with(|| json!({}));
+        for (field, text) in [("name", &self.name), ("namespace", &self.namespace), ("uid", &self.uid)] {
+            if !text.is_empty() {
+                metadata[field] = json!(&**text);
+            }
+        }
+        sections_of(map)
+    }
+
     /// Takes a whole object apart. What it says of its own revision is not believed.
     pub(crate) fn new(kind: Arc<Kind>, value: Value) -> Self {
         let Value::Object(mut map) = value else { unreachable!("objects are checked to be maps before") };
@@ -82,11 +170,8 @@ impl Object {
         map.remove("apiVersion");
         map.remove("kind");
         map.insert("metadata".to_owned(), Value::Object(metadata));
-        let mut sections: Vec<_> =
-            map.into_iter().map(|(key, value)| (section_name(key), Section::new(value))).collect();
-        sections.sort_by(|a, b| a.0.cmp(&b.0));
-        sections.shrink_to_fit();
-        Self { kind, revision: 0, namespace, name, uid, managed: managed.map(Arc::new), sections }
+        let content = Content::Sections(sections_of(map));
+        Self { kind, revision: 0, namespace, name, uid, managed: managed.map(Arc::new), content }
     }
 
     /// What the object is.
@@ -148,7 +233,7 @@ impl Object {
     pub fn phase(&self) -> &str {
         match self.facts::<PodStatus>("status") {
             Some(status) => status.phase(),
-            None => self["status"]["phase"].as_str().unwrap_or_default(),
+            None => self.field("status", "phase").as_str().unwrap_or_default(),
         }
     }
 
@@ -164,7 +249,7 @@ impl Object {
     pub fn pod_ip(&self) -> Option<&str> {
         match self.facts::<PodStatus>("status") {
             Some(status) => status.ip().map(|ip| &**ip),
-            None => self["status"]["podIP"].as_str(),
+            None => self.field("status", "podIP").as_str(),
         }
     }
 
@@ -179,7 +264,7 @@ impl Object {
 
     /// A condition of its status.
     pub fn condition(&self, kind: &str) -> Option<&Value> {
-        self["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)
+        self.field("status", "conditions").as_array()?.iter().find(|c| c["type"] == kind)
     }
 
     /// The entries of `ownerReferences`.
@@ -194,17 +279,37 @@ impl Object {
 
     /// A section, if the object has it.
     pub fn section(&self, name: &str) -> Option<&Section> {
-        self.sections.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.all().iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// All sections in alphabetical order.
     pub fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
-        self.sections.iter().map(|(key, value)| (key.as_ref(), value))
+        self.all().iter().map(|(key, value)| (key.as_ref(), value))
     }
 
     /// One field of a section, Null if it is not there. Cheaper than the whole section.
     pub fn field(&self, section: &str, name: &str) -> &Value {
+        if let (
+            Content::Facts(_),
+            "metadata",
+            "deletionTimestamp" | "finalizers" | "labels" | "ownerReferences",
+        ) = (&self.content, section, name)
+        {
+            return &NULL;
+        }
         self.section(section).map_or(&NULL, |section| section.field(name))
+    }
+
+    /// Whether a section is certainly the same as that of another version.
+    pub(crate) fn shares(&self, other: &Self, name: &str) -> bool {
+        match (&self.content, &other.content) {
+            (Content::Sections(_), Content::Sections(_)) => match (self.section(name), other.section(name)) {
+                (Some(a), Some(b)) => a.is(b),
+                _ => false,
+            },
+            (Content::Facts(a), Content::Facts(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
     }
 
     /// The node a pod is on, empty for none.
@@ -233,7 +338,7 @@ impl Object {
     pub(crate) fn with(&self, name: &str, value: Value) -> Self {
         if value.is_null() {
             let mut next = self.clone();
-            next.sections.retain(|(key, _)| key != name);
+            next.all_mut().retain(|(key, _)| key != name);
             return next;
         }
         self.with_section(name, Section::new(value))
@@ -242,16 +347,17 @@ impl Object {
     /// The same object with another section.
     pub(crate) fn with_section(&self, name: &str, section: Section) -> Self {
         let mut next = self.clone();
-        match next.sections.binary_search_by(|(key, _)| key.as_ref().cmp(name)) {
-            Ok(at) => next.sections[at].1 = section,
-            Err(at) => next.sections.insert(at, (section_name(name.to_owned()), section)),
+        let sections = next.all_mut();
+        match sections.binary_search_by(|(key, _)| key.as_ref().cmp(name)) {
+            Ok(at) => sections[at].1 = section,
+            Err(at) => sections.insert(at, (section_name(name.to_owned()), section)),
         }
         next
     }
 
     /// Takes over every section that is equal to one of `before`, so that both versions share it.
     pub(crate) fn share(&mut self, before: &Self) {
-        for (key, value) in &mut self.sections {
+        for (key, value) in self.all_mut() {
             if let Some(old) = before.section(key).filter(|old| *old == value) {
                 *value = old.clone();
             }
@@ -271,7 +377,7 @@ impl Object {
 
     /// Whether both say the same, whatever their revisions and owners of fields.
     pub(crate) fn sections_equal(&self, other: &Self) -> bool {
-        self.sections == other.sections
+        self.all() == other.all()
     }
 
     /// The whole object, copied.
@@ -279,7 +385,7 @@ impl Object {
         let mut map = Map::new();
         map.insert("apiVersion".to_owned(), json!(self.kind.api_version()));
         map.insert("kind".to_owned(), json!(self.kind.kind));
-        for (key, value) in &self.sections {
+        for (key, value) in self.all() {
             map.insert(key.to_string(), (**value).clone());
         }
         if self.revision > 0 {
@@ -306,7 +412,7 @@ impl Serialize for Object {
         map.serialize_entry("kind", &self.kind.kind)?;
         map.serialize_entry("apiVersion", &self.kind.api_version())?;
         map.serialize_entry("metadata", &Metadata(self))?;
-        for (key, value) in self.sections.iter().filter(|(key, _)| key != "metadata") {
+        for (key, value) in self.all().iter().filter(|(key, _)| key != "metadata") {
             map.serialize_entry(key.as_ref(), &**value)?;
         }
         map.end()
@@ -330,6 +436,14 @@ impl Serialize for Metadata<'_> {
         }
         map.end()
     }
+}
+
+fn sections_of(map: Map<String, Value>) -> Sections {
+    let mut sections: Sections =
+        map.into_iter().map(|(key, value)| (section_name(key), Section::new(value))).collect();
+    sections.sort_by(|a, b| a.0.cmp(&b.0));
+    sections.shrink_to_fit();
+    sections
 }
 
 fn section_name(name: String) -> Cow<'static, str> {

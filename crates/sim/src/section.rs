@@ -15,6 +15,9 @@ use serde_json::Value;
 pub(crate) trait Facts: Any + fmt::Debug + Send + Sync {
     /// What they are in JSON; the same facts give the same JSON.
     fn to_value(&self) -> Value;
+
+    /// A field they always have: what lacks it says something else.
+    fn mark(&self) -> &'static str;
 }
 
 /// One top-level field of an object; it reads as JSON.
@@ -23,9 +26,16 @@ pub struct Section(Arc<Content>);
 
 enum Content {
     Json(Value),
-    Facts { json: OnceLock<Value>, facts: Box<dyn Facts> },
+    Facts {
+        json: OnceLock<Value>,
+        facts: Box<dyn Facts>,
+    },
     /// Another one, but for these fields; Null for one that is not there. That one is none of this kind.
-    Changed { json: OnceLock<Value>, base: Section, fields: Vec<(&'static str, Value)> },
+    Changed {
+        json: OnceLock<Value>,
+        base: Section,
+        fields: Vec<(&'static str, Value)>,
+    },
 }
 
 impl Section {
@@ -66,6 +76,11 @@ impl Section {
         }
     }
 
+    /// The section it was changed from, or itself.
+    pub(crate) fn base(&self) -> &Self {
+        self.parts().0
+    }
+
     /// The section it is made from, which may be itself, and the fields that are others.
     fn parts(&self) -> (&Self, &[(&'static str, Value)]) {
         match &*self.0 {
@@ -79,6 +94,14 @@ impl Section {
         match &*self.0 {
             Content::Json(_) | Content::Changed { .. } => None,
             Content::Facts { facts, .. } => (&**facts as &dyn Any).downcast_ref(),
+        }
+    }
+
+    /// Whether it says the same as these facts.
+    pub(crate) fn says<T: Facts + PartialEq>(&self, facts: &T) -> bool {
+        match self.facts::<T>() {
+            Some(known) => known == facts,
+            None => !self.field(facts.mark()).is_null() && **self == facts.to_value(),
         }
     }
 
@@ -143,7 +166,8 @@ mod tests {
     #[test]
     fn a_changed_section_reads_like_one_that_was_written_out() {
         let base = Section::new(json!({"a": 1, "b": {"c": 2}, "d": 3}));
-        let changed = base.with([("a", json!(7)), ("d", Value::Null)]).with([("e", json!([])), ("a", json!(8))]);
+        let changed =
+            base.with([("a", json!(7)), ("d", Value::Null)]).with([("e", json!([])), ("a", json!(8))]);
         assert_eq!(*changed, json!({"a": 8, "b": {"c": 2}, "e": []}));
         assert_eq!((changed.field("a"), changed.field("d")), (&json!(8), &Value::Null));
         assert_eq!(changed.field("b"), &json!({"c": 2}));
@@ -172,6 +196,10 @@ mod tests {
     impl Facts for Count {
         fn to_value(&self) -> Value {
             json!({"count": self.0})
+        }
+
+        fn mark(&self) -> &'static str {
+            "count"
         }
     }
 

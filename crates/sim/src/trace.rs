@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::faults::Note;
 use crate::object::Object;
 use crate::resource::{EVENTS, LEASES, PODS};
+use crate::server::EventFacts;
 use crate::store::{Change, Store, What};
 
 /// How much of what happened is kept.
@@ -120,9 +121,14 @@ fn describe(object: &Object, line: &mut String) {
             let _ = write!(line, " {reason}");
         }
     } else if *object.resource() == EVENTS {
-        let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
-        let count = object["count"].as_u64().unwrap_or(1);
-        let _ = write!(line, " {} x{count}: {}", text("reason"), text("message"));
+        let text = |field: &str| object[field].as_str().unwrap_or_default();
+        let _ = match object.whole::<EventFacts>() {
+            Some(event) => write!(line, " {} x{}: {}", event.reason, event.count(), event.message),
+            None => {
+                let count = object["count"].as_u64().unwrap_or(1);
+                write!(line, " {} x{count}: {}", text("reason"), text("message"))
+            }
+        };
     } else {
         let status = &object["status"];
         for field in ["replicas", "readyReplicas", "availableReplicas", "active", "succeeded", "failed"] {

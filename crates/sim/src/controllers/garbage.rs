@@ -53,11 +53,9 @@ impl GarbageCollector {
                 }
                 return;
             }
-            let is_same = news.before.is_some_and(|before| {
-                matches!((before.section("metadata"), news.object.section("metadata")),
-                    (Some(a), Some(b)) if a.is(b))
-            });
-            let waits = news.object.is_terminating() && !news.object.field("metadata", "finalizers").is_null();
+            let is_same = news.before.is_some_and(|before| before.shares(news.object, "metadata"));
+            let waits =
+                news.object.is_terminating() && !news.object.field("metadata", "finalizers").is_null();
             if !is_same && (waits || news.object.owners().next().is_some()) {
                 queue.add(item(news.object));
             }

@@ -13,8 +13,9 @@ use super::config::NodeConfig;
 use super::container::{Container, State};
 use super::desk::Desk;
 use super::event::{Recorder, Say, Tone};
-use super::{spec, volumes};
-use crate::apps::{Apps, Dice, Fate};
+use super::spec::{self, Spec};
+use super::volumes;
+use crate::apps::{Dice, Fate};
 use crate::faults::PodFate;
 use crate::object::Object;
 use crate::resource::PODS;
@@ -79,14 +80,13 @@ impl Pod {
     pub(super) fn new(
         object: Arc<Object>,
         (node, host_ip): (Arc<str>, Arc<str>),
-        apps: &Apps,
+        containers: Vec<Arc<Spec>>,
         seed: u64,
         fate: PodFate,
         now: Timestamp,
     ) -> Self {
         let dice = Dice::new(seed, object.uid(), "pod");
         let run = Fate { crash: fate.crash, flaps: fate.flaps, hangs: fate.hangs, ..Fate::default() };
-        let containers = spec::containers(&object, apps);
         let sum = |part: &str| {
             let of_main = containers.iter().filter(|c| !c.init || c.sidecar);
             spec::sum(of_main.map(|c| &c.resources[part]))
@@ -206,8 +206,8 @@ impl Pod {
 
     /// How long its containers may take to end.
     fn grace(&self) -> Duration {
-        let metadata = &self.object["metadata"]["deletionGracePeriodSeconds"];
-        let own = &self.object["spec"]["terminationGracePeriodSeconds"];
+        let metadata = self.object.field("metadata", "deletionGracePeriodSeconds");
+        let own = self.object.field("spec", "terminationGracePeriodSeconds");
         let seconds = metadata.as_u64().or_else(|| own.as_u64()).unwrap_or(30);
         Duration::from_secs(seconds)
     }
@@ -229,7 +229,7 @@ impl Pod {
             let pause = volumes::pause(self.mounts);
             self.mounts += 1;
             self.next = Some(around.now + pause);
-            let say = Say { tone: Tone::Warning, reason: "FailedMount", message: why, field: "" };
+            let say = Say { tone: Tone::Warning, reason: "FailedMount", message: why, field: &Arc::from("") };
             if around.config.events {
                 self.events.record(around.server, around.now, &self.object, &self.node, &say);
             }

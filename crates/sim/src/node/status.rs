@@ -135,13 +135,12 @@ impl Pod {
 
     /// What stays of a status that another one wrote.
     fn said_by_others(&self) -> (Option<Arc<Value>>, Arc<str>, Vec<(&'static str, Arc<Value>)>) {
-        let old = &self.object["status"];
-        let conditions = old["conditions"].as_array().into_iter().flatten();
-        let scheduled = conditions.into_iter().find(|c| c["type"] == "PodScheduled");
+        let old = |field: &str| self.object.field("status", field);
+        let scheduled = self.object.condition("PodScheduled");
         let scheduled = scheduled.filter(|c| c["status"] == "True").map(|c| &c["lastTransitionTime"]);
-        let qos = old["qosClass"].as_str().unwrap_or_else(|| self.qos());
+        let qos = old("qosClass").as_str().unwrap_or_else(|| self.qos());
         let others = ["nominatedNodeName", "resourceClaimStatuses"].into_iter();
-        let others = others.filter(|key| !old[*key].is_null()).map(|key| (key, Arc::new(old[key].clone())));
+        let others = others.filter(|key| !old(key).is_null()).map(|key| (key, Arc::new(old(key).clone())));
         (scheduled.cloned().map(Arc::new), Arc::from(qos), others.collect())
     }
 
@@ -190,16 +189,17 @@ impl Container {
 }
 
 impl Facts for PodStatus {
+    fn mark(&self) -> &'static str {
+        "hostIP"
+    }
+
     fn to_value(&self) -> Value {
         let mut map = Map::new();
         let mut put = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
         put("phase", json!(self.phase));
         let conditions = self.conditions;
         let scheduled = self.scheduled.as_ref();
-        put(
-            "conditions",
-            conditions.to_value(scheduled, self.started, self.generation, &self.containers),
-        );
+        put("conditions", conditions.to_value(scheduled, self.started, self.generation, &self.containers));
         let waiting = self.reason_of_next();
         for (key, init) in [("initContainerStatuses", true), ("containerStatuses", false)] {
             let list = self.containers.iter().filter(|c| c.of.init == init);

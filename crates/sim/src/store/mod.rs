@@ -19,6 +19,7 @@ use crate::object::Object;
 use crate::resource::Resource;
 use history::History;
 use owners::Owners;
+use shard::Shard;
 use shards::Shards;
 
 /// All objects of one cluster and their recent history.
@@ -64,6 +65,11 @@ impl Store {
     /// How many objects of a resource there are.
     pub fn count(&self, resource: &Resource, namespace: Option<&str>) -> usize {
         self.shards.get(resource).map_or(0, |shard| shard.count(namespace))
+    }
+
+    /// The revision of the last write to a resource; 0 if there never was one.
+    pub(crate) fn last_change(&self, resource: &Resource) -> u64 {
+        self.shards.get(resource).map_or(0, Shard::last)
     }
 
     /// The objects that name this uid as an owner, by resource, namespace and name.

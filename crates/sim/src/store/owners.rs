@@ -1,6 +1,6 @@
 //! Who names whom as an owner, and who has which uid.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -13,7 +13,8 @@ type Reference = (Resource, Arc<str>, Arc<str>);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
     owned: BTreeMap<String, BTreeSet<Reference>>,
-    uids: BTreeMap<Arc<str>, Reference>,
+    /// Never iterated, so that its order does not matter.
+    uids: HashMap<Arc<str>, Reference>,
     terminating: BTreeSet<Reference>,
 }
 
@@ -34,7 +35,7 @@ impl Owners {
         self.uids.get(uid)
     }
 
-    pub(super) fn update<'o>(&mut self, before: Option<&'o Object>, after: Option<&'o Object>) {
+    pub(super) fn update(&mut self, before: Option<&Object>, after: Option<&Object>) {
         match (before, after) {
             (Some(before), _) if before.is_terminating() && after.is_none() => {
                 self.terminating.remove(&reference(before));
@@ -51,9 +52,9 @@ impl Owners {
             (None, Some(after)) => drop(self.uids.insert(Arc::clone(&after.uid), reference(after))),
             _ => {}
         }
-        let metadata = |o: Option<&'o Object>| o.and_then(|o| o.section("metadata"));
-        if let (Some(old), Some(new)) = (metadata(before), metadata(after))
-            && (old.is(new) || old.field("ownerReferences") == new.field("ownerReferences"))
+        if let (Some(old), Some(new)) = (before, after)
+            && (old.shares(new, "metadata")
+                || old.field("metadata", "ownerReferences") == new.field("metadata", "ownerReferences"))
         {
             return;
         }

@@ -54,6 +54,11 @@ impl Shard {
         self.last = revision;
     }
 
+    /// The revision of the last write here; 0 if there never was one.
+    pub(super) fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Whether anything was ever written here.
     pub(super) fn is_used(&self) -> bool {
         self.last > 0

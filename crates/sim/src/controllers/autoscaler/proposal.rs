@@ -207,7 +207,9 @@ fn amount(usage: Usage, name: &str) -> i128 {
 }
 
 fn request(pod: &Object, name: &str) -> Option<i128> {
-    items(pod.field("spec", "containers")).map(|container| millis(&container["resources"]["requests"][name])).sum()
+    items(pod.field("spec", "containers"))
+        .map(|container| millis(&container["resources"]["requests"][name]))
+        .sum()
 }
 
 fn written(thousandths: i128, name: &str) -> String {

@@ -53,7 +53,10 @@ struct Match {
 
 impl Match {
     fn is(&self, deployment: &Object, set: &Object) -> bool {
-        let same = |a: &Section, of: &Object| of.section("spec").is_some_and(|b| a.is(b));
+        // A spec of another size still has the same template.
+        let same = |a: &Section, of: &Object| {
+            of.section("spec").is_some_and(|b| std::ptr::eq(a.field("template"), b.field("template")))
+        };
         same(&self.deployment, deployment) && same(&self.set, set)
     }
 }
@@ -142,8 +145,9 @@ impl Deployments {
         {
             return Some(at);
         }
-        let template = &deployment["spec"]["template"];
-        let at = sets.iter().position(|s| same_template(&s.object["spec"]["template"], template, HASH))?;
+        let template = deployment.field("spec", "template");
+        let at =
+            sets.iter().position(|s| same_template(s.object.field("spec", "template"), template, HASH))?;
         let specs = (deployment.section("spec"), sets[at].object.section("spec"));
         if let (Some(deployment), Some(set)) = specs {
             let found = Match { deployment: deployment.clone(), set: set.clone() };
@@ -171,6 +175,6 @@ impl Deployments {
 }
 
 fn selects(owner: &Object, labels: &Value) -> bool {
-    let selector = LabelSelector::of(&owner["spec"]["selector"]);
+    let selector = LabelSelector::of(owner.field("spec", "selector"));
     !selector.is_empty() && selector.matches(labels)
 }

@@ -31,21 +31,16 @@ impl Sync<'_> {
     pub(super) fn update_new(&mut self) -> Result<(), Refused> {
         let revision = self.next_revision();
         let Some(set) = &self.new else { return Ok(()) };
-        let min_ready = count(&self.deployment["spec"]["minReadySeconds"]);
+        let min_ready = count(self.deployment.field("spec", "minReadySeconds"));
         if set::needs_revision(&set.object, &self.deployment, revision)
-            || count(&set.object["spec"]["minReadySeconds"]) != min_ready
+            || count(set.object.field("spec", "minReadySeconds")) != min_ready
         {
             let mut annotations = annotations(&set.object);
             set::annotate_revision(&mut annotations, &self.deployment, revision, true);
-            let (namespace, name) = (set.object.namespace.clone(), set.object.name.clone());
-            let edit = |body: &mut Value| {
-                body["metadata"]["annotations"] = Value::Object(annotations);
-                if min_ready != 0 || !body["spec"]["minReadySeconds"].is_null() {
-                    body["spec"]["minReadySeconds"] = json!(min_ready);
-                }
-            };
-            let by = By::nobody();
-            let object = self.server.edit(self.now, &REPLICA_SETS, &namespace, &name, &by, edit)?;
+            let known = set.object.field("spec", "minReadySeconds");
+            let min_ready = if min_ready == 0 && known.is_null() { Value::Null } else { json!(min_ready) };
+            let spec = [("minReadySeconds", min_ready)];
+            let object = write::spec(self.server, self.now, &set.object, spec, Some(annotations))?;
             self.new = Some(Set { object, ..set.clone() });
         }
         let unknown = conditions::find(&self.conditions, PROGRESSING).is_none();
@@ -61,7 +56,7 @@ impl Sync<'_> {
 
     fn create_new(&mut self) -> Result<(), Refused> {
         let deployment = Arc::clone(&self.deployment);
-        let hash = of_template(&deployment["spec"]["template"], self.collisions);
+        let hash = of_template(deployment.field("spec", "template"), self.collisions);
         let size = if self.is_recreated() {
             self.desired
         } else {

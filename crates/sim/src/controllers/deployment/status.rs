@@ -193,6 +193,10 @@ impl DeploymentStatus {
 }
 
 impl section::Facts for DeploymentStatus {
+    fn mark(&self) -> &'static str {
+        "observedGeneration"
+    }
+
     fn to_value(&self) -> Value {
         let counts = self.counts;
         let list: Vec<Value> = self.conditions.iter().map(|c| (**c).clone()).collect();

@@ -18,7 +18,7 @@ use crate::controllers::replica_set::SetStatus;
 use crate::controllers::write::{self, Refused};
 use crate::object::Object;
 use crate::resource::REPLICA_SETS;
-use crate::server::{ApiServer, By};
+use crate::server::ApiServer;
 
 /// What Kubernetes writes where no deadline is meant.
 const NO_DEADLINE: i64 = i32::MAX as i64;
@@ -84,11 +84,11 @@ impl<'a> Sync<'a> {
     }
 
     fn is_paused(&self) -> bool {
-        self.deployment["spec"]["paused"] == true
+        self.deployment.field("spec", "paused") == true
     }
 
     pub(super) fn is_recreated(&self) -> bool {
-        self.deployment["spec"]["strategy"]["type"] == "Recreate"
+        self.deployment.field("spec", "strategy")["type"] == "Recreate"
     }
 
     /// Whether the Deployment was scaled since its ReplicaSets were written.
@@ -101,7 +101,7 @@ impl<'a> Sync<'a> {
     }
 
     pub(super) fn deadline_seconds(&self) -> Option<i64> {
-        self.deployment["spec"]["progressDeadlineSeconds"].as_i64().filter(|s| *s != NO_DEADLINE)
+        self.deployment.field("spec", "progressDeadlineSeconds").as_i64().filter(|s| *s != NO_DEADLINE)
     }
 
     fn note_pause(&mut self) {
@@ -265,12 +265,9 @@ impl<'a> Sync<'a> {
         if set.spec == to && !(annotated && self.is_scaled()) {
             return Ok((set, false));
         }
-        let (namespace, name) = (set.object.namespace.clone(), set.object.name.clone());
-        let by = By::nobody();
-        let written = self.server.edit(self.now, &REPLICA_SETS, &namespace, &name, &by, |body| {
-            body["spec"]["replicas"] = json!(to);
-            body["metadata"]["annotations"] = Value::Object(annotations);
-        })?;
+        let spec = [("replicas", json!(to))];
+        let written = write::spec(self.server, self.now, &set.object, spec, Some(annotations))?;
+        let name = set.name().to_owned();
         if set.spec == to {
             return Ok((Set { object: written, ..set }, false));
         }
@@ -293,7 +290,7 @@ impl<'a> Sync<'a> {
 
     /// Deletes the oldest revisions beyond the limit.
     fn clean_up(&mut self) {
-        let Some(limit) = self.deployment["spec"]["revisionHistoryLimit"].as_i64() else { return };
+        let Some(limit) = self.deployment.field("spec", "revisionHistoryLimit").as_i64() else { return };
         let alive: Vec<_> = self.old.iter().filter(|s| !s.object.is_terminating()).collect();
         let Some(surplus) = alive.len().checked_sub(size(limit)).filter(|s| *s > 0) else { return };
         let mut by_age = alive;
@@ -336,8 +333,7 @@ impl<'a> Sync<'a> {
         }
         let again = if judged { status::recheck(&conditions, deadline_seconds) } else { None };
         let sets = (&self.old[..], self.new.as_ref());
-        let next =
-            DeploymentStatus::new(deployment.generation(), counts, sets, self.collisions, conditions);
+        let next = DeploymentStatus::new(deployment.generation(), counts, sets, self.collisions, conditions);
         write::status_facts(self.server, self.now, &deployment, next);
         Outcome::at(again)
     }

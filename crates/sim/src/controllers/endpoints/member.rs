@@ -81,6 +81,11 @@ impl PartialEq for Member {
 pub(crate) struct Members(pub(super) Vec<Member>);
 
 impl Facts for Members {
+    fn mark(&self) -> &'static str {
+        // A list has no fields.
+        ""
+    }
+
     fn to_value(&self) -> Value {
         self.0.iter().map(Member::endpoint).collect()
     }
@@ -99,6 +104,11 @@ pub(super) struct Subset {
 pub(super) struct Subsets(pub(super) Vec<Subset>);
 
 impl Facts for Subsets {
+    fn mark(&self) -> &'static str {
+        // A list has no fields.
+        ""
+    }
+
     fn to_value(&self) -> Value {
         self.0.iter().map(Subset::to_value).collect()
     }

@@ -108,9 +108,7 @@ impl ServiceEndpoints {
 
 /// Whether a change of a pod can be seen in its endpoints.
 fn matters(news: News<'_>) -> bool {
-    let face = |pod: &Object| {
-        (pod.is_ready(), pods::is_finished(pod), pod.is_terminating())
-    };
+    let face = |pod: &Object| (pod.is_ready(), pods::is_finished(pod), pod.is_terminating());
     match news.before.filter(|_| news.what == What::Modified) {
         Some(before) => {
             face(before) != face(news.object)

@@ -84,13 +84,7 @@ fn shown(ports: Option<&Value>) -> Value {
     ports
 }
 
-fn change(
-    server: &mut ApiServer,
-    now: Timestamp,
-    slice: &Object,
-    ports: Option<&Value>,
-    members: Members,
-) {
+fn change(server: &mut ApiServer, now: Timestamp, slice: &Object, ports: Option<&Value>, members: Members) {
     let is_same = match slice.facts::<Members>("endpoints") {
         Some(before) => *before == members,
         None if members.0.is_empty() => slice["endpoints"].is_null(),
@@ -103,8 +97,7 @@ fn change(
     let mut annotations = slice.field("metadata", "annotations").clone();
     annotations[CHANGED] = json!(time::seconds(now));
     let generation = json!(slice.generation() + 1);
-    let mut next =
-        slice.with_fields("metadata", [("generation", generation), ("annotations", annotations)]);
+    let mut next = slice.with_fields("metadata", [("generation", generation), ("annotations", annotations)]);
     if !has_ports {
         next = next.with("ports", shown(ports));
     }

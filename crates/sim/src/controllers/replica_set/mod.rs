@@ -19,10 +19,11 @@ use crate::actor::Actor;
 use crate::object::Object;
 use crate::resource::{PODS, REPLICA_SETS};
 use crate::selector::LabelSelector;
-use crate::server::ApiServer;
+use crate::server::{ApiServer, Mould};
+use crate::status::Status;
 use crate::store::{Store, What};
-pub(super) use status::SetStatus;
 use status::Counts;
+pub(super) use status::SetStatus;
 
 /// So many pods are made or deleted in one go at most.
 const BURST: usize = 500;
@@ -39,6 +40,8 @@ pub struct ReplicaSets {
     orphans: BTreeSet<Key>,
     /// Pods whose labels changed.
     relabelled: BTreeSet<Key>,
+    /// What pods of each have in common.
+    moulds: BTreeMap<Key, Mould>,
 }
 
 impl Default for ReplicaSets {
@@ -49,6 +52,7 @@ impl Default for ReplicaSets {
             events: Recorder::new("replicaset-controller"),
             orphans: BTreeSet::new(),
             relabelled: BTreeSet::new(),
+            moulds: BTreeMap::new(),
         }
     }
 }
@@ -112,6 +116,7 @@ impl ReplicaSets {
 
     fn reconcile(&mut self, server: &mut ApiServer, now: Timestamp, key: &Key) -> Outcome {
         let Some(set) = server.store().get(&REPLICA_SETS, &key.namespace, &key.name).cloned() else {
+            self.moulds.remove(key);
             return Outcome::Done;
         };
         if !set.is_terminating() {
@@ -128,6 +133,9 @@ impl ReplicaSets {
         } else {
             self.shrink(server, now, &set, difference)
         };
+        if wanted == 0 {
+            self.moulds.remove(key);
+        }
         counts = Counts::of(server.store(), &set, now);
         counts.write(server, now, &set, failure.as_ref())
     }
@@ -170,8 +178,7 @@ impl ReplicaSets {
         while batch > 0 {
             let mut failure = None;
             for _ in 0..batch {
-                let pod = write::pod_from_template(set, set.field("spec", "template"));
-                match write::create_pod(server, now, set, pod) {
+                match self.make(server, now, set) {
                     Ok(pod) => {
                         let message = format!("Created pod: {}", pod.name());
                         self.events.record(server, now, set, Tone::Normal, "SuccessfulCreate", &message);
@@ -193,6 +200,21 @@ impl ReplicaSets {
             batch = (2 * batch).min(left);
         }
         None
+    }
+
+    fn make(&mut self, server: &mut ApiServer, now: Timestamp, set: &Object) -> Result<Arc<Object>, Status> {
+        let key = Key::of(set);
+        if let Some(mould) = self.moulds.get(&key).filter(|mould| server.fits(mould, set)) {
+            return server.cast(now, mould);
+        }
+        let pod = || write::pod_from_template(set, set.field("spec", "template"));
+        let Some(mould) = server.mould(now, set, pod()) else {
+            self.moulds.remove(&key);
+            return write::create_pod(server, now, set, pod());
+        };
+        let made = server.cast(now, &mould);
+        self.moulds.insert(key, mould);
+        made
     }
 
     fn shrink(&mut self, server: &mut ApiServer, now: Timestamp, set: &Object, n: usize) -> Option<Failure> {

@@ -48,6 +48,10 @@ impl SetStatus {
 }
 
 impl Facts for SetStatus {
+    fn mark(&self) -> &'static str {
+        "observedGeneration"
+    }
+
     fn to_value(&self) -> Value {
         let mut status = json!({
             "replicas": self.replicas,

@@ -18,6 +18,8 @@ pub(crate) struct Room {
     has: Amounts,
     pub(super) taken: Amounts,
     pub(super) pods: i128,
+    /// How full it would be with what was asked last; None: not known.
+    pub(super) known_load: Option<i128>,
 }
 
 /// Why a pod cannot go to a node.
@@ -46,6 +48,7 @@ impl Room {
             has: super::needs::amounts(&node["status"]["allocatable"]).collect(),
             taken: Amounts::new(),
             pods: 0,
+            known_load: None,
         }
     }
 
