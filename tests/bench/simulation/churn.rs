@@ -45,6 +45,15 @@ impl Sum {
     pub fn rate(self) -> f64 {
         cost::per_second(self.transitions, self.cpu_seconds)
     }
+
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            transitions: self.transitions + other.transitions,
+            writes: self.writes + other.writes,
+            cpu_seconds: self.cpu_seconds + other.cpu_seconds,
+        }
+    }
 }
 
 /// How many Deployments there are.

@@ -70,8 +70,7 @@ pub(crate) fn availability(pod: &Object, min_ready_seconds: i64, now: Timestamp)
 
 /// The pods an owner controls, by name.
 pub(crate) fn controlled_by<'a>(store: &'a Store, uid: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {
-    let is_controlled = move |o: &Object| o.owners().any(|r| r["controller"] == true && r["uid"] == uid);
-    store.owned_by(uid).filter(move |o| *o.resource() == PODS && is_controlled(o))
+    store.owned_by(uid).filter(move |o| *o.resource() == PODS && o.controller() == Some(uid))
 }
 
 /// How often containers of the pod were started again, at most.
