@@ -65,7 +65,35 @@ pub struct Object {
     pub(crate) name: Arc<str>,
     pub(crate) uid: Arc<str>,
     pub(crate) managed: Option<Arc<Value>>,
+    meta: Arc<Meta>,
     content: Content,
+}
+
+/// What of the metadata is asked for all the time, read once.
+#[derive(Debug, Clone, Default)]
+struct Meta {
+    is_terminating: bool,
+    controller: Option<Controller>,
+}
+
+/// The owner that controls an object.
+#[derive(Debug, Clone)]
+pub(crate) struct Controller {
+    pub(crate) kind: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) uid: Arc<str>,
+}
+
+impl Meta {
+    fn read(metadata: Option<&Section>) -> Arc<Self> {
+        let Some(metadata) = metadata else { return Arc::default() };
+        let owners = metadata.field("ownerReferences").as_array().into_iter().flatten();
+        let controller = owners.into_iter().find(|o| o["controller"] == true).map(|owner| {
+            let text = |field: &str| Arc::from(owner[field].as_str().unwrap_or_default());
+            Controller { kind: text("kind"), name: text("name"), uid: text("uid") }
+        });
+        Arc::new(Self { is_terminating: metadata.field("deletionTimestamp").is_string(), controller })
+    }
 }
 
 /// The sections by name, in alphabetical order.
@@ -99,18 +127,19 @@ impl Object {
         facts: impl Whole,
     ) -> Self {
         let content = Content::Facts(Arc::new(Lazy { facts: Box::new(facts), made: OnceLock::new() }));
-        Self { kind, revision: 0, namespace, name, uid, managed: None, content }
+        Self { kind, revision: 0, namespace, name, uid, managed: None, meta: Arc::default(), content }
     }
 
     /// An object of these sections, which are in alphabetical order.
     pub(crate) fn of_sections(
         kind: Arc<Kind>,
         (namespace, name, uid): (Arc<str>, Arc<str>, Arc<str>),
-        sections: impl IntoIterator<Item = (&'static str, Section)>,
+        sections: Sections,
     ) -> Self {
-        let sections = sections.into_iter().map(|(name, section)| (Cow::Borrowed(name), section));
-        let content = Content::Sections(sections.collect());
-        Self { kind, revision: 0, namespace, name, uid, managed: None, content }
+        let metadata = sections.iter().find(|(name, _)| name == "metadata");
+        let meta = Meta::read(metadata.map(|(_, section)| section));
+        let content = Content::Sections(sections);
+        Self { kind, revision: 0, namespace, name, uid, managed: None, meta, content }
     }
 
     /// The facts the object is made of, if it is made of some of this type.
@@ -170,8 +199,8 @@ impl Object {
         map.remove("apiVersion");
         map.remove("kind");
         map.insert("metadata".to_owned(), Value::Object(metadata));
-        let content = Content::Sections(sections_of(map));
-        Self { kind, revision: 0, namespace, name, uid, managed: managed.map(Arc::new), content }
+        let object = Self::of_sections(kind, (namespace, name, uid), sections_of(map));
+        Self { managed: managed.map(Arc::new), ..object }
     }
 
     /// What the object is.
@@ -226,7 +255,7 @@ impl Object {
 
     /// Whether somebody asked for its deletion.
     pub fn is_terminating(&self) -> bool {
-        self.field("metadata", "deletionTimestamp").is_string()
+        self.meta.is_terminating
     }
 
     /// `status.phase`, empty if there is none.
@@ -274,7 +303,12 @@ impl Object {
 
     /// The uid of the controlling owner.
     pub fn controller(&self) -> Option<&str> {
-        self.owners().find(|o| o["controller"] == true)?["uid"].as_str()
+        self.meta.controller.as_ref().map(|controller| &*controller.uid)
+    }
+
+    /// The controlling owner.
+    pub(crate) fn controlled_by(&self) -> Option<&Controller> {
+        self.meta.controller.as_ref()
     }
 
     /// A section, if the object has it.
@@ -339,6 +373,7 @@ impl Object {
         if value.is_null() {
             let mut next = self.clone();
             next.all_mut().retain(|(key, _)| key != name);
+            next.meta = Meta::read(next.section("metadata"));
             return next;
         }
         self.with_section(name, Section::new(value))
@@ -347,6 +382,9 @@ impl Object {
     /// The same object with another section.
     pub(crate) fn with_section(&self, name: &str, section: Section) -> Self {
         let mut next = self.clone();
+        if name == "metadata" {
+            next.meta = Meta::read(Some(&section));
+        }
         let sections = next.all_mut();
         match sections.binary_search_by(|(key, _)| key.as_ref().cmp(name)) {
             Ok(at) => sections[at].1 = section,

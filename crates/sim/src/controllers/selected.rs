@@ -100,9 +100,9 @@ impl Selected {
             return;
         }
         let pod = Key::of(news.object);
-        let is_labelled_as_before = news.before.is_some_and(|before| {
-            !news.changed("metadata") || before.labels() == news.object.labels()
-        });
+        let is_labelled_as_before = news
+            .before
+            .is_some_and(|before| !news.changed("metadata") || before.labels() == news.object.labels());
         if news.what == What::Modified && is_labelled_as_before {
             self.by_pod.get(&pod).into_iter().flatten().for_each(touched);
             return;

@@ -2,6 +2,7 @@
 //!
 //! What a refusal says depends on the single pod, and a quota counts every one: then pods are made one by one.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -86,6 +87,7 @@ impl ApiServer {
         let id = (Arc::clone(&mould.namespace), Arc::from(name), Arc::from(uid));
         let sections =
             [("metadata", metadata), ("spec", mould.spec.clone()), ("status", mould.status.clone())];
+        let sections = sections.map(|(name, section)| (Cow::Borrowed(name), section)).into();
         Ok(self.store.put(now, Object::of_sections(Arc::clone(&mould.kind), id, sections)))
     }
 
