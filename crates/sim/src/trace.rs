@@ -122,12 +122,11 @@ fn describe(object: &Object, line: &mut String) {
         }
     } else if *object.resource() == EVENTS {
         let text = |field: &str| object[field].as_str().unwrap_or_default();
-        let _ = match object.whole::<EventFacts>() {
-            Some(event) => write!(line, " {} x{}: {}", event.reason, event.count(), event.message),
-            None => {
-                let count = object["count"].as_u64().unwrap_or(1);
-                write!(line, " {} x{count}: {}", text("reason"), text("message"))
-            }
+        let _ = if let Some(event) = object.whole::<EventFacts>() {
+            write!(line, " {} x{}: {}", event.reason, event.count(), event.message)
+        } else {
+            let count = object["count"].as_u64().unwrap_or(1);
+            write!(line, " {} x{count}: {}", text("reason"), text("message"))
         };
     } else {
         let status = &object["status"];

@@ -151,7 +151,7 @@ fn drop_finalizer(server: &mut ApiServer, now: Timestamp, object: &Object, final
 }
 
 fn has_finalizer(object: &Object, name: &str) -> bool {
-    items(&object.field("metadata", "finalizers")).any(|f| f == name)
+    items(object.field("metadata", "finalizers")).any(|f| f == name)
 }
 
 fn item(object: &Object) -> (Resource, Key) {

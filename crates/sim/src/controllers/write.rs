@@ -25,6 +25,11 @@ impl From<Status> for Refused {
 /// Writes the status if it is another one. Fields that are Null are left out.
 pub(crate) fn status(server: &mut ApiServer, now: Timestamp, object: &Object, mut status: Value) -> bool {
     without_nulls(&mut status);
+    if !server.profile().terminating_replicas
+        && let Some(map) = status.as_object_mut()
+    {
+        map.remove("terminatingReplicas");
+    }
     if object["status"] == status {
         return false;
     }

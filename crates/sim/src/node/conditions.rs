@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::container::Container;
 use super::status::ContainerStatus;
-use crate::time::Second;
+use crate::time::{self, Second};
 
 /// One condition as it was written last; its message follows from the containers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Conditions {
                 _ => continue,
             };
             mine.status = condition["status"] == "True";
-            mine.changed = condition["lastTransitionTime"].as_str().map(str::to_owned);
+            mine.changed = condition["lastTransitionTime"].as_str().and_then(time::parse).map(Second::of);
         }
         self.sandbox = true;
     }

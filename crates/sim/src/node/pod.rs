@@ -345,7 +345,8 @@ impl Pod {
     /// Writes what there is to say into the pod's status.
     pub(super) fn publish(&mut self, around: &mut Around<'_>) {
         self.conditions.update(self.phase(), &self.containers, around.now);
-        let status = self.status(self.conditions);
+        let full = around.server.profile().full_pod_status;
+        let status = self.status(self.conditions, full);
         let (namespace, name) = (self.object.namespace(), self.object.name());
         if let Ok(object) = around.server.update_status_facts(around.now, &PODS, namespace, name, status) {
             if object.revision() != self.object.revision() {

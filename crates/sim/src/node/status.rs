@@ -17,6 +17,8 @@ use crate::time::{self, Second};
 /// What a kubelet says of a pod. Controllers ask it directly; everybody else reads JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PodStatus {
+    /// Whether everything is told that today's kubelets tell.
+    full: bool,
     phase: &'static str,
     generation: i64,
     conditions: Conditions,
@@ -29,9 +31,11 @@ pub(crate) struct PodStatus {
     qos: Arc<str>,
     resources: Option<Arc<Value>>,
     allocated: Option<Arc<Value>>,
-    /// Fields that others wrote and that stay.
-    others: Vec<(&'static str, Arc<Value>)>,
+    others: Others,
 }
+
+/// Fields that others wrote and that stay.
+type Others = Vec<(&'static str, Arc<Value>)>;
 
 /// What a kubelet says of one container.
 #[derive(Debug, Clone)]
@@ -112,12 +116,13 @@ impl PodStatus {
 
 impl Pod {
     /// The whole status.
-    pub(super) fn status(&self, conditions: Conditions) -> PodStatus {
+    pub(super) fn status(&self, conditions: Conditions, full: bool) -> PodStatus {
         let (scheduled, qos, others) = match self.object.facts::<PodStatus>("status") {
             Some(old) => (old.scheduled.clone(), Arc::clone(&old.qos), old.others.clone()),
             None => self.said_by_others(),
         };
         PodStatus {
+            full,
             phase: self.phase(),
             generation: self.object.generation(),
             conditions,
@@ -134,7 +139,7 @@ impl Pod {
     }
 
     /// What stays of a status that another one wrote.
-    fn said_by_others(&self) -> (Option<Arc<Value>>, Arc<str>, Vec<(&'static str, Arc<Value>)>) {
+    fn said_by_others(&self) -> (Option<Arc<Value>>, Arc<str>, Others) {
         let old = |field: &str| self.object.field("status", field);
         let scheduled = self.object.condition("PodScheduled");
         let scheduled = scheduled.filter(|c| c["status"] == "True").map(|c| &c["lastTransitionTime"]);
@@ -161,6 +166,29 @@ impl Pod {
             (false, _) => "BestEffort",
             (true, true) => "Guaranteed",
             (true, false) => "Burstable",
+        }
+    }
+}
+
+/// What kubelets wrote before 1.28.
+fn reduce(status: &mut Value) {
+    let Some(map) = status.as_object_mut() else { return };
+    for key in ["hostIPs", "observedGeneration", "resources", "allocatedResources"] {
+        map.remove(key);
+    }
+    if let Some(Value::Array(conditions)) = map.get_mut("conditions") {
+        conditions.retain(|condition| condition["type"] != "PodReadyToStartContainers");
+        for condition in conditions.iter_mut().filter_map(Value::as_object_mut) {
+            condition.remove("observedGeneration");
+        }
+    }
+    for list in ["initContainerStatuses", "containerStatuses"] {
+        for container in map.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(container) = container.as_object_mut() {
+                for key in ["resources", "allocatedResources", "volumeMounts"] {
+                    container.remove(key);
+                }
+            }
         }
     }
 }
@@ -222,7 +250,11 @@ impl Facts for PodStatus {
         for (key, value) in sums.chain(self.others.iter().map(|(key, value)| (*key, value))) {
             put(key, (**value).clone());
         }
-        Value::Object(map)
+        let mut status = Value::Object(map);
+        if !self.full {
+            reduce(&mut status);
+        }
+        status
     }
 }
 

@@ -94,7 +94,7 @@ impl Simulation {
         if snapshot.v != VERSION {
             return Err(SnapshotError::Version { found: snapshot.v });
         }
-        let seed = Seed { seed: config.seed, retention: config.retention, ..Seed::default() };
+        let seed = Seed { seed: config.seed, retention: config.retention, profile: config.profile };
         let server = ApiServer::restore(&seed, snapshot.ids, snapshot.revision, snapshot.objects)?;
         let start = config.start.max(snapshot.now);
         Ok(Self::around(server, SimulationConfig { start, ..config }).with_controllers())

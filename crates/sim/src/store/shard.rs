@@ -75,6 +75,12 @@ impl Shard {
         }
     }
 
+    /// Puts an object that was there before; its revision is one of those that are forgotten.
+    pub(super) fn restore(&mut self, object: Arc<Object>) {
+        self.last = self.last.max(object.revision);
+        self.put(object);
+    }
+
     pub(super) fn put(&mut self, object: Arc<Object>) -> Option<Arc<Object>> {
         match self.spaces.get_mut(&object.namespace) {
             Some(space) => space.put(object),

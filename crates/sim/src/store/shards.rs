@@ -36,21 +36,17 @@ impl Shards {
 
     /// The shard of a resource, made if there is none.
     pub(super) fn make(&mut self, resource: &Resource) -> &mut Shard {
-        match resource.place() {
-            Some(place) => {
-                let shard = &mut self.named[place];
-                if !shard.is_used() {
-                    self.known.insert(resource.clone());
-                }
-                shard
+        if let Some(place) = resource.place() {
+            let shard = &mut self.named[place];
+            if !shard.is_used() {
+                self.known.insert(resource.clone());
             }
-            None => {
-                if !self.others.contains_key(resource) {
-                    self.known.insert(resource.clone());
-                }
-                self.others.entry(resource.clone()).or_default()
-            }
+            return shard;
         }
+        if !self.others.contains_key(resource) {
+            self.known.insert(resource.clone());
+        }
+        self.others.entry(resource.clone()).or_default()
     }
 
     pub(super) fn resources(&self) -> impl Iterator<Item = &Resource> {
