@@ -150,6 +150,10 @@ pub(crate) struct Build {
     #[arg(long, value_name = "ENV")]
     pub(crate) env: Option<String>,
 
+    /// Build everything anew, also what did not change since the last build.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
     #[command(flatten)]
     pub(crate) version: Version,
 }
@@ -228,6 +232,10 @@ pub(crate) struct Deploy {
     /// Open the environment's manual gate. Without it the plan is shown and nothing is written (exit code 10).
     #[arg(long)]
     pub(crate) approve: bool,
+
+    /// Build everything anew, also what did not change since the last build.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
 
     /// Start the environment `local` over: what was released there is forgotten.
     #[arg(long)]

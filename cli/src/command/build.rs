@@ -7,7 +7,7 @@ use release_core::ServiceName;
 use release_manifest::{Images, LOCAL};
 use release_pipeline::{Event, Preparation, Until};
 
-use super::images::{image_cache, prepare, source_date_epoch};
+use super::images::{build_records, image_cache, prepare, source_date_epoch};
 use crate::answer;
 use crate::args::{Args, Build, Format};
 use crate::error::Failure;
@@ -55,6 +55,8 @@ pub(crate) async fn run(
             Some(dir) => release_pipeline::Images::Layout(dir.to_owned()),
             None => image_cache(workspace.project.name()),
         },
+        records: build_records(workspace.project.name()),
+        no_cache: words.no_cache,
         created: source_date_epoch()?,
     };
     let local = match words.env.as_deref() {

@@ -13,7 +13,7 @@ use release_pipeline::{
 use release_rehearsal::leave_urls_out;
 use release_rehearsal::local::Local;
 
-use super::images::{image_cache, prepare, source_date_epoch};
+use super::images::{build_records, image_cache, prepare, source_date_epoch};
 use super::render::placeholder;
 use super::target::{Place, Target};
 use crate::answer;
@@ -197,6 +197,8 @@ impl<'a> Deployment<'a> {
             services: wanted,
             version: self.version.clone(),
             images: self.images.clone(),
+            records: build_records(&self.environment.project),
+            no_cache: self.words.no_cache,
             created: source_date_epoch()?,
         };
         // What cannot be rendered is told before anything is built.

@@ -22,11 +22,20 @@ pub(crate) async fn prepare(
 
 /// Where images without a Dockerfile are put together when nobody says where: in the user's cache, a folder a project.
 pub(crate) fn image_cache(project: &ProjectName) -> Images {
+    Images::Cache(cache("images", project))
+}
+
+/// Where builds write down what later builds need not find out again.
+pub(crate) fn build_records(project: &ProjectName) -> PathBuf {
+    cache("builds", project)
+}
+
+fn cache(kind: &str, project: &ProjectName) -> PathBuf {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = folder("XDG_CACHE_HOME")
         .or_else(|| folder("HOME").map(|home| home.join(".cache")))
         .unwrap_or_else(std::env::temp_dir);
-    Images::Cache(cache.join("release/images").join(project.as_str()))
+    cache.join("release").join(kind).join(project.as_str())
 }
 
 /// The time that everything in an image carries, by the convention of <https://reproducible-builds.org/specs/source-date-epoch/>.

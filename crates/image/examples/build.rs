@@ -21,6 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         platform: None,
         labels: BTreeMap::new(),
         tag: tag.parse()?,
+        no_cache: false,
     };
     let mut tell = |event| match event {
         BuildEvent::Step { name, cached } => eprintln!("{name}{}", if cached { " (cached)" } else { "" }),

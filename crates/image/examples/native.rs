@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use release_image::{Base, BuildOptions, Layer, Layout, NativeBuild, Platform, RunConfig};
+use release_image::{
+    Base, BuildOptions, Compression, Format, Layer, Layout, NativeBuild, Platform, RunConfig,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -13,6 +15,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         root: PathBuf::from("."),
         base: Base::Scratch,
         layers: vec![Layer { from: from.clone(), to: to.clone() }],
+        libraries_of: Vec::new(),
+        compression: Compression::Gzip,
+        format: Format::Oci,
         platform: Platform::default(),
         config: RunConfig::default(),
         created: 0,

@@ -179,6 +179,7 @@ impl Engine {
             labels: map(&build.labels),
             platform: build.platform.clone().unwrap_or_default(),
             target: build.target.clone().unwrap_or_default(),
+            nocache: build.no_cache,
             rm: true,
             // A failed build must leave nothing behind that nobody knows of.
             forcerm: true,

@@ -27,6 +27,8 @@ pub struct DockerfileBuild {
     pub labels: BTreeMap<String, String>,
     /// The name the engine keeps the image under.
     pub tag: ImageRef,
+    /// Whether every step is run, those too whose result the engine has.
+    pub no_cache: bool,
 }
 
 /// The paths of a build, looked at: both absolute and free of links.
@@ -135,6 +137,7 @@ mod tests {
                 platform: None,
                 labels: BTreeMap::new(),
                 tag: "player:v1".parse().unwrap(),
+                no_cache: false,
             };
             let shown = match build.paths() {
                 Ok(paths) => paths.dockerfile,

@@ -53,8 +53,9 @@ pub use inspect::{
     LayerEntry, LayerError, Listed, ManifestError, Stored, StoredError, StoredImage, Wanted, Wasted, changes,
 };
 pub use native::{
-    Base, BuildOptions, Descriptor, Layer, Layout, LayoutError, NativeBuild, NativeError, NativeEvent,
-    NativeImage, Platform, PlatformError, Port, Protocol, RunConfig,
+    Base, BuildOptions, Compression, Descriptor, Format, Healthcheck, Layer, Layout, LayoutError,
+    NativeBuild, NativeError, NativeEvent, NativeImage, Platform, PlatformError, Port, ProgramError,
+    Protocol, RunConfig, Work,
 };
 
 #[cfg(feature = "supply")]

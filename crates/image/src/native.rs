@@ -3,8 +3,10 @@
 //! ```text
 //!  base ──────► Tree (what is there already)
 //!                 │
-//!  layers ─► walk ─► plan ─► archive ─► gzip ─► blob ─┐
-//!  config ─────────────────────────────► json ─► blob ─┼─► manifest ─► index.json
+//!  layers ─► walk ─► plan ─► cut ─► archive ─► codec ─► blob ─┐
+//!                             │  (layer, pack)                 │
+//!                             └─► record of the last build     │
+//!  config ─────────────────────────────────────► json ─► blob ─┼─► manifest ─► index.json
 //! ```
 //!
 //! What is put into an image ([`plan`]) is decided apart from reading and writing it. Whatever differs between two machines
@@ -13,32 +15,47 @@
 mod archive;
 mod base;
 mod blob;
+mod codec;
+mod cut;
 mod error;
-mod gzip;
 pub(crate) mod json;
+mod layer;
 pub(crate) mod layout;
+mod pack;
 mod plan;
+mod program;
+mod record;
 mod spec;
+mod stamp;
 mod walk;
 
+#[cfg(all(test, unix))]
+mod incremental;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
 
 use release_core::Digest;
 
 pub use error::NativeError;
+pub use layer::Work;
 pub use layout::{Descriptor, Layout, LayoutError};
-pub use spec::{Base, Layer, NativeBuild, Platform, PlatformError, Port, Protocol, RunConfig};
+pub use program::ProgramError;
+pub use spec::{
+    Base, Compression, Format, Healthcheck, Layer, NativeBuild, Platform, PlatformError, Port, Protocol,
+    RunConfig,
+};
 
-use gzip::Packed;
-use plan::{Entry, Tree};
+use plan::{Found, Tree};
+use record::Records;
 
-/// The most threads that compress at a time. Each holds about 3 MiB; beyond eight, reading files is what takes the time.
+/// The most threads that read and compress at a time. Each holds about 3 MiB; beyond eight, reading files is what takes the time.
 const MAX_THREADS: usize = 8;
 
 /// How a build is done. None of it changes a byte of the image.
@@ -48,6 +65,11 @@ pub struct BuildOptions {
     pub threads: Option<usize>,
     /// Set it from elsewhere to end the build at the next opportunity.
     pub cancel: Arc<AtomicBool>,
+    /// A folder for what builds write down for later builds, so that what did not change is neither read nor compressed again.
+    /// Several builds may use one at a time. None of it matters when it is lost.
+    pub records: Option<PathBuf>,
+    /// Believe nothing that is written down there, and write it down anew.
+    pub anew: bool,
 }
 
 /// What happens during a build.
@@ -68,6 +90,8 @@ pub enum NativeEvent {
         blob: Descriptor,
         /// Whether the layout had the blob already.
         reused: bool,
+        /// How much of it had to be made.
+        work: Work,
     },
 }
 
@@ -95,57 +119,117 @@ impl NativeBuild {
         options: &BuildOptions,
         tell: &mut dyn FnMut(NativeEvent),
     ) -> Result<NativeImage, NativeError> {
+        self.build_as_of(SystemTime::now, layout, options, tell)
+    }
+
+    /// Builds with another clock, which says how old the files are.
+    fn build_as_of(
+        &self,
+        now: fn() -> SystemTime,
+        layout: &Layout,
+        options: &BuildOptions,
+        tell: &mut dyn FnMut(NativeEvent),
+    ) -> Result<NativeImage, NativeError> {
         self.check()?;
         let root = self
             .root
             .canonicalize()
             .map_err(|source| NativeError::Read { path: self.root.clone(), source })?;
         let ignore = walk::ignore(&root)?;
+        let records = options.records.as_ref().map(|dir| Records::new(dir, !options.anew));
         let mut tree = Tree::default();
-        let base = base::load(&self.base, &self.platform, layout, &mut tree, tell)?;
-        let mut layers = base.as_ref().map(|base| base.layers.clone()).unwrap_or_default();
-        let mut diff_ids: Vec<Digest> = Vec::new();
-        for layer in &self.layers {
-            let found = walk::walk(&root, &layer.from, &ignore)?;
-            let entries = plan::plan(layer, &found, &mut tree)?;
-            let (packed, reused) = self.layer(layout, &root, &entries, options)?;
-            let blob = json::layer(&packed);
-            tell(NativeEvent::Layer {
-                from: layer.from.clone(),
-                entries: entries.len(),
-                blob: blob.clone(),
-                reused,
-            });
-            layers.push(blob);
-            diff_ids.push(packed.diff_id);
+        let base =
+            base::load(&self.base, (&self.platform, self.format), layout, records.as_ref(), &mut tree, tell)?;
+        let layers = base.as_ref().map(|base| base.layers.clone()).unwrap_or_default();
+        let mut work =
+            Assembly { build: self, layout, options, records, root, tree, layers, made: Vec::new() };
+        if let Some((layer, found)) = work.libraries()? {
+            work.add(layer, &found, now(), tell)?;
         }
-        let bytes = json::config(self, base.as_ref(), &diff_ids)?;
-        let config = layout.put(json::CONFIG, &bytes)?;
-        let manifest = layout.put(json::MANIFEST, &json::manifest(&config, &layers))?;
+        for layer in &self.layers {
+            let look = now();
+            let found = walk::walk(&work.root, &layer.from, &ignore)?;
+            work.add(layer.clone(), &found, look, tell)?;
+        }
+        let Assembly { layers, made, .. } = work;
+        let bytes = json::config(self, base.as_ref(), &made)?;
+        let config = layout.put(self.format.name(json::CONFIG), &bytes)?;
+        let manifest = json::manifest(self.format, &config, &layers);
+        let manifest = layout.put(self.format.name(json::MANIFEST), &manifest)?;
         Ok(NativeImage { manifest, config, layers })
     }
+}
 
-    fn layer(
-        &self,
-        layout: &Layout,
-        root: &Path,
-        entries: &[Entry],
-        options: &BuildOptions,
-    ) -> Result<(Packed, bool), NativeError> {
-        let available = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = options.threads.unwrap_or_else(available).clamp(1, MAX_THREADS);
-        let mut blob = layout.start()?;
-        let cancelled = || options.cancel.load(Ordering::Relaxed);
-        let packed =
-            gzip::pack(threads, &mut blob, |to| archive::write(root, entries, self.created, &cancelled, to));
-        match packed {
-            Ok(packed) => {
-                let reused = blob.keep(&packed.digest)?;
-                Ok((packed, reused))
-            }
-            Err(gzip::PackError::Produce(error)) => Err(error),
-            Err(gzip::PackError::Write(source)) => Err(layout.unwritten(source).into()),
+/// An image that is being put together.
+struct Assembly<'a> {
+    build: &'a NativeBuild,
+    layout: &'a Layout,
+    options: &'a BuildOptions,
+    records: Option<Records>,
+    /// The project's folder, free of links.
+    root: PathBuf,
+    /// What is in the image so far.
+    tree: Tree,
+    /// Its layers so far, those of the base first.
+    layers: Vec<Descriptor>,
+    /// The layers that were made here, and their diff ids.
+    made: Vec<(Layer, Digest)>,
+}
+
+impl Assembly<'_> {
+    /// The libraries of the programs, as a layer.
+    fn libraries(&self) -> Result<Option<(Layer, Vec<Found>)>, NativeError> {
+        let mut needed = BTreeSet::new();
+        for program in &self.build.libraries_of {
+            needed.extend(program::needed(&self.root.join(program))?);
         }
+        let found: Vec<Found> = needed
+            .into_iter()
+            .map(|program::Needed { path, disk }| walk::one(path, disk))
+            .collect::<Result<_, _>>()?;
+        let from = format!("libraries of {}", self.build.libraries_of.join(", "));
+        Ok((!found.is_empty()).then(|| (Layer { from, to: "/".to_owned() }, found)))
+    }
+
+    /// Makes a layer of what was found at the time `look`.
+    fn add(
+        &mut self,
+        layer: Layer,
+        found: &[Found],
+        look: SystemTime,
+        tell: &mut dyn FnMut(NativeEvent),
+    ) -> Result<(), NativeError> {
+        let (build, options) = (self.build, self.options);
+        let entries = plan::plan(&layer, found, &mut self.tree)?;
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        let job = layer::Job {
+            layout: self.layout,
+            root: &self.root,
+            entries: &entries,
+            look,
+            created: build.created,
+            compression: build.compression,
+            threads: options.threads.unwrap_or_else(available).clamp(1, MAX_THREADS),
+            cancel: &options.cancel,
+            records: self.records.as_ref(),
+            about: format!("{}, {} -> {}", self.root.display(), layer.from, layer.to),
+        };
+        let done = job.run()?;
+        let blob = Descriptor {
+            media_type: build.format.name(json::layer_type(build.compression)).to_owned(),
+            digest: done.digest,
+            size: done.size,
+        };
+        tell(NativeEvent::Layer {
+            from: layer.from.clone(),
+            entries: entries.len(),
+            blob: blob.clone(),
+            reused: done.reused,
+            work: done.work,
+        });
+        self.layers.push(blob);
+        self.made.push((layer, done.diff_id));
+        Ok(())
     }
 }
 

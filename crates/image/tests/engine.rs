@@ -48,6 +48,7 @@ fn build(context: &Path, tag: &str) -> DockerfileBuild {
         platform: None,
         labels: BTreeMap::new(),
         tag: tag.parse().unwrap(),
+        no_cache: false,
     }
 }
 

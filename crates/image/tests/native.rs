@@ -1,11 +1,13 @@
-//! Native images in a real Docker Engine, which `tests/run` brings up.
+//! Native images in a real Docker Engine, which `tests/run` brings up, and in the hands of skopeo and buildah.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use release_image::{Base, BuildOptions, Layer, Layout, NativeBuild, NativeImage, Platform, RunConfig};
+use release_image::{
+    Base, BuildOptions, Compression, Format, Layer, Layout, NativeBuild, NativeImage, Platform, RunConfig,
+};
 
 fn var(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
@@ -48,6 +50,9 @@ fn a_real_engine_loads_and_runs_it() {
         root: root.to_owned(),
         base: Base::Scratch,
         layers: vec![layer("busybox", "/bin/"), layer("files", "/")],
+        libraries_of: Vec::new(),
+        compression: Compression::Gzip,
+        format: Format::Oci,
         platform: Platform::default(),
         config: RunConfig {
             entrypoint: words(&["/bin/busybox", "sh", "-c"]),
@@ -73,4 +78,84 @@ fn a_real_engine_loads_and_runs_it() {
         run("docker", &["run", "--rm", "--network", "none", tag]),
         "65532\n/etc\ngood day\na long name"
     );
+}
+
+/// A project with busybox and some files, built for a platform.
+fn build_for(root: &Path, platform: &str, compression: Compression) -> NativeBuild {
+    let layer = |from: &str, to: &str| Layer { from: from.to_owned(), to: to.to_owned() };
+    NativeBuild {
+        root: root.to_owned(),
+        base: Base::Scratch,
+        layers: vec![layer("busybox", "/bin/"), layer("files", "/srv")],
+        libraries_of: Vec::new(),
+        compression,
+        format: Format::Oci,
+        platform: platform.parse().unwrap(),
+        config: RunConfig {
+            entrypoint: Some(vec!["/bin/busybox".to_owned()]),
+            cmd: Some(vec!["wc".to_owned(), "-c".to_owned(), "/srv/large".to_owned()]),
+            ..RunConfig::default()
+        },
+        created: 0,
+    }
+}
+
+fn project() -> tempfile::TempDir {
+    let project = tempfile::tempdir().unwrap();
+    fs::create_dir_all(project.path().join("files")).unwrap();
+    fs::copy("/bin/busybox", project.path().join("busybox")).unwrap();
+    let large: Vec<u8> = (0..700_000_u32).flat_map(|n| (n / 5).to_le_bytes()).collect();
+    fs::write(project.path().join("files/large"), large).unwrap();
+    project
+}
+
+#[test]
+#[ignore = "needs a Docker Engine and a registry: tests/run"]
+fn skopeo_and_buildah_read_zstd_and_an_engine_runs_it() {
+    let project = project();
+    let out = tempfile::tempdir().unwrap();
+    let layout = Layout::create(out.path()).unwrap();
+    let build = build_for(project.path(), "linux/amd64", Compression::Zstd);
+    let image = build.build(&layout, &BuildOptions::default(), &mut |_| {}).unwrap();
+    layout.name(&image, &build.platform, "v1", None).unwrap();
+    let name = format!("oci:{}:v1", out.path().display());
+    let seen: serde_json::Value = serde_json::from_str(&run("skopeo", &["inspect", &name])).unwrap();
+    assert_eq!(seen["Digest"], image.manifest.digest.as_str());
+    assert_eq!(seen["LayersData"][1]["MIMEType"], "application/vnd.oci.image.layer.v1.tar+zstd");
+    // For an engine from before zstd: skopeo expands the layers, and so has to understand them.
+    let archive = project.path().join("image.tar").display().to_string();
+    let tag = "release-test/zstd:v1";
+    run("skopeo", &["copy", "-q", &name, &format!("docker-archive:{archive}:{tag}")]);
+    run("docker", &["load", "-q", "-i", &archive]);
+    assert_eq!(run("docker", &["run", "--rm", "--network", "none", tag]), "2800000 /srv/large");
+    let storage = tempfile::tempdir().unwrap();
+    let path = |name: &str| storage.path().join(name).display().to_string();
+    let (root, runroot) = (path("root"), path("run"));
+    let words = ["--root", &root, "--runroot", &runroot, "--storage-driver", "vfs", "pull", "-q", &name];
+    assert_eq!(run("buildah", &words), image.config.digest.hex());
+}
+
+#[test]
+#[ignore = "needs a Docker Engine and a registry: tests/run"]
+fn skopeo_finds_each_platform_of_an_index() {
+    let project = project();
+    let out = tempfile::tempdir().unwrap();
+    let layout = Layout::create(out.path()).unwrap();
+    let mut images = Vec::new();
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let build = build_for(project.path(), platform, Compression::Gzip);
+        let image = build.build(&layout, &BuildOptions::default(), &mut |_| {}).unwrap();
+        images.push((image.manifest, build.platform));
+    }
+    let index = layout.index(&images, Format::Oci).unwrap();
+    layout.name_index(&index, "all", None).unwrap();
+    layout.sweep().unwrap();
+    let name = format!("oci:{}:all", out.path().display());
+    for (manifest, platform) in &images {
+        let words = ["--override-arch", &platform.architecture, "inspect", &name];
+        let seen: serde_json::Value = serde_json::from_str(&run("skopeo", &words)).unwrap();
+        assert_eq!(seen["Architecture"], platform.architecture.as_str());
+        let raw = ["--override-arch", &platform.architecture, "inspect", "--raw", &name];
+        assert!(run("skopeo", &raw).contains(manifest.digest.as_str()));
+    }
 }

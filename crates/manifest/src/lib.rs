@@ -72,6 +72,7 @@
 
 mod environment;
 pub mod init;
+mod native;
 mod object;
 mod problem;
 mod project;
@@ -84,6 +85,10 @@ pub mod sources;
 mod yaml;
 
 pub use environment::{Environment, Gate, Images};
+pub use native::{
+    ByPlatform, ExposedPort, NativeBase, NativeBuild, NativeCompression, NativeFormat, NativeHealthcheck,
+    NativeLayer, PortProtocol, RustProgram,
+};
 pub use object::{Object, ObjectError, apply_order};
 pub use problem::{Color, Problem, ProblemKind, ProjectError, closest};
 pub use project::{LOCAL, Project, Set, SetError, schema};
@@ -94,7 +99,7 @@ pub use render::{
 };
 pub use service::{
     Amount, Autoscale, CheckTarget, Config, Disruption, DockerBuild, Health, HttpCheck, ImageSource, Ingress,
-    NativeBuild, NativeLayer, Need, Resources, Rolling, Security, Service, Shutdown,
+    Need, Resources, Rolling, Security, Service, Shutdown,
 };
 pub use source::{Place, Source};
 pub use yaml::{to_yaml, value_to_yaml};

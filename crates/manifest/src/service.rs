@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use release_core::{PinnedImage, ProjectName, ServiceName};
 
-use crate::Quantity;
+use crate::{NativeBuild, Quantity};
 
 /// One deployable part of a project in one environment.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,37 +113,6 @@ impl ImageSource {
             Self::Pinned(_) => false,
         }
     }
-}
-
-/// What an image without a Dockerfile is made of: layers of files on nothing. Paths are relative to the folder of
-/// `release.yaml`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct NativeBuild {
-    /// The layers, the one that changes least first.
-    pub layers: Vec<NativeLayer>,
-    /// What is started.
-    pub entrypoint: Vec<String>,
-    /// Its default arguments.
-    pub cmd: Vec<String>,
-    /// Environment variables of the image. Whoever can pull it can read them: never secrets.
-    pub env: BTreeMap<String, String>,
-    /// The user it runs as: a name or a number, with an optional group behind a `:`.
-    pub user: Option<String>,
-    /// The folder it starts in.
-    pub workdir: Option<String>,
-    /// Labels of the image.
-    pub labels: BTreeMap<String, String>,
-    /// `linux/amd64`; the builder's own when `None`.
-    pub platform: Option<String>,
-}
-
-/// Files that become one layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NativeLayer {
-    /// A file or folder. Of a folder, what is in it is taken.
-    pub from: String,
-    /// Where it goes in the image, absolute. A file goes into it when it ends in `/`, and becomes it otherwise.
-    pub to: String,
 }
 
 /// What a pod asks the scheduler for. The memory request is its limit as well; the CPU has no limit unless

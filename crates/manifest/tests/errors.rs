@@ -242,7 +242,7 @@ fn overrides_from_the_command_line() {
 
 #[test]
 fn features_that_do_not_exist_yet() {
-    let native = "{base: 'debian:13', layers: [{from: target/player, to: /app/}], entrypoint: [/app/player]}";
+    let native = "{base: 'r.io/debian@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef', layers: [{from: target/player, to: /app/}], entrypoint: [/app/player]}";
     let cases = [
         ("another base", base("{dockerfile: services/player-api/Dockerfile}", native)),
         ("before", with("    before: {migrate: {command: [/app, migrate], rollback: safe}}\n")),
@@ -274,6 +274,14 @@ fn images_without_a_dockerfile() {
         labels: {org.example.team: radio}, platform: linux/arm64}";
     let image = |image: &str| base("{dockerfile: services/player-api/Dockerfile}", image);
     load(&image(GOOD), &[], "dev").unwrap();
+    const ALL: &str = "{base: oci:base, \
+        platforms: [linux/amd64, linux/arm64], layers: [{from: 'dist/${platform}/www', to: /srv/}, \
+        {from: {linux/amd64: a, linux/arm64: b}, to: /b}], rust: {bin: web, target: {linux/amd64: \
+        x86_64-unknown-linux-musl, linux/arm64: aarch64-unknown-linux-musl}}, compression: zstd, format: oci, \
+        ports: [8080, 53/udp], stop_signal: SIGTERM, healthcheck: {command: [/app/web, healthy], every: 5s, \
+        timeout: 2s, startup: 1m, failures: 3}}";
+    let all = Project::parse(&Source::new("release.yaml", image(ALL)), &vars, &[]).unwrap();
+    insta::assert_debug_snapshot!("native_all", all.images().unwrap().services["player-api"]);
     let but = |replace: &str, with: &str| {
         assert!(GOOD.contains(replace), "{replace}");
         image(&GOOD.replacen(replace, with, 1))
@@ -293,6 +301,26 @@ fn images_without_a_dockerfile() {
             ("unknown key of a layer", but("to: /app/", "to: /app/, mode: 755")),
             ("workdir", but("workdir: /app", "workdir: app")),
             ("user", but("user: 65532", "user: a b")),
+            ("a base that is not pinned", but("base: scratch", "base: debian:12")),
+            ("a base on this machine", but("base: scratch", "base: oci:/srv/base")),
+            ("stop signal", but("user: 65532", "stop_signal: term")),
+            ("port", but("user: 65532", "ports: [8080, 53/udp, 0, 80/http]")),
+            ("healthcheck", but("user: 65532", "healthcheck: {command: [], every: 5s}")),
+            ("compression", but("user: 65532", "compression: brotli")),
+            ("zstd for Docker", but("user: 65532", "compression: zstd, format: docker")),
+            ("two ways to name platforms", but("user: 65532", "platforms: [linux/amd64]")),
+            ("platforms", but("platform: linux/arm64", "platforms: [linux/amd64, amd64, linux/amd64]")),
+            (
+                "a path a platform",
+                but("platform: linux/arm64", "platforms: [linux/amd64, linux/arm64]")
+                    .replace("from: target/player", "from: {linux/amd64: a, linux/386: b}"),
+            ),
+            ("a variable in a path", but("target/player", "'${HOME}/player'")),
+            ("rust", but("user: 65532", "rust: {bin: a/b, profile: '', to: app}")),
+            (
+                "rust on several platforms",
+                but("platform: linux/arm64", "platforms: [linux/amd64, linux/arm64], rust: {bin: web}"),
+            ),
             ("platform", but("linux/arm64", "arm")),
             ("both", but("base: scratch", "base: scratch, dockerfile: Dockerfile")),
             ("a context", but("base: scratch", "base: scratch, context: .")),

@@ -5,7 +5,7 @@
 mod native;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use release_core::{ImageRef, ImageRefError, PinnedImage, ProjectName, Repository, ServiceName};
 use release_image::{
@@ -35,6 +35,10 @@ pub struct Preparation<'a> {
     pub version: Option<String>,
     /// Where images without a Dockerfile are put together.
     pub images: Images,
+    /// Where their builds write down what they found out, so that later ones read and compress only what changed. May be lost.
+    pub records: PathBuf,
+    /// Whether everything is built anew: neither these records nor the engine's cache are believed.
+    pub no_cache: bool,
     /// The time that everything in them carries, in seconds since 1970: `SOURCE_DATE_EPOCH`, or 0.
     pub created: u64,
 }
@@ -250,6 +254,7 @@ impl Preparation<'_> {
             platform: build.platform.clone(),
             labels: self.labels(service),
             tag: tag.clone(),
+            no_cache: self.no_cache,
         }
     }
 

@@ -18,6 +18,8 @@ packages() {
 /usr/bin/htpasswd apache2-utils
 /usr/bin/openssl openssl
 /usr/bin/curl curl
+/usr/bin/skopeo skopeo
+/usr/bin/buildah buildah
 LIST
     command -v kubectl > /dev/null || echo "/usr/bin/kubectl kubernetes-client"
     command -v git > /dev/null || echo "/usr/bin/git git"

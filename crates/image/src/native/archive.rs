@@ -1,15 +1,21 @@
-//! Entries as a tar stream: [ustar](https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html), with a pax
+//! Entries as a tar archive, a block at a time: [ustar](https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html), with a pax
 //! header in front of the entries whose names do not fit.
 //!
 //! Written here, not by a library, because every byte is part of an image's digest: owners are 0 without names, modes are
 //! 0755 or 0644, every entry carries the same time, and a pax header always has the same name and nothing but the path.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
+use std::time::SystemTime;
 
+use release_core::Digest;
+use sha2::{Digest as _, Sha256};
+
+use super::cut::Block;
 use super::error::NativeError;
 use super::plan::{Entry, Kind};
+use super::stamp::Stamp;
 use super::unread;
 
 const RECORD: usize = 512;
@@ -17,79 +23,105 @@ const RECORD: usize = 512;
 /// The largest file whose size fits into a plain header. Larger ones would need a pax size, which readers disagree about.
 pub(crate) const MAX_FILE_BYTES: u64 = 0o77_777_777_777;
 
-/// How much of a file is read at a time.
-const PIECE_BYTES: usize = 128 * 1024;
-
 /// The name of every pax header. Only programs that do not know pax ever see it.
 const PAX_NAME: &str = "PaxHeaders/entry";
 
-/// Why an archive ended early.
-#[derive(Debug)]
-pub(crate) enum Halt {
-    /// Something cannot be read or put into an archive.
-    Because(NativeError),
-    /// Whoever takes the bytes is gone, and knows why.
-    Gone,
+/// What an archive ends with.
+pub(crate) const END: [u8; 2 * RECORD] = [0; 2 * RECORD];
+
+/// How many bytes an entry has in an archive.
+pub(crate) fn length(entry: &Entry) -> u64 {
+    let size = size(entry);
+    headers(entry, 0).len() as u64 + size + padding(size).len() as u64
 }
 
-impl From<NativeError> for Halt {
-    fn from(error: NativeError) -> Self {
-        Self::Because(error)
+fn size(entry: &Entry) -> u64 {
+    entry.stamp.map_or(0, |stamp| stamp.size)
+}
+
+/// A hash of all that can be known of a block without opening a file. `None` when a file is too young to be known by its stamp.
+pub(crate) fn facts(entries: &[Entry], block: &Block, mtime: u64, look: SystemTime) -> Option<Digest> {
+    let mut hash = Sha256::new();
+    for number in [block.skip, block.length, u64::from(block.last)] {
+        hash.update(number.to_le_bytes());
     }
+    for entry in &entries[block.entries.clone()] {
+        hash.update(headers(entry, mtime));
+        if let Some(stamp) = &entry.stamp {
+            if !stamp.is_settled(look) {
+                return None;
+            }
+            hash.update(stamp.bytes());
+        }
+    }
+    Some(Digest::from_sha256(hash.finalize().into()))
 }
 
-/// Writes the whole archive. Files are read as they come.
-pub(crate) fn write(
+/// Appends a block's bytes to `to`. Its files are read.
+pub(crate) fn read(
     root: &Path,
     entries: &[Entry],
+    block: &Block,
     mtime: u64,
-    cancelled: &dyn Fn() -> bool,
-    to: &mut dyn Write,
-) -> Result<(), Halt> {
-    let gone = |_: io::Error| Halt::Gone;
-    let mut buffer = vec![0; PIECE_BYTES];
-    for entry in entries {
-        if cancelled() {
-            return Err(NativeError::Cancelled.into());
-        }
-        let Kind::File { .. } = entry.kind else {
-            to.write_all(&headers(entry, 0, mtime)).map_err(gone)?;
-            continue;
+    to: &mut Vec<u8>,
+) -> Result<(), NativeError> {
+    let mut skip = block.skip;
+    let mut left = block.length;
+    for entry in &entries[block.entries.clone()] {
+        let headers = headers(entry, mtime);
+        let size = size(entry);
+        // One after the other: what is in front, the content, what fills it up. A block has a part of each.
+        let mut part = |length: u64| {
+            let begin = skip.min(length);
+            let taken = (length - begin).min(left);
+            skip -= begin;
+            left -= taken;
+            (begin, taken)
         };
-        let path = root.join(&entry.disk);
-        let mut file = File::open(&path).map_err(unread(&path))?;
-        // The size of the opened file: its name may stand for another one by now.
-        let metadata = file.metadata().map_err(unread(&path))?;
-        if !metadata.is_file() {
-            return Err(NativeError::Changed { path }.into());
+        let (begin, taken) = part(headers.len() as u64);
+        to.extend_from_slice(slice(&headers, begin, taken));
+        let (begin, taken) = part(size);
+        if taken > 0 {
+            content(&root.join(&entry.disk), entry, begin, taken, to)?;
         }
-        let size = metadata.len();
-        if size > MAX_FILE_BYTES {
-            return Err(NativeError::TooLarge { path, size, limit: MAX_FILE_BYTES }.into());
-        }
-        to.write_all(&headers(entry, size, mtime)).map_err(gone)?;
-        let mut left = size;
-        while left > 0 {
-            if cancelled() {
-                return Err(NativeError::Cancelled.into());
-            }
-            let most = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
-            let n = match file.read(&mut buffer[..most]) {
-                Ok(0) => return Err(NativeError::Changed { path }.into()),
-                Ok(n) => n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(NativeError::Read { path, source }.into()),
-            };
-            to.write_all(&buffer[..n]).map_err(gone)?;
-            left -= n as u64;
-        }
-        to.write_all(padding(size)).map_err(gone)?;
+        let padding = padding(size);
+        let (begin, taken) = part(padding.len() as u64);
+        to.extend_from_slice(slice(padding, begin, taken));
     }
-    to.write_all(&[0; 2 * RECORD]).map_err(gone)
+    if block.last {
+        to.extend_from_slice(&END);
+    }
+    Ok(())
+}
+
+fn slice(bytes: &[u8], begin: u64, length: u64) -> &[u8] {
+    let at = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+    bytes.get(at(begin)..at(begin + length)).unwrap_or_default()
+}
+
+/// A part of a file's content. It is the file that was looked at, before and after: parts of two files are never one.
+fn content(path: &Path, entry: &Entry, begin: u64, length: u64, to: &mut Vec<u8>) -> Result<(), NativeError> {
+    let changed = || NativeError::Changed { path: path.to_owned() };
+    let mut file = File::open(path).map_err(unread(path))?;
+    let same = |file: &File| {
+        let metadata = file.metadata().map_err(unread(path))?;
+        let same = metadata.is_file() && entry.stamp == Some(Stamp::of(&metadata));
+        if same { Ok(()) } else { Err(changed()) }
+    };
+    same(&file)?;
+    if begin > 0 {
+        file.seek(SeekFrom::Start(begin)).map_err(unread(path))?;
+    }
+    let read = (&mut file).take(length).read_to_end(to).map_err(unread(path))?;
+    if read as u64 != length {
+        return Err(changed());
+    }
+    same(&file)
 }
 
 /// What stands in front of an entry's content.
-fn headers(entry: &Entry, size: u64, mtime: u64) -> Vec<u8> {
+fn headers(entry: &Entry, mtime: u64) -> Vec<u8> {
+    let size = size(entry);
     let (name, flag, mode, link) = match &entry.kind {
         Kind::Folder => (format!("{}/", entry.path), b'5', 0o755, ""),
         Kind::File { executable: true } => (entry.path.clone(), b'0', 0o755, ""),

@@ -1,20 +1,23 @@
 //! The image that layers are put on.
 //!
 //! Its layers go into the new image as they are; their names are read, so that the new layers know which folders are there.
-//! Every blob is checked against its digest and every layer against its diff id before anything is built on it.
+//! Every blob is checked against its digest and every layer against its diff id before anything is built on it. What came of
+//! that is written down, so that the next build reads none of it.
 
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use release_core::Digest;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::error::NativeError;
 use super::layout::{self, Descriptor, Layout, LayoutError};
 use super::plan::{Node, Tree, WHITEOUT};
+use super::record::{Kept, Records};
+use super::spec::Format;
 use super::walk::MAX_ENTRIES;
 use super::{NativeEvent, json};
 use crate::{Base, Platform};
@@ -50,17 +53,55 @@ struct Foreign {
     urls: Vec<String>,
 }
 
+/// How a layer of a base is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    Plain,
+    Gzip,
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+impl Packing {
+    /// Whether a format has a name for it.
+    fn fits(self, format: Format) -> bool {
+        match self {
+            Self::Plain | Self::Gzip => true,
+            #[cfg(feature = "zstd")]
+            Self::Zstd => format == Format::Oci,
+        }
+    }
+}
+
+/// What a layer does to the tree, in the order in which it does it. Paths are those of [`Tree`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Step {
+    Put(String, Node),
+    /// The path is gone.
+    Gone(String),
+    /// What was in the folder is gone.
+    Emptied(String),
+}
+
+/// What was found out about a layer of a base, and where its blob was left.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    blob: Kept,
+    steps: Vec<Step>,
+}
+
 /// Copies the base's layers into `layout` and its names into `tree`.
 pub(crate) fn load(
     base: &Base,
-    platform: &Platform,
+    (platform, format): (&Platform, Format),
     layout: &Layout,
+    records: Option<&Records>,
     tree: &mut Tree,
     tell: &mut dyn FnMut(NativeEvent),
 ) -> Result<Option<Loaded>, NativeError> {
     let Base::Layout { dir, manifest } = base else { return Ok(None) };
     layout::check(dir)?;
-    let digest = choose(dir, manifest.as_ref())?;
+    let digest = choose(dir, manifest.as_ref(), platform)?;
     let document: Manifest = layout::parse(dir, &digest)?;
     let bad = |what, digest: &Digest, why: &str| NativeError::BaseForm {
         what,
@@ -86,30 +127,90 @@ pub(crate) fn load(
         if !foreign.urls.is_empty() {
             return Err(bad("layer", &blob.digest, "it is kept elsewhere"));
         }
-        let gzip = match blob.media_type.as_str() {
-            json::LAYER_GZIP | "application/vnd.docker.image.rootfs.diff.tar.gzip" => true,
-            json::LAYER | "application/vnd.docker.image.rootfs.diff.tar" => false,
-            other => return Err(bad("layer", &blob.digest, &format!("its kind is `{other}`"))),
+        let Some((packing, media_type)) =
+            packing(&blob.media_type).filter(|(packing, _)| packing.fits(format))
+        else {
+            return Err(bad("layer", &blob.digest, &format!("its kind is `{}`", blob.media_type)));
         };
-        let blob =
-            Descriptor { media_type: if gzip { json::LAYER_GZIP } else { json::LAYER }.to_owned(), ..blob };
-        copy(dir, layout, &blob)?;
-        names(layout, &blob, gzip, diff_id, tree)?;
+        let blob = Descriptor { media_type: format.name(media_type).to_owned(), ..blob };
+        for step in steps(dir, layout, records, &blob, packing, diff_id)? {
+            step.take(tree);
+            if tree.len() > MAX_ENTRIES {
+                let why = format!("the image has more than {MAX_ENTRIES} files");
+                return Err(bad("layer", &blob.digest, &why));
+            }
+        }
         tell(NativeEvent::BaseLayer { blob: blob.clone() });
         layers.push(blob);
     }
     Ok(Some(Loaded { layers, config }))
 }
 
+/// How a kind of layer is compressed, and what the kind is called in the new image.
+fn packing(media_type: &str) -> Option<(Packing, &'static str)> {
+    Some(match media_type {
+        json::LAYER | json::DOCKER_LAYER => (Packing::Plain, json::LAYER),
+        json::LAYER_GZIP | json::DOCKER_LAYER_GZIP => (Packing::Gzip, json::LAYER_GZIP),
+        #[cfg(feature = "zstd")]
+        json::LAYER_ZSTD | "application/vnd.docker.image.rootfs.diff.tar.zstd" => {
+            (Packing::Zstd, json::LAYER_ZSTD)
+        }
+        _ => return None,
+    })
+}
+
+/// What a layer does, with its blob in the layout.
+fn steps(
+    dir: &Path,
+    layout: &Layout,
+    records: Option<&Records>,
+    blob: &Descriptor,
+    packing: Packing,
+    diff_id: &Digest,
+) -> Result<Vec<Step>, NativeError> {
+    let about = format!("layer of a base, {packing:?}, {}, {diff_id}", blob.digest);
+    let path = layout.blob(&blob.digest);
+    let known = records.and_then(|records| records.get::<Record>(&about));
+    let same = |kept: &Kept| kept.digest == blob.digest && kept.size == blob.size && kept.is_at(&path);
+    if let Some(record) = known.filter(|record| same(&record.blob)) {
+        return Ok(record.steps);
+    }
+    copy(dir, layout, blob)?;
+    let steps = names(layout, blob, packing, diff_id)?;
+    if let (Some(records), Some(kept)) = (records, Kept::new(&path, blob.digest.clone(), blob.size)) {
+        let record = Record { blob: kept, steps };
+        records.put(&about, &record);
+        return Ok(record.steps);
+    }
+    Ok(steps)
+}
+
+impl Step {
+    fn take(self, tree: &mut Tree) {
+        match self {
+            Self::Put(path, node) => tree.insert(&path, node),
+            Self::Gone(path) => tree.remove(&path),
+            Self::Emptied(folder) => tree.remove_below(&folder),
+        }
+    }
+}
+
 /// The manifest that is meant.
-fn choose(dir: &Path, wanted: Option<&Digest>) -> Result<Digest, NativeError> {
+fn choose(dir: &Path, wanted: Option<&Digest>, platform: &Platform) -> Result<Digest, NativeError> {
     let index = layout::index(dir)?;
-    let found: Vec<&Digest> = index
+    let mut items: Vec<&layout::Item> = index
         .manifests
         .iter()
-        .map(|item| &item.descriptor.digest)
-        .filter(|digest| wanted.is_none_or(|wanted| wanted == *digest))
+        .filter(|item| wanted.is_none_or(|wanted| *wanted == item.descriptor.digest))
         .collect();
+    // Only among several: the only one is looked at, and what is wrong with it can be said.
+    if items.len() > 1 {
+        let fits = |item: &&layout::Item| {
+            item.platform.as_ref().and_then(Value::as_object).is_some_and(|of| fits(of, platform))
+        };
+        items.retain(fits);
+    }
+    let found: Vec<&Digest> = items.iter().map(|item| &item.descriptor.digest).collect();
     match found.as_slice() {
         [one] => Ok((*one).clone()),
         many => Err(NativeError::BaseChoice {
@@ -142,18 +243,24 @@ fn copy(dir: &Path, layout: &Layout, blob: &Descriptor) -> Result<(), LayoutErro
     Ok(())
 }
 
-/// Reads a layer's names into the tree.
+/// Reads a layer's names.
 fn names(
     layout: &Layout,
     blob: &Descriptor,
-    gzip: bool,
+    packing: Packing,
     diff_id: &Digest,
-    tree: &mut Tree,
-) -> Result<(), NativeError> {
+) -> Result<Vec<Step>, NativeError> {
     let bad = |why: String| NativeError::BaseForm { what: "layer", digest: blob.digest.clone(), why };
     let file = layout::open(&layout.blob(&blob.digest))?;
-    let plain: Box<dyn Read> =
-        if gzip { Box::new(MultiGzDecoder::new(io::BufReader::new(file))) } else { Box::new(file) };
+    let plain: Box<dyn Read> = match packing {
+        Packing::Plain => Box::new(file),
+        Packing::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::new(file))),
+        #[cfg(feature = "zstd")]
+        Packing::Zstd => {
+            Box::new(zstd::stream::read::Decoder::new(file).map_err(|error| bad(error.to_string()))?)
+        }
+    };
+    let mut steps = Vec::new();
     let mut archive = tar::Archive::new(Hashing::new(plain.take(MAX_LAYER_BYTES)));
     for entry in archive.entries().map_err(|error| bad(error.to_string()))? {
         let entry = entry.map_err(|error| bad(error.to_string()))?;
@@ -164,26 +271,30 @@ fn names(
             return Err(bad(format!("`{path}` leads out of the image")));
         }
         let Some((name, above)) = parts.split_last() else { continue };
-        if *name == OPAQUE {
-            tree.remove_below(&above.join("/"));
+        steps.push(if *name == OPAQUE {
+            Step::Emptied(above.join("/"))
         } else if let Some(gone) = name.strip_prefix(WHITEOUT) {
-            tree.remove(&[above, &[gone]].concat().join("/"));
+            Step::Gone([above, &[gone]].concat().join("/"))
         } else {
             let node = match entry.header().entry_type() {
                 tar::EntryType::Directory => Node::Folder,
                 tar::EntryType::Symlink => Node::Link,
                 _ => Node::File,
             };
-            tree.insert(&parts.join("/"), node);
-        }
-        if tree.len() > MAX_ENTRIES {
-            return Err(bad(format!("the image has more than {MAX_ENTRIES} files")));
+            Step::Put(parts.join("/"), node)
+        });
+        if steps.len() > MAX_ENTRIES {
+            return Err(bad(format!("it has more than {MAX_ENTRIES} files")));
         }
     }
     let mut rest = archive.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(|error| bad(error.to_string()))?;
     let (found, _) = rest.end();
-    if found == *diff_id { Ok(()) } else { Err(bad("it is not the one the configuration lists".to_owned())) }
+    if found == *diff_id {
+        Ok(steps)
+    } else {
+        Err(bad("it is not the one the configuration lists".to_owned()))
+    }
 }
 
 /// Hashes what is read.

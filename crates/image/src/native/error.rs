@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use release_core::Digest;
 
 use super::layout::LayoutError;
+use super::program::ProgramError;
 use crate::IgnoreError;
 
 /// Why an image could not be put together. Paths are those of the project, or of the image where that is said.
@@ -137,6 +138,9 @@ pub enum NativeError {
         /// What is wrong.
         why: String,
     },
+    /// It cannot be known which libraries a program needs.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
     /// The layout cannot be written, or is not sound.
     #[error(transparent)]
     Layout(#[from] LayoutError),

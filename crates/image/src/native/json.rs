@@ -11,31 +11,71 @@ use serde_json::{Map, Value, json};
 
 use super::base::Loaded;
 use super::error::NativeError;
-use super::gzip::Packed;
 use super::layout::Descriptor;
-use super::spec::{NativeBuild, Platform};
+use super::spec::{Compression, Format, Healthcheck, Layer, NativeBuild, Platform};
 
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub(crate) const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+#[cfg(feature = "zstd")]
+pub(crate) const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+
+/// The same documents as Docker named them before there was a specification.
+pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+pub(crate) const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+pub(crate) const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 /// Who made the image, for its history.
 const AUTHOR: &str = "release";
 
-/// The descriptor of a layer that was written.
-pub(crate) fn layer(packed: &Packed) -> Descriptor {
-    Descriptor { media_type: LAYER_GZIP.to_owned(), digest: packed.digest.clone(), size: packed.size }
+/// What a layer that is written here is.
+pub(crate) fn layer_type(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Gzip => LAYER_GZIP,
+        #[cfg(feature = "zstd")]
+        Compression::Zstd => LAYER_ZSTD,
+    }
+}
+
+impl Format {
+    /// What the format calls a kind of document that the specification knows by `media_type`.
+    pub(crate) fn name(self, media_type: &'static str) -> &'static str {
+        match (self, media_type) {
+            (Self::Docker, INDEX) => DOCKER_INDEX,
+            (Self::Docker, MANIFEST) => DOCKER_MANIFEST,
+            (Self::Docker, CONFIG) => DOCKER_CONFIG,
+            (Self::Docker, LAYER) => DOCKER_LAYER,
+            (Self::Docker, LAYER_GZIP) => DOCKER_LAYER_GZIP,
+            (_, other) => other,
+        }
+    }
 }
 
 /// The manifest.
-pub(crate) fn manifest(config: &Descriptor, layers: &[Descriptor]) -> Vec<u8> {
+pub(crate) fn manifest(format: Format, config: &Descriptor, layers: &[Descriptor]) -> Vec<u8> {
     canonical(&json!({
         "schemaVersion": 2,
-        "mediaType": MANIFEST,
+        "mediaType": format.name(MANIFEST),
         "config": config,
         "layers": layers,
+    }))
+}
+
+/// An index of images of one name, one a platform.
+pub(crate) fn index(format: Format, images: &[(Descriptor, Platform)]) -> Vec<u8> {
+    let manifests = images.iter().map(|(manifest, of)| {
+        let mut item = json!(manifest);
+        item["platform"] = platform(of);
+        item
+    });
+    canonical(&json!({
+        "schemaVersion": 2,
+        "mediaType": format.name(INDEX),
+        "manifests": manifests.collect::<Vec<Value>>(),
     }))
 }
 
@@ -52,15 +92,15 @@ pub(crate) fn platform(platform: &Platform) -> Value {
 pub(crate) fn config(
     build: &NativeBuild,
     base: Option<&Loaded>,
-    diff_ids: &[Digest],
+    made: &[(Layer, Digest)],
 ) -> Result<Vec<u8>, NativeError> {
     let created = created(build.created)?;
     let mut root = base.map(|base| base.config.clone()).unwrap_or_default();
     let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
     let mut ids: Vec<Value> = list(root.get("rootfs").and_then(|rootfs| rootfs.get("diff_ids")));
-    ids.extend(diff_ids.iter().map(|id| Value::from(id.as_str())));
+    ids.extend(made.iter().map(|(_, id)| Value::from(id.as_str())));
     let mut history = list(root.get("history"));
-    history.extend(build.layers.iter().map(|layer| {
+    history.extend(made.iter().map(|(layer, _)| {
         json!({"created": created, "created_by": format!("{AUTHOR}: {} -> {}", layer.from, layer.to)})
     }));
     if let Value::Object(platform) = platform(&build.platform) {
@@ -110,6 +150,9 @@ fn merge(build: &NativeBuild, run: &mut Map<String, Value>) {
         pairs.extend(config.env.iter().map(|(name, value)| format!("{name}={value}")));
         run.insert("Env".to_owned(), json!(pairs));
     }
+    if let Some(check) = &config.healthcheck {
+        run.insert("Healthcheck".to_owned(), healthcheck(check));
+    }
     let mut extend = |key: &str, more: Map<String, Value>| {
         if !more.is_empty()
             && let Value::Object(all) = run.entry(key).or_insert_with(|| json!({}))
@@ -119,6 +162,22 @@ fn merge(build: &NativeBuild, run: &mut Map<String, Value>) {
     };
     extend("ExposedPorts", config.ports.iter().map(|port| (port.to_string(), json!({}))).collect());
     extend("Labels", config.labels.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect());
+}
+
+/// A check in the words of [Docker's image specification](https://github.com/moby/docker-image-spec), times in nanoseconds.
+fn healthcheck(check: &Healthcheck) -> Value {
+    let words: Vec<&str> = std::iter::once("CMD").chain(check.command.iter().map(String::as_str)).collect();
+    let mut value = json!({"Test": words});
+    for (key, time) in [("Interval", check.every), ("Timeout", check.timeout), ("StartPeriod", check.startup)]
+    {
+        if let Some(nanos) = time.and_then(|time| u64::try_from(time.as_nanos()).ok()) {
+            value[key] = nanos.into();
+        }
+    }
+    if let Some(failures) = check.failures {
+        value["Retries"] = failures.into();
+    }
+    value
 }
 
 /// A time as RFC 3339 has it.

@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 
 use super::blob::Blob;
 use super::json;
-use super::{NativeImage, Platform};
+use super::{Format, NativeImage, Platform};
 
 /// The largest document that is read: the distribution specification asks registries for 4 MiB.
 pub(crate) const MAX_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -177,14 +177,50 @@ impl Layout {
         name: &str,
         reference: Option<&str>,
     ) -> Result<(), LayoutError> {
+        self.name_descriptor(&image.manifest, Some(json::platform(platform)), name, reference)
+    }
+
+    /// Makes an index of images that are the same for several platforms. Nothing refers to it until [`Layout::name_index`] is
+    /// called.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn index(
+        &self,
+        images: &[(Descriptor, Platform)],
+        format: Format,
+    ) -> Result<Descriptor, LayoutError> {
+        self.put(format.name(json::INDEX), &json::index(format, images))
+    }
+
+    /// Puts an index into the layout's own, as [`Layout::name`] does with an image.
+    ///
+    /// # Errors
+    /// When the layout's index cannot be read or written.
+    pub fn name_index(
+        &self,
+        index: &Descriptor,
+        name: &str,
+        reference: Option<&str>,
+    ) -> Result<(), LayoutError> {
+        self.name_descriptor(index, None, name, reference)
+    }
+
+    fn name_descriptor(
+        &self,
+        descriptor: &Descriptor,
+        platform: Option<Value>,
+        name: &str,
+        reference: Option<&str>,
+    ) -> Result<(), LayoutError> {
         let mut index = index(&self.dir)?;
         index.manifests.retain(|item| item.annotations.get(REF_NAME).is_none_or(|other| other != name));
         let mut annotations = BTreeMap::from([(REF_NAME.to_owned(), name.to_owned())]);
         annotations.extend(reference.map(|reference| (IMAGE_NAME.to_owned(), reference.to_owned())));
         index.manifests.push(Item {
-            descriptor: image.manifest.clone(),
+            descriptor: descriptor.clone(),
             annotations,
-            platform: Some(json::platform(platform)),
+            platform,
             other: BTreeMap::new(),
         });
         self.write_index(&index)
@@ -291,6 +327,25 @@ pub(crate) fn open(path: &Path) -> Result<File, LayoutError> {
         return Err(LayoutError::Form { path: path.to_owned(), why: "it is no plain file" });
     }
     File::open(path).map_err(unread)
+}
+
+/// The digest and size of what is in a file of a layout.
+pub(crate) fn hash(path: &Path) -> Result<(Digest, u64), LayoutError> {
+    let mut file = open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((Digest::from_sha256(hash.finalize().into()), size)),
+            Ok(n) => {
+                hash.update(&buffer[..n]);
+                size += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(LayoutError::Read { path: path.to_owned(), source }),
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LayoutError> {

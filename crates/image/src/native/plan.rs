@@ -7,8 +7,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
+use super::archive::MAX_FILE_BYTES;
 use super::error::NativeError;
 use super::spec::Layer;
+use super::stamp::Stamp;
 
 /// The longest path a system resolves, and the longest name a file system takes.
 const MAX_PATH_BYTES: usize = 4095;
@@ -25,6 +29,8 @@ pub(crate) struct Found {
     /// Relative to the project's folder.
     pub(crate) disk: PathBuf,
     pub(crate) kind: Kind,
+    /// Of a file, as it was looked at.
+    pub(crate) stamp: Option<Stamp>,
 }
 
 /// What is at a path.
@@ -43,6 +49,8 @@ pub(crate) struct Entry {
     /// Relative to the project's folder; only files are read.
     pub(crate) disk: PathBuf,
     pub(crate) kind: Kind,
+    /// Of a file, as it was looked at. What is read later has to have the same.
+    pub(crate) stamp: Option<Stamp>,
 }
 
 /// What is in the image so far.
@@ -50,7 +58,7 @@ pub(crate) struct Entry {
 pub(crate) struct Tree(BTreeMap<String, Node>);
 
 /// What is at a path of the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Node {
     Folder,
     File,
@@ -119,6 +127,10 @@ pub(crate) fn plan(layer: &Layer, found: &[Found], tree: &mut Tree) -> Result<Ve
             (_, below) => join(&place, below),
         };
         named(&path, found)?;
+        if let Some(stamp) = found.stamp.filter(|stamp| stamp.size > MAX_FILE_BYTES) {
+            let (path, size) = (found.disk.clone(), stamp.size);
+            return Err(NativeError::TooLarge { path, size, limit: MAX_FILE_BYTES });
+        }
         match (tree.at(&path), &found.kind) {
             (Some(Node::Folder), Kind::Folder) => continue,
             (Some(Node::Folder), _) if found.path.is_empty() => {
@@ -131,7 +143,8 @@ pub(crate) fn plan(layer: &Layer, found: &[Found], tree: &mut Tree) -> Result<Ve
         }
         parents(&path, tree, &mut entries)?;
         tree.insert(&path, found.kind.node());
-        entries.insert(path.clone(), Entry { path, disk: found.disk.clone(), kind: found.kind.clone() });
+        let (disk, kind) = (found.disk.clone(), found.kind.clone());
+        entries.insert(path.clone(), Entry { path, disk, kind, stamp: found.stamp });
     }
     Ok(entries.into_values().collect())
 }
@@ -145,7 +158,8 @@ fn parents(path: &str, tree: &mut Tree, entries: &mut BTreeMap<String, Entry>) -
             Some(node) => return Err(through(path, parent, node)),
             None => {
                 tree.insert(parent, Node::Folder);
-                let entry = Entry { path: parent.to_owned(), disk: PathBuf::new(), kind: Kind::Folder };
+                let entry =
+                    Entry { path: parent.to_owned(), disk: PathBuf::new(), kind: Kind::Folder, stamp: None };
                 entries.insert(parent.to_owned(), entry);
             }
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use release_core::Digest;
 
@@ -21,6 +22,13 @@ pub struct NativeBuild {
     pub base: Base,
     /// The layers, from the one that changes least to the one that changes most.
     pub layers: Vec<Layer>,
+    /// Programs among the files whose shared libraries, with the loader, become the first layer, as they are on this machine.
+    /// For images on nothing. Programs that are linked statically need none.
+    pub libraries_of: Vec<String>,
+    /// How layers are compressed.
+    pub compression: Compression,
+    /// Whose names its documents have.
+    pub format: Format,
     /// What the image runs on.
     pub platform: Platform,
     /// What runs, and how.
@@ -50,6 +58,29 @@ pub struct Layer {
     pub from: String,
     /// Where it goes, absolute. A file goes into it when it ends in `/`, and becomes it otherwise.
     pub to: String,
+}
+
+/// How layers are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Everything that runs images reads it.
+    #[default]
+    Gzip,
+    /// Faster and smaller. Read by containerd from 1.5 and Docker Engine from 23.
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+/// Whose names the documents of an image have. What is in them is the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Those of the [OCI image specification](https://github.com/opencontainers/image-spec).
+    #[default]
+    Oci,
+    /// Those of Docker's [image manifest version 2, schema 2](https://distribution.github.io/distribution/spec/manifest-v2-2/),
+    /// for registries and tools from before 2017. There are none for zstd.
+    Docker,
 }
 
 /// What an image runs on.
@@ -132,6 +163,23 @@ pub struct RunConfig {
     pub labels: BTreeMap<String, String>,
     /// The signal that ends it, `SIGTERM`.
     pub stop_signal: Option<String>,
+    /// How Docker tells whether a container is well. Kubernetes does not look at it.
+    pub healthcheck: Option<Healthcheck>,
+}
+
+/// A command that says by its exit code whether a container is well. What is not given is the engine's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Healthcheck {
+    /// The program and its arguments. There is no shell.
+    pub command: Vec<String>,
+    /// Time between two checks.
+    pub every: Option<Duration>,
+    /// How long a check may take.
+    pub timeout: Option<Duration>,
+    /// How long failures do not count after the start.
+    pub startup: Option<Duration>,
+    /// How many failures in a row make a container unhealthy.
+    pub failures: Option<u32>,
 }
 
 /// A port an image says it listens on.
@@ -194,6 +242,18 @@ impl NativeBuild {
         }
         if config.entrypoint.as_ref().and_then(|words| words.first()).is_some_and(String::is_empty) {
             return bad("entrypoint", "", "its first word is the program");
+        }
+        if config.healthcheck.as_ref().is_some_and(|check| check.command.first().is_none_or(String::is_empty))
+        {
+            return bad("healthcheck", "", "its command begins with a program");
+        }
+        #[cfg(feature = "zstd")]
+        if (self.compression, self.format) == (Compression::Zstd, Format::Docker) {
+            return bad(
+                "compression",
+                "zstd",
+                "the format `docker` has no name for it; leave the format out",
+            );
         }
         Ok(())
     }

@@ -45,11 +45,14 @@ fn layers(layers: &[(&str, &str)]) -> Vec<Layer> {
     layers.iter().map(|(from, to)| Layer { from: (*from).to_owned(), to: (*to).to_owned() }).collect()
 }
 
-fn build_of(root: &Path, of: &[(&str, &str)]) -> NativeBuild {
+pub(super) fn build_of(root: &Path, of: &[(&str, &str)]) -> NativeBuild {
     NativeBuild {
         root: root.to_owned(),
         base: Base::Scratch,
         layers: layers(of),
+        libraries_of: Vec::new(),
+        compression: Compression::Gzip,
+        format: Format::Oci,
         platform: "linux/amd64".parse().unwrap(),
         config: RunConfig {
             entrypoint: Some(vec!["/app/player".to_owned()]),
@@ -60,9 +63,20 @@ fn build_of(root: &Path, of: &[(&str, &str)]) -> NativeBuild {
             ports: BTreeSet::from([Port { number: 8080, protocol: Protocol::Tcp }]),
             labels: BTreeMap::from([("org.opencontainers.image.title".to_owned(), "player".to_owned())]),
             stop_signal: Some("SIGTERM".to_owned()),
+            healthcheck: None,
         },
         created: 0,
     }
+}
+
+/// Bytes that compress somewhat and never repeat at the same distance.
+pub(super) fn sample(length: usize) -> Vec<u8> {
+    let mut state = 7_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..length).map(|at| if at % 3 == 0 { next() } else { (at / 100).to_le_bytes()[0] }).collect()
 }
 
 const BOTH: &[(&str, &str)] = &[("site", "/srv/www"), ("target/release/player", "/app/")];
@@ -132,11 +146,23 @@ fn the_digest_is_the_same_wherever_it_is_built() {
         set_mode(&root.join("site/a"), 0o700);
     };
     assert_eq!(digest(FILES, (0o644, 0o755), 2, older), first, "other times, other folders' modes");
+    assert_eq!(digest(FILES, (0o644, 0o755), 2, of_somebody_else), first, "another owner");
     // The golden value: an update of a library that changes a byte has to be noticed.
     insta::assert_snapshot!(first);
     let mut other = FILES.to_vec();
     other[0].2 = false;
     assert_ne!(digest(&other, (0o644, 0o755), 1, |_| {}), first, "the executable bit is kept");
+}
+
+/// Gives everything to another user, as far as the one who runs the tests may.
+#[cfg(unix)]
+fn of_somebody_else(root: &Path) {
+    for path in ["site", "site/a.css", "target/release/player"] {
+        match std::os::unix::fs::chown(root.join(path), Some(65532), Some(65532)) {
+            Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => panic!("{path}: {error}"),
+            _ => {}
+        }
+    }
 }
 
 #[test]
@@ -266,7 +292,7 @@ fn a_build_can_be_ended_and_leaves_nothing_behind() {
     let project = project(FILES, (0o644, 0o755));
     let out = tempfile::tempdir().unwrap();
     let options = BuildOptions::default();
-    options.cancel.store(true, Ordering::Relaxed);
+    options.cancel.store(true, std::sync::atomic::Ordering::Relaxed);
     let layout = Layout::create(out.path()).unwrap();
     let error = build_of(project.path(), BOTH).build(&layout, &options, &mut |_| {}).unwrap_err();
     assert!(matches!(error, NativeError::Cancelled), "{error}");
@@ -417,5 +443,132 @@ fn a_path_that_is_named_is_meant() {
             .map(|found| if found.path.is_empty() { "(itself)" } else { &found.path })
             .collect();
         assert_eq!(files.into_iter().collect::<Vec<_>>().join(" "), expected, "{ignore:?} {from}");
+    }
+}
+
+#[test]
+fn everything_an_image_can_say_about_running_it() {
+    let project = project(FILES, (0o644, 0o755));
+    let out = tempfile::tempdir().unwrap();
+    let mut build = build_of(project.path(), &[("site/a.css", "/a.css")]);
+    build.format = Format::Docker;
+    build.config.ports.insert(Port { number: 53, protocol: Protocol::Udp });
+    build.config.healthcheck = Some(Healthcheck {
+        command: vec!["/app/player".to_owned(), "healthy".to_owned()],
+        every: Some(std::time::Duration::from_secs(5)),
+        timeout: Some(std::time::Duration::from_millis(2500)),
+        startup: None,
+        failures: Some(3),
+    });
+    let image = run(&build, out.path()).unwrap();
+    let text = |blob: &Descriptor| {
+        fs::read_to_string(out.path().join("blobs/sha256").join(blob.digest.hex())).unwrap()
+    };
+    insta::assert_snapshot!(text(&image.config));
+    insta::assert_snapshot!(text(&image.manifest));
+    assert_eq!(image.manifest.media_type, "application/vnd.docker.distribution.manifest.v2+json");
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn a_layer_in_zstd_is_read_by_the_reference_and_is_a_base_for_others() {
+    let project = project(FILES, (0o644, 0o755));
+    let out = tempfile::tempdir().unwrap();
+    let mut build = build_of(project.path(), BOTH);
+    build.compression = Compression::Zstd;
+    let image = run(&build, out.path()).unwrap();
+    assert_eq!(image.layers[0].media_type, "application/vnd.oci.image.layer.v1.tar+zstd");
+    let names = |blob: &Path| {
+        let file = fs::File::open(blob).unwrap();
+        let mut archive = tar::Archive::new(zstd::stream::read::Decoder::new(file).unwrap());
+        let path = |entry: std::io::Result<tar::Entry<'_, _>>| entry.unwrap().path().unwrap().into_owned();
+        archive.entries().unwrap().map(path).collect::<Vec<_>>()
+    };
+    let blob = |blob: &Descriptor| out.path().join("blobs/sha256").join(blob.digest.hex());
+    assert!(names(&blob(&image.layers[0])).contains(&"srv/www/a.css".into()));
+    Layout::create(out.path()).unwrap().name(&image, &build.platform, "v1", None).unwrap();
+
+    let mut on = build_of(project.path(), &[("site/a.css", "/srv/www/new.css")]);
+    on.base = Base::Layout { dir: out.path().to_owned(), manifest: None };
+    let second = tempfile::tempdir().unwrap();
+    let layered = run(&on, second.path()).unwrap();
+    assert_eq!(layered.layers[..2], image.layers);
+    assert_eq!(
+        listing(second.path(), &layered.layers[2]),
+        "0644 0 srv/www/new.css a\n",
+        "its folders are known"
+    );
+}
+
+/// The base of the second build is not read: it is not even there any more.
+#[cfg(unix)]
+#[test]
+fn a_base_that_was_read_is_not_read_again() {
+    let project = project(FILES, (0o644, 0o755));
+    let [base, out, records] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let image = run(&build_of(project.path(), &[("site", "/srv")]), base.path()).unwrap();
+    Layout::create(base.path()).unwrap().name(&image, &"linux/amd64".parse().unwrap(), "v1", None).unwrap();
+    let mut build = build_of(project.path(), &[("site/a.css", "/srv/b.css")]);
+    build.base = Base::Layout { dir: base.path().to_owned(), manifest: None };
+    let options = BuildOptions { records: Some(records.path().to_owned()), ..BuildOptions::default() };
+    let layout = Layout::create(out.path()).unwrap();
+    let again = || build.build(&layout, &options, &mut |_| {});
+    let first = again().unwrap();
+    fs::remove_file(base.path().join("blobs/sha256").join(image.layers[0].digest.hex())).unwrap();
+    assert_eq!(again().unwrap(), first);
+    // But for a blob of the layout that is not what it was.
+    fs::write(layout.blob(&image.layers[0].digest), "x").unwrap();
+    again().unwrap_err();
+}
+
+#[test]
+fn several_platforms_are_an_index_and_each_can_be_a_base() {
+    let project = project(FILES, (0o644, 0o755));
+    let out = tempfile::tempdir().unwrap();
+    let layout = Layout::create(out.path()).unwrap();
+    let mut images = Vec::new();
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let mut build = build_of(project.path(), &[("site", "/srv")]);
+        build.platform = platform.parse().unwrap();
+        let image = build.build(&layout, &BuildOptions::default(), &mut |_| {}).unwrap();
+        layout.name(&image, &build.platform, platform, None).unwrap();
+        images.push((image.manifest, build.platform));
+    }
+    let index = layout.index(&images, Format::Oci).unwrap();
+    insta::assert_snapshot!(fs::read_to_string(layout.blob(&index.digest)).unwrap());
+    layout.name_index(&index, "all", None).unwrap();
+    layout.sweep().unwrap();
+    for (manifest, _) in &images {
+        assert!(layout.blob(&manifest.digest).exists());
+    }
+    let mut on = build_of(project.path(), &[("site/a.css", "/srv/new.css")]);
+    on.base = Base::Layout { dir: out.path().to_owned(), manifest: None };
+    on.platform = "linux/arm64".parse().unwrap();
+    let second = tempfile::tempdir().unwrap();
+    assert_eq!(run(&on, second.path()).unwrap().layers.len(), 2);
+    on.platform = "linux/riscv64".parse().unwrap();
+    let error = run(&on, second.path()).unwrap_err();
+    assert!(matches!(error, NativeError::BaseChoice { found: 0, .. }), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_comes_with_its_libraries_in_a_layer_of_their_own() {
+    let project = project(FILES, (0o644, 0o755));
+    fs::copy("/usr/bin/env", project.path().join("target/release/player")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let mut build = build_of(project.path(), &[("target/release/player", "/app/")]);
+    build.libraries_of = vec!["target/release/player".to_owned()];
+    let image = run(&build, out.path()).unwrap();
+    assert_eq!(image.layers.len(), 2);
+    let file = fs::File::open(out.path().join("blobs/sha256").join(image.layers[0].digest.hex())).unwrap();
+    let mut archive = tar::Archive::new(GzDecoder::new(file));
+    let names: Vec<String> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+        .collect();
+    for expected in ["libc.so.6", "ld-linux"] {
+        assert!(names.iter().any(|name| name.contains(expected)), "{names:?}");
     }
 }

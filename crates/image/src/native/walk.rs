@@ -6,10 +6,11 @@
 
 use std::fs::{self, FileType, Metadata};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::NativeError;
 use super::plan::{Found, Kind};
+use super::stamp::Stamp;
 use super::unread;
 use crate::Ignore;
 use crate::ignore::Fate;
@@ -40,9 +41,10 @@ pub(crate) fn walk(root: &Path, from: &str, ignore: &Ignore) -> Result<Vec<Found
     let metadata = path.metadata().map_err(unread(&path))?;
     let kind = kind(&path, metadata.file_type(), &metadata)?;
     let folder = kind == Kind::Folder;
+    let stamp = (!folder).then(|| Stamp::of(&metadata));
     let mut walk =
         Walk { root, from, ignore: &ignore.below(text(relative)?), found: Vec::new(), left_out: false };
-    walk.found.push(Found { path: String::new(), disk: relative.to_owned(), kind });
+    walk.found.push(Found { path: String::new(), disk: relative.to_owned(), kind, stamp });
     if folder {
         walk.folder(relative, "", &Fate::default())?;
         // An empty folder may be meant; one that an ignore file empties is a mistake.
@@ -51,6 +53,13 @@ pub(crate) fn walk(root: &Path, from: &str, ignore: &Ignore) -> Result<Vec<Found
         }
     }
     Ok(walk.found)
+}
+
+/// A file that is named by itself, wherever it is; its permissions are its own.
+pub(crate) fn one(path: String, disk: PathBuf) -> Result<Found, NativeError> {
+    let metadata = disk.metadata().map_err(unread(&disk))?;
+    let kind = kind(&disk, metadata.file_type(), &metadata)?;
+    Ok(Found { path, stamp: Some(Stamp::of(&metadata)), disk, kind })
 }
 
 struct Walk<'a> {
@@ -87,7 +96,8 @@ impl Walk<'_> {
                     Some(metadata) => kind(&entry.path(), kind_of, metadata)?,
                     None => kind_without(&entry.path(), kind_of)?,
                 };
-                self.found.push(Found { path: name.clone(), disk: disk.clone(), kind });
+                let stamp = metadata.as_ref().map(Stamp::of);
+                self.found.push(Found { path: name.clone(), disk: disk.clone(), kind, stamp });
                 if self.found.len() > MAX_ENTRIES {
                     return Err(NativeError::TooMany { from: self.from.to_owned(), limit: MAX_ENTRIES });
                 }

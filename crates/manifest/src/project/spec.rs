@@ -2,6 +2,8 @@
 //!
 //! Defaults and rules between keys are not here: see `resolve.rs`.
 
+mod image;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,6 +15,9 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::value::{
     Amounted, Anything, EnvName, EnvText, Folder, HttpPath, Needed, Period, Port, Replicas, Share, Statuses,
+};
+pub(crate) use image::{
+    CompressionSpec, FormatSpec, HealthcheckSpec, ImageSpec, LayerSpec, PerPlatform, RustSpec,
 };
 
 /// One project: its services, and the environments they are released to.
@@ -75,7 +80,7 @@ pub(crate) enum GateSpec {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServiceSpec {
-    /// Where its image comes from: `dockerfile`, `ref`, or `base` and `layers`.
+    /// Where its image comes from: `dockerfile`, `ref`, or `base` with `layers` or `rust`.
     pub(crate) image: Option<ImageSpec>,
     /// Replaces the image's entrypoint.
     pub(crate) command: Option<Vec<EnvText>>,
@@ -118,54 +123,6 @@ pub(crate) struct ServiceSpec {
     pub(crate) secrets: Option<Anything>,
     /// Promotion policy. Not part of this version.
     pub(crate) policy: Option<Anything>,
-}
-
-/// Where an image comes from.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ImageSpec {
-    /// The Dockerfile, relative to this file's folder.
-    pub(crate) dockerfile: Option<String>,
-    /// The folder that is sent to the builder, relative to this file's folder. `.` by default.
-    pub(crate) context: Option<String>,
-    /// The stage to build. The last one by default.
-    pub(crate) target: Option<String>,
-    /// Build arguments. Never secrets: they can be read in the image. `${VAR}` is filled in.
-    #[schemars(with = "Option<BTreeMap<String, Option<EnvText>>>")]
-    pub(crate) args: Option<BTreeMap<EnvName, Option<EnvText>>>,
-    /// The platform, `linux/amd64`. The builder's own by default.
-    pub(crate) platform: Option<String>,
-    /// An image that exists: `repository@sha256:…`. `${VAR}` is filled in.
-    #[serde(rename = "ref")]
-    pub(crate) reference: Option<String>,
-    /// What an image without a Dockerfile is built on. `scratch`, which is nothing, is the only one in this version.
-    pub(crate) base: Option<String>,
-    /// What is put on the base, a layer each; the one that changes least comes first.
-    pub(crate) layers: Option<Vec<LayerSpec>>,
-    /// What is started, in an image without a Dockerfile.
-    pub(crate) entrypoint: Option<Vec<EnvText>>,
-    /// Its default arguments, in an image without a Dockerfile.
-    pub(crate) cmd: Option<Vec<EnvText>>,
-    /// Environment variables of an image without a Dockerfile. Never secrets: they can be read in the image. `${VAR}` is filled in.
-    #[schemars(with = "Option<BTreeMap<String, Option<EnvText>>>")]
-    pub(crate) env: Option<BTreeMap<EnvName, Option<EnvText>>>,
-    /// The user an image without a Dockerfile runs as: a name or a number, with an optional group behind a `:`.
-    pub(crate) user: Option<EnvText>,
-    /// The folder an image without a Dockerfile starts in.
-    pub(crate) workdir: Option<String>,
-    /// Labels of an image without a Dockerfile. `${VAR}` is filled in.
-    #[schemars(with = "Option<BTreeMap<String, Option<EnvText>>>")]
-    pub(crate) labels: Option<BTreeMap<EnvName, Option<EnvText>>>,
-}
-
-/// One layer of an image without a Dockerfile.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LayerSpec {
-    /// A file or folder, relative to this file's folder. Of a folder, what is in it is taken, except what `.dockerignore` leaves out.
-    pub(crate) from: String,
-    /// Where it goes in the image. A file goes into the folder when this ends in `/`, and becomes this otherwise.
-    pub(crate) to: String,
 }
 
 /// What a pod asks the scheduler for.

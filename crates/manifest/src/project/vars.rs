@@ -17,6 +17,7 @@ const FILLED: &[&[&str]] = &[
     &["environments", "*", "registry"],
     &["services", "*", "env", "*"],
     &["services", "*", "image", "ref"],
+    &["services", "*", "image", "base"],
     &["services", "*", "image", "args", "*"],
     &["services", "*", "image", "env", "*"],
     &["services", "*", "image", "labels", "*"],
@@ -33,6 +34,9 @@ const FOREIGN: &[&[&str]] = &[
     &["shutdown", "command"],
     &["image", "entrypoint"],
     &["image", "cmd"],
+    &["image", "healthcheck"],
+    // `${platform}` of a layer.
+    &["image", "layers"],
     &["verify", "*", "body"],
     &["verify", "*", "prometheus"],
     &["verify", "*", "job"],
@@ -142,7 +146,7 @@ pub(crate) fn misplaced(tree: &Node) -> Vec<Problem> {
                     ProblemKind::Variable,
                     format!("`${{{name}}}` is not filled in here, in `{}`", path.join(".")),
                 )
-                .help("variables are filled into registry, context, namespace, env, image (ref, args, env, labels), ingress.host and verify url; elsewhere use `--set`"),
+                .help("variables are filled into registry, context, namespace, env, image (ref, base, args, env, labels), ingress.host and verify url; elsewhere use `--set`"),
                 Piece::Bad(name) => Problem::new(
                     ProblemKind::Variable,
                     format!("`${{{name}` in `{}` is not a variable: write `${{NAME}}` with letters, digits and `_`", path.join(".")),

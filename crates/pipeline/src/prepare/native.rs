@@ -1,4 +1,5 @@
-//! Images without a Dockerfile: put together in an image layout, and pushed from there.
+//! Images without a Dockerfile: put together in an image layout, and pushed from there. With several platforms it is an image
+//! for each and an index of them.
 //!
 //! The layout is a cache of the user's, one a project: what did not change has its blobs there, and a broken push goes on
 //! from them. It is not in the project's folder, where the next `from: .` or build context would pick it up.
@@ -7,15 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use release_core::{ImageRef, PinnedImage, ServiceName};
+use release_core::{Digest, ImageRef, PinnedImage, ServiceName};
 use release_image::{
-    Base, BuildOptions, Layer, Layout, NativeBuild, NativeError, NativeEvent, NativeImage, Platform,
-    RunConfig,
+    BuildOptions, Descriptor, Layout, LayoutError, NativeBuild, NativeError, NativeEvent, NativeImage,
 };
 use release_registry::{Push, PushEvent};
 
 use super::{Kit, Preparation, PrepareError};
 use crate::event::ImageEvent;
+
+mod recipe;
 
 /// Where native images are put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,14 +39,17 @@ impl Images {
 
 /// An image in the layout, which stays locked until the image is pushed.
 pub(super) struct Assembled {
-    image: NativeImage,
+    /// The manifest, or the index.
+    manifest: Descriptor,
+    /// What an engine calls the image: the digest of its configuration, or of the index.
+    id: Digest,
     layout: Layout,
 }
 
 impl Assembled {
     /// The image as it will be known in a repository.
     pub(super) fn pinned(&self, tag: &ImageRef) -> PinnedImage {
-        tag.repository.at(self.image.manifest.digest.clone())
+        tag.repository.at(self.manifest.digest.clone())
     }
 }
 
@@ -66,28 +71,36 @@ impl Preparation<'_> {
         tag: &ImageRef,
         tell: &mut (dyn FnMut(ImageEvent) + Send),
     ) -> Result<Assembled, PrepareError> {
-        tell(ImageEvent::AssemblyBegan { layers: build.layers.len() as u64 });
         let failed = |source| PrepareError::Assemble { service: service.clone(), source };
-        let build = self.native(service, build).map_err(failed)?;
+        let builds = self.recipes(service, build).map_err(failed)?;
+        let layers: usize = builds.iter().map(|build| build.layers.len()).sum();
+        tell(ImageEvent::AssemblyBegan { layers: layers as u64 });
         let (images, name, reference) = (self.images.clone(), service.to_string(), tag.to_string());
-        let options = BuildOptions::default();
+        let options = BuildOptions {
+            records: Some(self.records.clone()),
+            anew: self.no_cache,
+            ..BuildOptions::default()
+        };
         let _end = EndOnDrop(options.cancel.clone());
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-        let work = tokio::task::spawn_blocking(move || {
+        let work = tokio::task::spawn_blocking(move || -> Result<Assembled, NativeError> {
             let layout = Layout::create(images.dir())?;
-            // At most an event a layer; nobody listens any more when the build was ended.
-            let image = build.build(&layout, &options, &mut |event| {
-                let _ = sender.send(event);
-            })?;
-            layout.name(&image, &build.platform, &name, Some(&reference))?;
+            let mut images_of = Vec::new();
+            for build in &builds {
+                // At most an event a layer; nobody listens any more when the build was ended.
+                images_of.push(build.build(&layout, &options, &mut |event| {
+                    let _ = sender.send(event);
+                })?);
+            }
+            let (manifest, id) = name_all(&layout, &builds, &images_of, &name, &reference)?;
             if let Images::Cache(_) = images {
                 layout.sweep()?;
             }
-            Ok(Assembled { image, layout })
+            Ok(Assembled { manifest, id, layout })
         });
         while let Some(event) = events.recv().await {
             tell(match event {
-                NativeEvent::Layer { from, entries, blob, reused } => ImageEvent::LayerBuilt {
+                NativeEvent::Layer { from, entries, blob, reused, .. } => ImageEvent::LayerBuilt {
                     from,
                     entries: entries as u64,
                     digest: blob.digest,
@@ -103,48 +116,29 @@ impl Preparation<'_> {
             Ok(result) => result.map_err(failed)?,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        tell(ImageEvent::Built { id: assembled.image.config.digest.to_string() });
+        tell(ImageEvent::Built { id: assembled.id.to_string() });
         Ok(assembled)
     }
+}
 
-    fn native(
-        &self,
-        service: &ServiceName,
-        build: &release_manifest::NativeBuild,
-    ) -> Result<NativeBuild, NativeError> {
-        let words = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
-        let mut labels = self.labels(service);
-        labels.extend(build.labels.clone());
-        let platform = match build.platform.as_deref() {
-            None => Platform::default(),
-            Some(text) => text.parse().map_err(|_| NativeError::Config {
-                what: "platform",
-                text: text.to_owned(),
-                why: "write `linux/amd64` or `linux/arm64`",
-            })?,
-        };
-        let here = self.root.as_os_str().is_empty();
-        Ok(NativeBuild {
-            root: if here { PathBuf::from(".") } else { self.root.to_owned() },
-            base: Base::Scratch,
-            layers: build
-                .layers
-                .iter()
-                .map(|layer| Layer { from: layer.from.clone(), to: layer.to.clone() })
-                .collect(),
-            platform,
-            config: RunConfig {
-                entrypoint: words(&build.entrypoint),
-                cmd: words(&build.cmd),
-                env: build.env.clone(),
-                user: build.user.clone(),
-                workdir: build.workdir.clone(),
-                labels,
-                ..RunConfig::default()
-            },
-            created: self.created,
-        })
+/// Names the image, or an index of the images. Its descriptor, and what an engine calls it.
+fn name_all(
+    layout: &Layout,
+    builds: &[NativeBuild],
+    images: &[NativeImage],
+    name: &str,
+    reference: &str,
+) -> Result<(Descriptor, Digest), LayoutError> {
+    if let ([build], [image]) = (builds, images) {
+        layout.name(image, &build.platform, name, Some(reference))?;
+        return Ok((image.manifest.clone(), image.config.digest.clone()));
     }
+    let format = builds.first().map(|build| build.format).unwrap_or_default();
+    let all =
+        images.iter().zip(builds).map(|(image, build)| (image.manifest.clone(), build.platform.clone()));
+    let index = layout.index(&all.collect::<Vec<_>>(), format)?;
+    layout.name_index(&index, name, Some(reference))?;
+    Ok((index.clone(), index.digest))
 }
 
 impl Kit {
@@ -160,7 +154,7 @@ impl Kit {
         let tags: Vec<String> = tag.tag.iter().cloned().collect();
         let push = Push {
             layout: assembled.layout.dir(),
-            manifest: &assembled.image.manifest.digest,
+            manifest: &assembled.manifest.digest,
             repository: &tag.repository,
             tags: &tags,
             mount_from: &[],

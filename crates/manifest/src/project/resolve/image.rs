@@ -47,7 +47,7 @@ impl Resolver<'_> {
                 None
             }
             _ if native => {
-                let message = "`base`, `layers`, `entrypoint`, `cmd`, `env`, `user`, `workdir` and `labels` do not go together with `dockerfile` or `ref`";
+                let message = "what an image is built of without a Dockerfile (`base`, `layers`, `entrypoint` and the like) does not go together with `dockerfile` or `ref`";
                 self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
                 None
             }
@@ -93,7 +93,7 @@ impl Resolver<'_> {
 }
 
 /// `os/architecture`, and a variant when there is one: `linux/arm/v7`.
-fn is_platform(text: &str) -> bool {
+pub(super) fn is_platform(text: &str) -> bool {
     let parts: Vec<_> = text.split('/').collect();
     let good =
         |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());

@@ -1,0 +1,120 @@
+//! What `release.yaml` says about an image without a Dockerfile, in the words of `release-image`: a build for every platform.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use release_core::ServiceName;
+use release_image::{
+    Base, Compression, Format, Healthcheck, Layer, NativeBuild, NativeError, Platform, Port, Protocol,
+    RunConfig,
+};
+use release_manifest as given;
+
+use super::Preparation;
+
+impl Preparation<'_> {
+    /// The builds, one a platform.
+    pub(super) fn recipes(
+        &self,
+        service: &ServiceName,
+        build: &given::NativeBuild,
+    ) -> Result<Vec<NativeBuild>, NativeError> {
+        if build.platforms.is_empty() {
+            return Ok(vec![self.recipe(service, build, Platform::default())?]);
+        }
+        let parse = |text: &String| {
+            text.parse().map_err(|_| bad("platform", text, "write `linux/amd64` or `linux/arm64`"))
+        };
+        build.platforms.iter().map(|text| self.recipe(service, build, parse(text)?)).collect()
+    }
+
+    fn recipe(
+        &self,
+        service: &ServiceName,
+        build: &given::NativeBuild,
+        platform: Platform,
+    ) -> Result<NativeBuild, NativeError> {
+        let name = platform.to_string();
+        let nothing = |what, text: &str| bad(what, text, "there is none for this platform");
+        let mut layers = Vec::new();
+        for layer in &build.layers {
+            let from = layer.from.of(&name).ok_or_else(|| nothing("layer", &layer.to))?;
+            layers.push(Layer { from, to: layer.to.clone() });
+        }
+        let mut libraries_of = Vec::new();
+        if let Some(rust) = &build.rust {
+            let from = rust.path(&name).ok_or_else(|| nothing("target", &rust.bin))?;
+            // A base has libraries of its own; nothing has none.
+            if build.base == given::NativeBase::Scratch {
+                libraries_of.push(from.clone());
+            }
+            layers.push(Layer { from, to: rust.to.clone() });
+        }
+        let mut labels = self.labels(service);
+        labels.extend(build.labels.clone());
+        let here = self.root.as_os_str().is_empty();
+        Ok(NativeBuild {
+            root: if here { PathBuf::from(".") } else { self.root.to_owned() },
+            base: self.base(&build.base)?,
+            layers,
+            libraries_of,
+            compression: match build.compression {
+                given::NativeCompression::Gzip => Compression::Gzip,
+                given::NativeCompression::Zstd => Compression::Zstd,
+            },
+            format: match build.format {
+                given::NativeFormat::Oci => Format::Oci,
+                given::NativeFormat::Docker => Format::Docker,
+            },
+            platform,
+            config: RunConfig { labels, ..run_config(build) },
+            created: self.created,
+        })
+    }
+
+    fn base(&self, base: &given::NativeBase) -> Result<Base, NativeError> {
+        match base {
+            given::NativeBase::Scratch => Ok(Base::Scratch),
+            given::NativeBase::Layout(folder) => {
+                Ok(Base::Layout { dir: self.root.join(folder), manifest: None })
+            }
+            given::NativeBase::Image(image) => {
+                Err(bad("base", &image.to_string(), "this version does not fetch bases from registries"))
+            }
+        }
+    }
+}
+
+fn run_config(build: &given::NativeBuild) -> RunConfig {
+    let words = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
+    RunConfig {
+        entrypoint: words(&build.entrypoint),
+        cmd: words(&build.cmd),
+        env: build.env.clone(),
+        user: build.user.clone(),
+        workdir: build.workdir.clone(),
+        ports: build.ports.iter().map(port).collect::<BTreeSet<_>>(),
+        labels: build.labels.clone(),
+        stop_signal: build.stop_signal.clone(),
+        healthcheck: build.healthcheck.as_ref().map(|check| Healthcheck {
+            command: check.command.clone(),
+            every: check.every,
+            timeout: check.timeout,
+            startup: check.startup,
+            failures: check.failures,
+        }),
+    }
+}
+
+fn port(port: &given::ExposedPort) -> Port {
+    let protocol = match port.protocol {
+        given::PortProtocol::Tcp => Protocol::Tcp,
+        given::PortProtocol::Udp => Protocol::Udp,
+        given::PortProtocol::Sctp => Protocol::Sctp,
+    };
+    Port { number: port.number, protocol }
+}
+
+fn bad(what: &'static str, text: &str, why: &'static str) -> NativeError {
+    NativeError::Config { what, text: text.to_owned(), why }
+}
