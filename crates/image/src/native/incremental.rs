@@ -22,10 +22,10 @@ fn later() -> SystemTime {
 }
 
 impl Bench {
-    /// Some 1.1 MB in 200 files, and one of 1.2 MB.
+    /// Some 0.8 MB in 150 files, and one of 1.2 MB.
     fn new() -> Self {
         let bench = Self { dir: tempfile::tempdir().unwrap() };
-        for n in 0..200 {
+        for n in 0..150 {
             bench.write(&format!("tree/{:02}/{n}.js", n / 10), &sample(4000 + n * 16));
         }
         bench.write("tree/large.bin", &sample(1_200_000));
@@ -106,9 +106,9 @@ fn one_changed_file_costs_its_block_however_its_size_changes() {
     let bench = Bench::new();
     let (_, _, whole) = bench.run(later);
     for (path, bytes) in [
-        ("tree/15/150.js", sample(4000 + 150 * 16 + 1)),
-        ("tree/15/150.js", sample(90_000)),
-        ("tree/15/150.js", Vec::new()),
+        ("tree/12/120.js", sample(4000 + 120 * 16 + 1)),
+        ("tree/12/120.js", sample(90_000)),
+        ("tree/12/120.js", Vec::new()),
         ("tree/03/new.js", sample(3000)),
     ] {
         bench.write(path, &bytes);
@@ -248,10 +248,10 @@ fn whatever_is_done_to_the_files_the_next_build_is_right() {
     let bench = Bench { dir: tempfile::tempdir().unwrap() };
     let mut random = fastrand::Rng::with_seed(7);
     let name = |random: &mut fastrand::Rng| format!("tree/{}/{}.txt", random.u8(..6), random.u8(..40));
-    for _ in 0..60 {
-        bench.write(&name(&mut random), &sample(random.usize(..12_000)));
+    for _ in 0..30 {
+        bench.write(&name(&mut random), &sample(random.usize(..4_000)));
     }
-    for step in 0..25 {
+    for step in 0..20 {
         for _ in 0..random.usize(1..4) {
             let path = bench.path(&name(&mut random));
             let there = fs::read(&path).ok();
@@ -270,7 +270,7 @@ fn whatever_is_done_to_the_files_the_next_build_is_right() {
                 (4, Some(bytes)) => fs::write(&path, bytes).unwrap(),
                 _ => {
                     fs::create_dir_all(path.parent().unwrap()).unwrap();
-                    fs::write(&path, sample(random.usize(..60_000))).unwrap();
+                    fs::write(&path, sample(random.usize(..40_000))).unwrap();
                 }
             }
         }
