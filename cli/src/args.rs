@@ -265,6 +265,7 @@ impl Deploy {
             },
             images: None,
             approve: false,
+            no_cache: false,
             reset: false,
             apps: None,
             run: Run { lock_timeout: std::time::Duration::from_secs(300), force_conflicts: false },

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use release_core::{ProjectName, ServiceName};
-use release_manifest::{DockerBuild, Environment, ImageSource, NativeBuild, NativeLayer};
+use release_manifest::{ByPlatform, DockerBuild, Environment, ImageSource, NativeBuild, NativeLayer};
 use release_pipeline::{Preparation, Prepared, Until};
 use release_rehearsal::local::{Local, Visit};
 use release_rehearsal::well_behaved;
@@ -117,7 +117,8 @@ fn stands_in(service: &ServiceName) -> String {
 
 /// An image that is another one whenever something changes in what the Dockerfile is built from.
 fn stand_in(build: &DockerBuild) -> NativeBuild {
-    let layer = |from: &str| NativeLayer { from: from.to_owned(), to: "/context/".to_owned() };
+    let layer =
+        |from: &str| NativeLayer { from: ByPlatform::Same(from.to_owned()), to: "/context/".to_owned() };
     NativeBuild {
         layers: vec![layer(&build.context), layer(&build.dockerfile)],
         labels: build.args.iter().map(|(name, value)| (format!("build-arg.{name}"), value.clone())).collect(),
