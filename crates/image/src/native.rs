@@ -212,7 +212,8 @@ impl Assembly<'_> {
             threads: options.threads.unwrap_or_else(available).clamp(1, MAX_THREADS),
             cancel: &options.cancel,
             records: self.records.as_ref(),
-            about: format!("{}, {} -> {}", self.root.display(), layer.from, layer.to),
+            // Not the folder it is in: another checkout has other stamps and the same content.
+            about: format!("{} -> {}", layer.from, layer.to),
         };
         let done = job.run()?;
         let blob = Descriptor {

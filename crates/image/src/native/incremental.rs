@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -147,6 +148,18 @@ fn files_that_were_touched_are_read_and_not_compressed() {
     assert_eq!((digest, reused, work.compressed), (first, true, 0));
     assert!(work.read > whole.blocks / 2, "{work:?}");
     assert_eq!(bench.run(later).2.read, 0, "once");
+}
+
+#[test]
+fn another_checkout_is_read_and_not_compressed() {
+    let bench = Bench::new();
+    let (first, ..) = bench.run(later);
+    let copied = Command::new("cp").arg("-r").args([bench.path(""), bench.dir.path().join("new")]).status();
+    assert!(copied.unwrap().success());
+    fs::rename(bench.path(""), bench.dir.path().join("old")).unwrap();
+    fs::rename(bench.dir.path().join("new"), bench.path("")).unwrap();
+    let (digest, reused, work) = bench.run(later);
+    assert_eq!((digest, reused, work.compressed, work.read), (first, true, 0, work.blocks));
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub(crate) struct Job<'a> {
     pub(crate) threads: usize,
     pub(crate) cancel: &'a AtomicBool,
     pub(crate) records: Option<&'a Records>,
-    /// What the record is about: which layer of which project.
+    /// What the record is about: which layer. Records are a project's.
     pub(crate) about: String,
 }
 
