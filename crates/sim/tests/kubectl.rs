@@ -58,11 +58,11 @@ struct Cluster {
 impl Cluster {
     /// Nothing where there is no kubectl.
     async fn start() -> Option<Self> {
-        let served = begin().await?;
+        let simulation = begin().await?;
         #[cfg(feature = "tls")]
-        let server = release_sim::serve_tls(served, loopback()).await;
+        let server = release_sim::serve_tls(simulation, loopback()).await;
         #[cfg(not(feature = "tls"))]
-        let server = serve(served, loopback()).await;
+        let server = serve(simulation, loopback()).await;
         Some(Self::of(server.expect("a free port")))
     }
 

@@ -108,8 +108,8 @@ pub(crate) fn pack<W: Write>(
             }
             let Some(result) = waiting.pop_front() else { break };
             // A thread that panicked sends nothing; the scope passes its panic on.
-            let made = result.recv().map_err(|_| gone())?.map_err(PackError::Make)?;
-            out.block(&made).map_err(PackError::Write)?;
+            let block = result.recv().map_err(|_| gone())?.map_err(PackError::Make)?;
+            out.block(&block).map_err(PackError::Write)?;
         }
         out.end(compression).map_err(PackError::Write)
     })

@@ -72,7 +72,7 @@ pub(crate) fn needed(program: &Path) -> Result<Vec<Needed>, ProgramError> {
     let first = read(program)?;
     let Some(interpreter) = &first.interpreter else { return Ok(Vec::new()) };
     let mut found = BTreeMap::new();
-    put(&mut found, interpreter.clone(), Path::new(interpreter))
+    put(&mut found, interpreter, Path::new(interpreter))
         .map_err(|_| ProgramError::Missing { path: program.to_owned(), library: interpreter.clone() })?;
     let mut seen: BTreeSet<String> = BTreeSet::from_iter(name_of(Path::new(interpreter)));
     let machine = first.machine;
@@ -83,7 +83,7 @@ pub(crate) fn needed(program: &Path) -> Result<Vec<Needed>, ProgramError> {
                 continue;
             }
             let (place, disk, inner) = find(&path, &dynamic, library, machine)?;
-            put(&mut found, place, &disk)
+            put(&mut found, &place, &disk)
                 .map_err(|source| ProgramError::Read { path: disk.clone(), source })?;
             open.push((disk, inner));
         }
@@ -95,7 +95,7 @@ pub(crate) fn needed(program: &Path) -> Result<Vec<Needed>, ProgramError> {
     Ok(found.into_iter().map(|(path, disk)| Needed { path, disk }).collect())
 }
 
-fn put(found: &mut BTreeMap<String, PathBuf>, place: String, disk: &Path) -> io::Result<()> {
+fn put(found: &mut BTreeMap<String, PathBuf>, place: &str, disk: &Path) -> io::Result<()> {
     found.insert(place.trim_start_matches('/').to_owned(), disk.canonicalize()?);
     Ok(())
 }

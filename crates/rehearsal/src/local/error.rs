@@ -50,7 +50,7 @@ pub enum LocalError {
         address: SocketAddr,
         /// Why.
         #[source]
-        source: ServeError,
+        source: Box<ServeError>,
     },
     /// No client for the cluster can be made.
     #[error("no client for the simulated cluster can be set up")]

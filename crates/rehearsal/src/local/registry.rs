@@ -30,7 +30,7 @@ impl Local {
             }
             served => served,
         };
-        let server = server.map_err(|source| LocalError::Serve { address, source })?;
+        let server = server.map_err(|source| LocalError::Serve { address, source: Box::new(source) })?;
         let restored = server.with(|registry| registry.restore(contents));
         restored.map_err(|error| LocalError::Damaged { path: folder.clone(), source: error.into() })?;
         Ok(LocalRegistry { server, folder })

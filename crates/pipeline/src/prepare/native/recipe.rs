@@ -93,7 +93,7 @@ fn run_config(build: &given::NativeBuild) -> RunConfig {
         env: build.env.clone(),
         user: build.user.clone(),
         workdir: build.workdir.clone(),
-        ports: build.ports.iter().map(port).collect::<BTreeSet<_>>(),
+        ports: build.ports.iter().copied().map(port).collect::<BTreeSet<_>>(),
         labels: build.labels.clone(),
         stop_signal: build.stop_signal.clone(),
         healthcheck: build.healthcheck.as_ref().map(|check| Healthcheck {
@@ -106,7 +106,7 @@ fn run_config(build: &given::NativeBuild) -> RunConfig {
     }
 }
 
-fn port(port: &given::ExposedPort) -> Port {
+fn port(port: given::ExposedPort) -> Port {
     let protocol = match port.protocol {
         given::PortProtocol::Tcp => Protocol::Tcp,
         given::PortProtocol::Udp => Protocol::Udp,
