@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use release_pipeline::{Ending, Images, Prepared, Report, page, story};
+use release_pipeline::{Ending, Prepared, Report, page, story};
 
 use super::deploy::{Deployment, Done};
 use super::target::Place;
@@ -115,8 +115,7 @@ impl Stage {
     async fn release(&self, args: &Args, version: u8, talk: &Talk, stop: &Stop) -> Result<Report, Failure> {
         let words = Deploy::local(format!("v{version}"));
         let args = Args::about(self.folder.join("release.yaml"), args);
-        let deployment =
-            Deployment::read(&args, &words)?.building_in(Images::Cache(self.folder.join("images")));
+        let deployment = Deployment::read(&args, &words)?.building_in(&self.folder);
         let place = deployment.place_in(&self.folder.join("local"))?;
         let scripts = |prepared: &Prepared| {
             let bad = prepared.pinned.iter().find(|(name, _)| name.as_str() == BAD);

@@ -1,7 +1,7 @@
 //! `release deploy`: prepare, plan, roll out, verify, record.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use release_cluster::Conflicts;
 use release_core::{ObjectRef, ServiceName, Status};
@@ -58,6 +58,8 @@ pub(crate) struct Deployment<'a> {
     closed: bool,
     /// Where images without a Dockerfile are put together.
     images: Images,
+    /// What builds write down for later ones.
+    records: PathBuf,
 }
 
 /// How far a deploy went.
@@ -85,8 +87,9 @@ impl<'a> Deployment<'a> {
         }
         let closed = environment.gate == Gate::Manual && !words.approve;
         let version = words.version.version.clone().or_else(|| git_revision(&workspace.root));
-        let images = image_cache(&environment.project);
-        let deployment = Self { args, words, workspace, environment, only, lock, version, closed, images };
+        let (images, records) = (image_cache(&environment.project), build_records(&environment.project));
+        let deployment =
+            Self { args, words, workspace, environment, only, lock, version, closed, images, records };
         if closed && deployment.lock.is_none() && deployment.builds_something() {
             // Building ends with a push, which is a write.
             return Err(deployment.gate(false));
@@ -105,9 +108,9 @@ impl<'a> Deployment<'a> {
         Ok(Place::kept_in(Local::open(folder)?, &self.environment))
     }
 
-    /// Puts images together somewhere else than in the user's cache.
-    pub(crate) fn building_in(self, images: Images) -> Self {
-        Self { images, ..self }
+    /// Builds in this folder instead of the user's cache.
+    pub(crate) fn building_in(self, folder: &Path) -> Self {
+        Self { images: Images::Cache(folder.join("images")), records: folder.join("builds"), ..self }
     }
 
     /// What only `local` has: starting over, and scripts of applications.
@@ -197,7 +200,7 @@ impl<'a> Deployment<'a> {
             services: wanted,
             version: self.version.clone(),
             images: self.images.clone(),
-            records: build_records(&self.environment.project),
+            records: self.records.clone(),
             no_cache: self.words.no_cache,
             created: source_date_epoch()?,
         };
