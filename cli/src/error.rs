@@ -8,7 +8,7 @@ use release_core::{Cause, CauseKind};
 use release_image::BuildError;
 use release_manifest::{Color, ProjectError, RenderError};
 use release_pipeline::{Event, ImageLockError, PlanError, PrepareError, RunError, TargetError};
-use release_registry::{ConfirmError, PushError};
+use release_registry::{ConfirmError, PushError, RequestError};
 use release_rehearsal::local::LocalError;
 
 use crate::answer;
@@ -321,11 +321,11 @@ fn confirm_hint(error: &ConfirmError) -> Option<&'static str> {
 
 fn upload_hint(error: &PushError) -> Option<&'static str> {
     match error {
-        PushError::Unauthorized { .. } => Some(CREDENTIALS),
-        PushError::GaveUp { .. } => {
+        PushError::Request(RequestError::Unauthorized { .. }) => Some(CREDENTIALS),
+        PushError::Request(RequestError::GaveUp { .. }) => {
             Some("what arrived is kept: the same command goes on where this one stopped")
         }
-        PushError::Confirm(error) => confirm_hint(error),
+        PushError::Request(RequestError::Confirm(error)) => confirm_hint(error),
         PushError::Read { .. } | PushError::Corrupt { .. } => {
             Some("the same command builds what is missing or damaged again")
         }

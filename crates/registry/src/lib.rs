@@ -1,20 +1,28 @@
 //! The OCI distribution protocol, as far as a release needs it: who we are, whether an image is where it should be, and
-//! bringing it there.
+//! bringing it there and here.
 //!
 //! * [`CredentialStore`] finds what `docker login` and credential helpers keep.
 //! * [`Registry`] confirms that a pinned image exists, and resolves a tag to the digest it names now.
 //! * [`Registry::push`] brings an image from an OCI image layout on disk to a registry, and goes on where it was interrupted.
+//! * [`Registry::pull`] brings an image from a registry into an OCI image layout, and believes nothing it has not checked.
 //!
-//! Not here: nothing is built or pulled, and nobody's configuration is written.
+//! Not here: nothing is built, no layer is unpacked, and nobody's configuration is written.
 
 mod challenge;
 mod credential_helper;
 mod credentials;
+mod document;
+mod patience;
+mod pull;
 mod push;
 mod registry;
+mod request;
+mod session;
 mod token;
 
 pub use credential_helper::HelperError;
 pub use credentials::{CredentialStore, CredentialsError};
-pub use push::{Attempt, Push, PushError, PushEvent, RegistryCode};
+pub use pull::{Limits, Platform, PlatformError, Pull, PullError, PullEvent, Pulled};
+pub use push::{Push, PushError, PushEvent};
 pub use registry::{ConfirmError, Registry, RegistryError};
+pub use request::{Attempt, RegistryCode, RequestError};

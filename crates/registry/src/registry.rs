@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use release_core::{Credentials, Digest, ImageRef, PinnedImage, Repository};
 use reqwest::header::{ACCEPT, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::challenge::Challenge;
-use crate::push::Pace;
+use crate::patience::Pace;
 use crate::token::{self, Wanted};
 
 /// How often a question is asked. With the pauses between it takes a registry that restarts about three seconds.
@@ -33,7 +34,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest manifest: the specification asks registries for 4 MiB.
-const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_MANIFEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often one answer may lead elsewhere. Registries send us to their store, which may send us to a mirror.
+const MAX_REDIRECTS: usize = 5;
 
 /// Every kind of manifest there is; a registry converts, or hides, what is not accepted.
 pub(crate) const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -134,7 +138,12 @@ impl Registry {
             return Err(RegistryError::NoTlsProvider);
         }
         let builder = || {
-            Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).user_agent("release")
+            Client::builder()
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(ANSWER_TIMEOUT)
+                .user_agent("release")
+                .referer(false)
+                .redirect(Policy::custom(follow))
         };
         // A proxy cannot see this machine's own addresses.
         let near = builder().no_proxy().build().map_err(RegistryError::Client)?;
@@ -201,6 +210,22 @@ impl Registry {
     }
 }
 
+/// Follows a redirect that may be followed. The HTTP client takes `Authorization` off where host or port change.
+fn follow(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let hops = attempt.previous();
+    let allowed =
+        hops.len() <= MAX_REDIRECTS && hops.last().is_some_and(|from| may_follow(from, attempt.url()));
+    if allowed { attempt.follow() } else { attempt.stop() }
+}
+
+/// Whether a redirect leads to a place as safe as the one it comes from: not past TLS, and not from elsewhere into this
+/// machine, whose services trust whoever can reach them.
+fn may_follow(from: &Url, to: &Url) -> bool {
+    let near = |url: &Url| url.host_str().is_some_and(is_loopback);
+    let secure = to.scheme() == "https" || (to.scheme() == "http" && from.scheme() == "http");
+    secure && (near(from) || !near(to))
+}
+
 /// What is shown to the registry with every request.
 pub(crate) enum Pass {
     None,
@@ -247,7 +272,9 @@ impl Question<'_> {
             anonymous: self.credentials.is_none(),
         };
         let mut answer = self.send(&method).await?;
-        if answer.status() == StatusCode::UNAUTHORIZED && matches!(self.pass, Pass::None) {
+        // Whoever answers in another place, after a redirect, must not name where our secrets go.
+        let theirs = address(self.repository, "")?.origin() != answer.url().origin();
+        if answer.status() == StatusCode::UNAUTHORIZED && !theirs && matches!(self.pass, Pass::None) {
             let headers = answer.headers().get_all(WWW_AUTHENTICATE);
             let asked = headers.iter().filter_map(|h| h.to_str().ok()).collect::<Vec<_>>().join(", ");
             self.pass = match Challenge::parse(&asked) {

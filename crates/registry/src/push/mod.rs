@@ -14,9 +14,7 @@ mod body;
 mod error;
 mod event;
 mod layout;
-mod patience;
 mod profile;
-mod session;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -30,17 +28,17 @@ use reqwest::Method;
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 
+use crate::patience::Patience;
 use crate::registry::{DIGEST_HEADER, MANIFESTS};
+use crate::request::RequestError;
+use crate::session::{Aim, Ask, Session};
 use crate::{ConfirmError, Registry};
 use layout::Manifest;
-use patience::Patience;
 use profile::Profile;
-use session::{Ask, Session};
 use upload::Uploads;
 
-pub use error::{Attempt, PushError, RegistryCode};
+pub use error::PushError;
 pub use event::PushEvent;
-pub(crate) use patience::Pace;
 
 /// How many blobs travel at a time. Each holds about 1 MiB; more connections seldom make a registry faster.
 const PARALLEL: usize = 4;
@@ -73,7 +71,8 @@ impl Registry {
         tell: &mut (dyn FnMut(PushEvent) + Send),
     ) -> Result<PinnedImage, PushError> {
         let manifest = Manifest::read(push.layout, push.manifest)?;
-        let session = Session::new(&self.clients, self.pace, push.repository, push.mount_from, credentials)?;
+        let session =
+            Session::new(&self.clients, self.pace, push.repository, Aim::Push, push.mount_from, credentials)?;
         let uploads = Uploads {
             session: &session,
             layout: push.layout,
@@ -106,7 +105,8 @@ impl Registry {
             }
             if !missing.is_empty() && !uploads.manifest_is_there(digest, push.manifest).await? {
                 let registry = push.repository.registry().to_owned();
-                return Err(ConfirmError::NotFound { registry, image: pushed.to_string() }.into());
+                let missing = ConfirmError::NotFound { registry, image: pushed.to_string() };
+                return Err(RequestError::Confirm(missing).into());
             }
         }
         uploads.tell(PushEvent::Confirmed { reference: pushed.clone() });
@@ -135,7 +135,7 @@ impl Uploads<'_> {
                 Ok(found.map_or(reference == digest.as_str(), |found| found == digest.as_str()))
             }
             StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(self.session.refused(answer, &what).await),
+            _ => Err(self.session.refused(answer, &what).await.into()),
         }
     }
 
@@ -148,7 +148,7 @@ impl Uploads<'_> {
             .insert(CONTENT_TYPE, media_type.map_err(|_| self.session.malformed("a kind of manifest"))?);
         let answer = self.persist(&ask, Some(&manifest.bytes), &mut patience).await?;
         if !answer.status().is_success() {
-            return Err(self.session.refused(answer, &what).await);
+            return Err(self.session.refused(answer, &what).await.into());
         }
         if let Some(header) = answer.headers().get(DIGEST_HEADER) {
             let found: Option<Digest> = header.to_str().ok().and_then(|text| text.parse().ok());

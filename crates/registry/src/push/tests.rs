@@ -10,6 +10,7 @@ use release_core::Secret;
 use tempfile::TempDir;
 
 use super::*;
+use crate::patience::Pace;
 use server::{Fault, Server, digest};
 
 /// How large parts are here.

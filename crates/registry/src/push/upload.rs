@@ -24,12 +24,13 @@ use reqwest::{Body, Method, Response, StatusCode};
 use url::Url;
 
 use super::PushEvent;
-use super::error::{Attempt, PushError};
+use super::error::PushError;
 use super::layout::{Blob, Descriptor};
-use super::patience::Patience;
 use super::profile::Profile;
-use super::session::{Ask, Session, Trouble, reasons, warnings};
+use crate::patience::Patience;
 use crate::registry::{DIGEST_HEADER, may_pass, retry_after};
+use crate::request::Attempt;
+use crate::session::{Ask, Session, Trouble, warnings};
 
 /// The smallest part a registry is offered after it found larger ones too large.
 const LEAST_CHUNK: u64 = 1024 * 1024;
@@ -136,7 +137,10 @@ impl Uploads<'_> {
         match answer.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(self.session.refused(answer, &format!("a question about blob {}", blob.digest)).await),
+            _ => {
+                let what = format!("a question about blob {}", blob.digest);
+                Err(self.session.refused(answer, &what).await.into())
+            }
         }
     }
 
@@ -156,7 +160,7 @@ impl Uploads<'_> {
                     self.tell(PushEvent::BlobMounted { digest: blob.digest.clone(), from: from.clone() });
                     return Ok(true);
                 }
-                Err(Trouble::Lasting(error)) => return Err(error),
+                Err(Trouble::Lasting(error)) => return Err(error.into()),
                 Ok(_) | Err(Trouble::Passing(_)) => {}
             }
         }
@@ -170,15 +174,15 @@ impl Uploads<'_> {
         let answer = match self.session.send(&ask, || None, None, &mut |_| {}).await {
             Ok(answer) => answer,
             Err(Trouble::Passing(attempt)) => return Ok(Next::Restart(attempt)),
-            Err(Trouble::Lasting(error)) => return Err(error),
+            Err(Trouble::Lasting(error)) => return Err(error.into()),
         };
         self.hear(&answer);
         if may_pass(answer.status()) {
             let after = retry_after(&answer);
-            return Ok(Next::Resync(self.attempt(answer).await, after));
+            return Ok(Next::Resync(self.session.attempt(answer).await, after));
         }
         if answer.status() != StatusCode::ACCEPTED {
-            return Err(self.session.refused(answer, what).await);
+            return Err(self.session.refused(answer, what).await.into());
         }
         if let (Way::Chunks(chunk), Some(least)) = (state.way, least_chunk(&answer)) {
             state.way = Way::Chunks(chunk.max(least));
@@ -217,7 +221,7 @@ impl Uploads<'_> {
         };
         let answer = match self.session.send(&ask, body, Some(&blob.sent), &mut progress).await {
             Ok(answer) => answer,
-            Err(Trouble::Lasting(error)) => return Err(error),
+            Err(Trouble::Lasting(error)) => return Err(error.into()),
             // A blob that broke off looks like a broken connection from here.
             Err(Trouble::Passing(attempt)) => {
                 return blob.trouble().map_or(Ok(Next::Resync(attempt, None)), Err);
@@ -241,7 +245,7 @@ impl Uploads<'_> {
         if has <= start || has > end {
             // It takes parts and does not keep them.
             state.way = Way::Whole;
-            return Ok(Next::Restart(self.attempt(answer).await));
+            return Ok(Next::Restart(self.session.attempt(answer).await));
         }
         state.offset = has;
         progress(has);
@@ -258,32 +262,34 @@ impl Uploads<'_> {
     ) -> Result<Next, PushError> {
         let after = retry_after(&answer);
         match answer.status() {
-            status if may_pass(status) => Ok(Next::Resync(self.attempt(answer).await, after)),
+            status if may_pass(status) => Ok(Next::Resync(self.session.attempt(answer).await, after)),
             StatusCode::RANGE_NOT_SATISFIABLE if !matches!(state.way, Way::Whole) => {
-                Ok(Next::Resync(self.attempt(answer).await, None))
+                Ok(Next::Resync(self.session.attempt(answer).await, None))
             }
             // The upload is not known any more.
-            StatusCode::NOT_FOUND => Ok(Next::Restart(self.attempt(answer).await)),
+            StatusCode::NOT_FOUND => Ok(Next::Restart(self.session.attempt(answer).await)),
             StatusCode::PAYLOAD_TOO_LARGE => {
                 state.way = match state.way {
                     Way::Whole => Way::Chunks(SAFE_CHUNK),
                     Way::Chunks(chunk) if chunk > LEAST_CHUNK => Way::Chunks((chunk / 2).max(LEAST_CHUNK)),
-                    Way::Chunks(_) => return Err(self.session.refused(answer, what).await),
+                    Way::Chunks(_) => return Err(self.session.refused(answer, what).await.into()),
                 };
-                Ok(Next::Restart(self.attempt(answer).await))
+                Ok(Next::Restart(self.session.attempt(answer).await))
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.session.refused(answer, what).await),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(self.session.refused(answer, what).await.into())
+            }
             // Whatever it does not like about parts, it may like the whole.
             _ if !last => {
                 state.way = Way::Whole;
-                Ok(Next::Restart(self.attempt(answer).await))
+                Ok(Next::Restart(self.session.attempt(answer).await))
             }
             // Bytes were changed on the way. Those on disk are known to be right.
             StatusCode::BAD_REQUEST if !state.spoiled => {
                 state.spoiled = true;
-                Ok(Next::Restart(self.attempt(answer).await))
+                Ok(Next::Restart(self.session.attempt(answer).await))
             }
-            _ => Err(self.session.refused(answer, what).await),
+            _ => Err(self.session.refused(answer, what).await.into()),
         }
     }
 
@@ -332,34 +338,16 @@ impl Uploads<'_> {
         Err(PushError::OtherDigest { registry, expected: blob.digest.clone(), found })
     }
 
-    /// Sends something small, again and again while it may help.
+    /// Sends something small, again and again while it may help, and listens to warnings.
     pub(crate) async fn persist(
         &self,
         ask: &Ask,
         body: Option<&bytes::Bytes>,
         patience: &mut Patience<'_>,
     ) -> Result<Response, PushError> {
-        loop {
-            let bytes = || body.map(|bytes| Body::from(bytes.clone()));
-            let (attempt, after) = match self.session.send(ask, bytes, None, &mut |_| {}).await {
-                Ok(answer) if may_pass(answer.status()) => {
-                    let after = retry_after(&answer);
-                    (self.attempt(answer).await, after)
-                }
-                Ok(answer) => {
-                    self.hear(&answer);
-                    return Ok(answer);
-                }
-                Err(Trouble::Passing(attempt)) => (attempt, None),
-                Err(Trouble::Lasting(error)) => return Err(error),
-            };
-            patience.wait(attempt, after).await?;
-        }
-    }
-
-    async fn attempt(&self, answer: Response) -> Attempt {
-        let status = answer.status().as_u16();
-        Attempt::Status { status, codes: reasons(answer, self.session.registry()).await }
+        let answer = self.session.persist(ask, body, patience).await?;
+        self.hear(&answer);
+        Ok(answer)
     }
 
     fn hear(&self, answer: &Response) {

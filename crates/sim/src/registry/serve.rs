@@ -183,6 +183,8 @@ struct Sending {
     pieces: VecDeque<Bytes>,
     left: u64,
     breaks: bool,
+    /// Whether what comes before the break was given the time to be sent.
+    paused: bool,
 }
 
 impl Sending {
@@ -191,7 +193,7 @@ impl Sending {
         let sent: Content = answer.body();
         let breaks = answer.breaks_after.is_some();
         let pieces = sent.pieces().iter().cloned().collect();
-        answer.response.map(|_| Self { pieces, left: len, breaks })
+        answer.response.map(|_| Self { pieces, left: len, breaks, paused: false })
     }
 }
 
@@ -204,8 +206,14 @@ impl Body for Sending {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.breaks && self.pieces.is_empty() && !self.paused {
+            // What was given out so far is sent while there is nothing more, and lost when there is an error.
+            self.paused = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         Poll::Ready(match self.pieces.pop_front() {
             Some(piece) => {
                 self.left -= piece.len() as u64;

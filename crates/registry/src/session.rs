@@ -1,4 +1,4 @@
-//! Requests of one push: who we are is shown to the registry and to nobody else, and shown anew when it is forgotten.
+//! Requests to one repository: who we are is shown to the registry and to nobody else, and shown anew when it is forgotten.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +12,10 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::error::{Attempt, PushError, RegistryCode};
-use super::patience::Pace;
 use crate::challenge::Challenge;
-use crate::registry::{Clients, Pass, address, bounded_body};
+use crate::patience::{Pace, Patience};
+use crate::registry::{Clients, Pass, address, bounded_body, may_pass, retry_after};
+use crate::request::{Attempt, RegistryCode, RequestError};
 use crate::token::{self, Wanted};
 
 /// The longest a request can take at all. What ends a request that hangs is [`Pace::stall`].
@@ -40,11 +40,13 @@ pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
+    /// Whether the answer may take long to arrive as a whole.
+    pub(crate) long: bool,
 }
 
 impl Ask {
     pub(crate) fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new() }
+        Self { method, url, headers: HeaderMap::new(), long: false }
     }
 }
 
@@ -53,7 +55,7 @@ pub(crate) enum Trouble {
     /// Trying again may help.
     Passing(Attempt),
     /// It will not.
-    Lasting(PushError),
+    Lasting(RequestError),
 }
 
 /// One repository's registry, and what it knows of us.
@@ -61,6 +63,7 @@ pub(crate) struct Session<'a> {
     pub(crate) clients: &'a Clients,
     pub(crate) repository: &'a Repository,
     pub(crate) pace: Pace,
+    aim: Aim,
     credentials: Option<&'a Credentials>,
     /// What a token has to allow: scopes with spaces between them.
     scope: String,
@@ -83,21 +86,47 @@ struct Token {
     service: Option<String>,
 }
 
+/// What is meant to be done with the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aim {
+    Push,
+    Pull,
+}
+
+impl Aim {
+    /// What a token has to allow.
+    fn actions(self) -> &'static str {
+        match self {
+            Self::Push => "pull,push",
+            Self::Pull => "pull",
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Push => "push to",
+            Self::Pull => "pull from",
+        }
+    }
+}
+
 impl<'a> Session<'a> {
+    /// A session that may also read the repositories `also`.
     pub(crate) fn new(
         clients: &'a Clients,
         pace: Pace,
         repository: &'a Repository,
-        mount_from: &[Repository],
+        aim: Aim,
+        also: &[Repository],
         credentials: Option<&'a Credentials>,
-    ) -> Result<Self, PushError> {
-        let mut scope = format!("repository:{}:pull,push", repository.path());
-        for from in mount_from {
+    ) -> Result<Self, RequestError> {
+        let mut scope = format!("repository:{}:{}", repository.path(), aim.actions());
+        for from in also {
             let _ = write!(scope, " repository:{}:pull", from.path());
         }
-        let base = address(repository, "").map_err(PushError::Confirm)?;
+        let base = address(repository, "").map_err(RequestError::Confirm)?;
         let shown = Mutex::new(Shown { pass: Pass::None, turn: 0, renewal: None });
-        Ok(Self { clients, repository, pace, credentials, scope, base, shown })
+        Ok(Self { clients, repository, pace, aim, credentials, scope, base, shown })
     }
 
     pub(crate) fn registry(&self) -> &str {
@@ -105,12 +134,12 @@ impl<'a> Session<'a> {
     }
 
     /// An address below the repository's, such as `blobs/uploads/`.
-    pub(crate) fn url(&self, below: &str) -> Result<Url, PushError> {
-        address(self.repository, below).map_err(PushError::Confirm)
+    pub(crate) fn url(&self, below: &str) -> Result<Url, RequestError> {
+        address(self.repository, below).map_err(RequestError::Confirm)
     }
 
     /// Where an answer's `Location` leads: it may be relative, and it may be elsewhere, but not past TLS.
-    pub(crate) fn location(&self, answer: &Response) -> Result<Option<Url>, PushError> {
+    pub(crate) fn location(&self, answer: &Response) -> Result<Option<Url>, RequestError> {
         let Some(header) = answer.headers().get(reqwest::header::LOCATION) else { return Ok(None) };
         let url = header.to_str().ok().and_then(|text| answer.url().join(text).ok());
         let url = url.ok_or_else(|| self.malformed("a location"))?;
@@ -119,7 +148,7 @@ impl<'a> Session<'a> {
             return Ok(Some(url));
         }
         let place = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
-        Err(PushError::Insecure { registry: self.registry().to_owned(), place })
+        Err(RequestError::Insecure { registry: self.registry().to_owned(), what: "the upload", place })
     }
 
     /// Sends once, and again when the registry wants to know who we are, or has forgotten.
@@ -137,6 +166,8 @@ impl<'a> Session<'a> {
             request = request.headers(ask.headers.clone());
             if let Some(body) = body() {
                 request = request.body(body).timeout(LONGEST);
+            } else if ask.long {
+                request = request.timeout(LONGEST);
             }
             let mut turn = 0;
             if ours {
@@ -146,12 +177,42 @@ impl<'a> Session<'a> {
                 request = shown.pass.show(request, self.credentials);
             }
             let answer = self.watch(request.send(), sent, progress).await?;
-            if !ours || renewals == RENEWALS || answer.status() != StatusCode::UNAUTHORIZED {
+            // Whoever answers in another place, after a redirect, must not name where our secrets go.
+            let theirs = answer.url().origin() != self.base.origin();
+            if !ours || theirs || renewals == RENEWALS || answer.status() != StatusCode::UNAUTHORIZED {
                 return Ok(answer);
             }
             renewals += 1;
             self.renew(turn, answer).await.map_err(Trouble::Lasting)?;
         }
+    }
+
+    /// Sends something small, again and again while it may help.
+    pub(crate) async fn persist(
+        &self,
+        ask: &Ask,
+        body: Option<&Bytes>,
+        patience: &mut Patience<'_>,
+    ) -> Result<Response, RequestError> {
+        loop {
+            let bytes = || body.map(|bytes| reqwest::Body::from(bytes.clone()));
+            let (attempt, after) = match self.send(ask, bytes, None, &mut |_| {}).await {
+                Ok(answer) if may_pass(answer.status()) => {
+                    let after = retry_after(&answer);
+                    (self.attempt(answer).await, after)
+                }
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Passing(attempt)) => (attempt, None),
+                Err(Trouble::Lasting(error)) => return Err(error),
+            };
+            patience.wait(attempt, after).await?;
+        }
+    }
+
+    /// An answer that may be another one later.
+    pub(crate) async fn attempt(&self, answer: Response) -> Attempt {
+        let status = answer.status().as_u16();
+        Attempt::Status { status, codes: reasons(answer, self.registry()).await }
     }
 
     /// Waits for the answer while something moves.
@@ -193,7 +254,7 @@ impl<'a> Session<'a> {
     }
 
     /// Answers a challenge, unless another request has done it meanwhile.
-    async fn renew(&self, turn: u64, answer: Response) -> Result<(), PushError> {
+    async fn renew(&self, turn: u64, answer: Response) -> Result<(), RequestError> {
         let headers = answer.headers().get_all(WWW_AUTHENTICATE);
         let asked = headers.iter().filter_map(|h| h.to_str().ok()).collect::<Vec<_>>().join(", ");
         let mut shown = self.shown.lock().await;
@@ -221,7 +282,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn fetch(&self, shown: &mut Shown, at: &Token) -> Result<(), PushError> {
+    async fn fetch(&self, shown: &mut Shown, at: &Token) -> Result<(), RequestError> {
         let wanted = Wanted {
             registry: self.registry(),
             realm: &at.realm,
@@ -236,28 +297,35 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    pub(crate) fn unauthorized(&self, codes: Vec<RegistryCode>) -> PushError {
-        PushError::Unauthorized {
+    pub(crate) fn unauthorized(&self, codes: Vec<RegistryCode>) -> RequestError {
+        RequestError::Unauthorized {
             registry: self.registry().to_owned(),
             repository: self.repository.path().to_owned(),
+            aim: self.aim.verb(),
             anonymous: self.credentials.is_none(),
             codes,
         }
     }
 
-    pub(crate) fn malformed(&self, what: &'static str) -> PushError {
-        PushError::Malformed { registry: self.registry().to_owned(), what }
+    pub(crate) fn malformed(&self, what: &'static str) -> RequestError {
+        RequestError::Malformed { registry: self.registry().to_owned(), what }
     }
 
     /// What an answer nobody wanted means for good.
-    pub(crate) async fn refused(&self, answer: Response, what: &str) -> PushError {
+    pub(crate) async fn refused(&self, answer: Response, what: &str) -> RequestError {
         let status = answer.status();
+        if status.is_redirection() {
+            let to = answer.headers().get(reqwest::header::LOCATION).and_then(|to| to.to_str().ok());
+            let to = to.and_then(|to| answer.url().join(to).ok());
+            let place = to.map_or_else(|| "nowhere".to_owned(), |to| to.origin().ascii_serialization());
+            return RequestError::Redirect { registry: self.registry().to_owned(), place };
+        }
         let codes = reasons(answer, self.registry()).await;
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return self.unauthorized(codes);
         }
         let registry = self.registry().to_owned();
-        PushError::Refused { registry, what: what.to_owned(), status: status.as_u16(), codes }
+        RequestError::Refused { registry, what: what.to_owned(), status: status.as_u16(), codes }
     }
 }
 

@@ -1,18 +1,18 @@
-//! How long a push keeps trying.
+//! How long something is tried.
 
 use std::time::{Duration, Instant};
 
-use super::error::{Attempt, PushError};
-use super::session::Session;
 use crate::registry::MAX_PAUSE;
+use crate::request::{Attempt, RequestError};
+use crate::session::Session;
 
-/// How a push tries again.
+/// How pushes and pulls try again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     /// How long nothing may move before a request is given up. Some registries say nothing while they move a large blob
     /// into their store.
     pub(crate) stall: Duration,
-    /// How long there may be no progress before the push is given up: longer than a registry takes to restart.
+    /// How long there may be no progress before it is given up: longer than a registry takes to restart.
     pub(crate) patience: Duration,
     /// How large the parts of a blob are. A reset costs at most one; 16 MiB keep the requests few and stay below what
     /// proxies in front of registries let through.
@@ -45,11 +45,15 @@ impl<'a> Patience<'a> {
     }
 
     /// Pauses before the next attempt: as long as the registry wants, or twice as long as before.
-    pub(crate) async fn wait(&mut self, attempt: Attempt, wanted: Option<Duration>) -> Result<(), PushError> {
+    pub(crate) async fn wait(
+        &mut self,
+        attempt: Attempt,
+        wanted: Option<Duration>,
+    ) -> Result<(), RequestError> {
         let pause = wanted.unwrap_or(self.pause);
         let after = self.since.elapsed();
         if after + pause >= self.session.pace.patience {
-            return Err(PushError::GaveUp {
+            return Err(RequestError::GaveUp {
                 registry: self.session.registry().to_owned(),
                 what: self.what.to_owned(),
                 after,
