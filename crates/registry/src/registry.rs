@@ -50,6 +50,8 @@ pub(crate) const DIGEST_HEADER: &str = "docker-content-digest";
 pub struct Registry {
     pub(crate) clients: Clients,
     pub(crate) pace: Pace,
+    /// Whose habits are expected, if not those the host's name tells of.
+    pub(crate) vendor: Option<&'static str>,
 }
 
 /// Why there is no client.
@@ -148,7 +150,11 @@ impl Registry {
         // A proxy cannot see this machine's own addresses.
         let near = builder().no_proxy().build().map_err(RegistryError::Client)?;
         let far = builder().build().map_err(RegistryError::Client)?;
-        Ok(Self { clients: Clients { near, far, first_pause: FIRST_PAUSE }, pace: Pace::default() })
+        Ok(Self {
+            clients: Clients { near, far, first_pause: FIRST_PAUSE },
+            pace: Pace::default(),
+            vendor: None,
+        })
     }
 
     /// Makes sure that the registry has exactly this image.

@@ -1,92 +1,18 @@
 //! Pulls from registries on this machine: honest ones, unsteady ones and hostile ones.
 
-mod origin;
-
-use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fs;
 use std::time::Duration;
 
-use release_core::Secret;
-use release_sim::registry::{Access, Config, Event, Fault, Profile, Rule, Server, Target, User, serve};
+use release_sim::registry::{Config, Event, Fault, Profile, Rule, Server, Target, serve};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::*;
 use crate::Push;
 use crate::patience::Pace;
-use origin::{Origin, Reply};
-
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-
-fn sha256(bytes: &[u8]) -> Digest {
-    Digest::from_sha256(Sha256::digest(bytes).into())
-}
-
-fn descriptor(kind: &str, bytes: &[u8]) -> Value {
-    json!({"mediaType": kind, "digest": sha256(bytes), "size": bytes.len()})
-}
-
-/// Bytes that do not repeat.
-fn noise(seed: u32, len: u32) -> Vec<u8> {
-    (0..len).map(|n| (n ^ seed).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
-}
-
-/// An image, as its manifest and its blobs.
-struct Image {
-    manifest: Vec<u8>,
-    blobs: Vec<Vec<u8>>,
-}
-
-impl Image {
-    fn new(architecture: &str) -> Self {
-        let layers = [noise(1, 700_000), noise(2, 300_000), b"small".to_vec()];
-        let config = json!({"os": "linux", "architecture": architecture}).to_string().into_bytes();
-        let all: Vec<Value> =
-            layers.iter().map(|layer| descriptor("application/vnd.oci.image.layer.v1.tar", layer)).collect();
-        let config_descriptor = descriptor("application/vnd.oci.image.config.v1+json", &config);
-        let manifest =
-            json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config_descriptor, "layers": all});
-        let blobs = layers.into_iter().chain([config]).collect();
-        Self { manifest: manifest.to_string().into_bytes(), blobs }
-    }
-
-    fn digest(&self) -> Digest {
-        sha256(&self.manifest)
-    }
-
-    /// Every file a layout of it has, by digest.
-    fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        let all = self.blobs.iter().chain([&self.manifest]);
-        all.map(|blob| (sha256(blob).hex().to_owned(), blob.clone())).collect()
-    }
-
-    /// Lets a server have it.
-    fn at(&self, origin: &Origin) {
-        for blob in &self.blobs {
-            origin.says(&format!("/v2/player/blobs/{}", sha256(blob)), Reply::ok(blob));
-        }
-        for name in ["v1", self.digest().as_str()] {
-            let head = format!("200 OK\nContent-Type: {MANIFEST}");
-            origin.says(&format!("/v2/player/manifests/{name}"), Reply::new(&head, &self.manifest));
-        }
-    }
-}
-
-fn registry() -> Registry {
-    // Whichever test comes first installs it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut registry = Registry::new().unwrap();
-    registry.clients.first_pause = Duration::from_millis(1);
-    registry.pace.patience = Duration::from_secs(5);
-    registry
-}
-
-fn user() -> Credentials {
-    Credentials::Basic { username: "ci".into(), password: Secret::new("hunter2") }
-}
+use crate::tests::origin::{Origin, Reply};
+use crate::tests::scene::{INDEX, Image, MANIFEST, descriptor, files, guarded, registry, sha256, user};
 
 /// What came of a pull.
 struct Seen {
@@ -134,11 +60,6 @@ async fn pull(image: &str, dir: &Path) -> Seen {
     pull_with(&registry(), image, None, dir, Limits::default()).await
 }
 
-fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(dir.join("blobs/sha256")).into_iter().flatten().flatten();
-    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
-}
-
 fn index(dir: &Path) -> Value {
     serde_json::from_slice(&fs::read(dir.join("index.json")).unwrap()).unwrap()
 }
@@ -147,11 +68,7 @@ fn index(dir: &Path) -> Value {
 async fn simulated(image: &Image, config: Config) -> Server {
     let server = serve(config).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let blobs = dir.path().join("blobs/sha256");
-    fs::create_dir_all(&blobs).unwrap();
-    for (name, bytes) in image.files() {
-        fs::write(blobs.join(name), bytes).unwrap();
-    }
+    image.write(dir.path());
     let repository = format!("{}/player", server.address()).parse().unwrap();
     server.with(|registry| registry.create_repository("player")).unwrap();
     let push = Push {
@@ -163,11 +80,6 @@ async fn simulated(image: &Image, config: Config) -> Server {
     };
     registry().push(&push, Some(&user()), &mut |_| {}).await.unwrap();
     server
-}
-
-fn guarded(profile: Profile) -> Config {
-    let access = Access::Restricted { users: vec![User::new("ci", "hunter2")], anonymous: vec![] };
-    Config { profile, access, ..Config::default() }
 }
 
 #[tokio::test]

@@ -37,6 +37,14 @@ pub enum PushError {
         /// What it says.
         found: Digest,
     },
+    /// The list of what is about an image, which clients keep where registries do not, loses what is written into it.
+    #[error("registry {registry} does not keep `{tag}`, the list of what is about an image")]
+    Unlisted {
+        /// The registry's host.
+        registry: String,
+        /// The list's tag.
+        tag: String,
+    },
     /// The registry did not do what it was asked.
     #[error(transparent)]
     Request(#[from] RequestError),

@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use release_core::Digest;
-use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::body::FileBody;
 use super::error::PushError;
+use crate::document::{Descriptor, Document};
 
 /// The largest manifest: the specification asks registries for 4 MiB.
 const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
@@ -25,32 +25,17 @@ const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
 const PIECE_BYTES: usize = 256 * 1024;
 const PIECES: usize = 3;
 
-/// What names a blob.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-pub(crate) struct Descriptor {
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
-    #[serde(default)]
-    urls: Vec<String>,
-}
+/// How deep indexes may be nested, and how many documents there may be: as for pulling.
+const MAX_DEPTH: usize = 4;
+const MAX_DOCUMENTS: usize = 1000;
 
-/// A manifest, as bytes and as what it says.
+/// A manifest or an index, as bytes and as what it says.
 #[derive(Debug)]
 pub(crate) struct Manifest {
+    pub(crate) digest: Digest,
     pub(crate) bytes: Bytes,
     pub(crate) media_type: String,
-    pub(crate) config: Descriptor,
-    /// Each blob once.
-    pub(crate) layers: Vec<Descriptor>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Document {
-    media_type: Option<String>,
-    config: Option<Descriptor>,
-    layers: Option<Vec<Descriptor>>,
-    manifests: Option<serde_json::Value>,
+    pub(crate) document: Document,
 }
 
 fn path_of(dir: &Path, digest: &Digest) -> PathBuf {
@@ -69,8 +54,8 @@ fn open(path: &Path) -> Result<(File, u64), PushError> {
 }
 
 impl Manifest {
-    /// Reads the manifest `digest` of the layout at `dir`.
-    pub(crate) fn read(dir: &Path, digest: &Digest) -> Result<Self, PushError> {
+    /// Reads the document `digest` of the layout at `dir`, which is named as one of the kind `named_as`.
+    fn read(dir: &Path, digest: &Digest, named_as: &[&str]) -> Result<Self, PushError> {
         let path = path_of(dir, digest);
         let corrupt = |why| PushError::Corrupt { path: path.clone(), why };
         let (file, _) = open(&path)?;
@@ -84,24 +69,39 @@ impl Manifest {
         if Digest::from_sha256(Sha256::digest(&bytes).into()) != *digest {
             return Err(corrupt("its bytes are not those its name stands for"));
         }
-        let document: Document =
-            serde_json::from_slice(&bytes).map_err(|_| corrupt("it is no manifest of an image"))?;
-        let (Some(config), Some(layers), None) = (document.config, document.layers, document.manifests)
-        else {
-            return Err(corrupt("it is no manifest of an image"));
-        };
-        let mut seen = Vec::new();
-        for layer in layers {
-            if !layer.urls.is_empty() {
-                return Err(corrupt("a layer of it is kept elsewhere"));
+        let (document, media_type) = Document::read(&bytes, named_as).map_err(corrupt)?;
+        Ok(Self { digest: digest.clone(), bytes: bytes.into(), media_type, document })
+    }
+
+    /// Reads the document and everything it is made of: each once, nothing before what it names, itself at the end.
+    pub(crate) fn tree(dir: &Path, digest: &Digest) -> Result<Vec<Self>, PushError> {
+        let mut found = Vec::new();
+        Self::read(dir, digest, &[])?.unfold(dir, 0, &mut found)?;
+        Ok(found)
+    }
+
+    fn unfold(self, dir: &Path, depth: usize, found: &mut Vec<Self>) -> Result<(), PushError> {
+        let corrupt = |why| PushError::Corrupt { path: path_of(dir, &self.digest), why };
+        if let Document::Index(children) = &self.document {
+            if depth == MAX_DEPTH {
+                return Err(corrupt("indexes are nested too deep"));
             }
-            if !seen.contains(&layer) && layer != config {
-                seen.push(layer);
+            for child in children {
+                let child = &child.descriptor;
+                if found.iter().all(|known| known.digest != child.digest) {
+                    let read = Self::read(dir, &child.digest, &[&child.media_type])?;
+                    if read.bytes.len() as u64 != child.size {
+                        return Err(corrupt("an image in it has another size than it says"));
+                    }
+                    read.unfold(dir, depth + 1, found)?;
+                }
             }
         }
-        let media_type =
-            document.media_type.unwrap_or_else(|| "application/vnd.oci.image.manifest.v1+json".to_owned());
-        Ok(Self { bytes: bytes.into(), media_type, config, layers: seen })
+        if found.len() == MAX_DOCUMENTS {
+            return Err(corrupt("it is made of too many images"));
+        }
+        found.push(self);
+        Ok(())
     }
 }
 

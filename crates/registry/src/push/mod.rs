@@ -1,40 +1,41 @@
-//! Pushing an image from an OCI image layout on disk.
+//! Pushing an image, or an index of images, from an OCI image layout on disk.
 //!
 //! ```text
-//!  manifest there already? ──yes──► confirmed
-//!        │no
+//!  what does the tag name now? ──the same──► confirmed
+//!        │another, or nothing
 //!        ▼
 //!  layers, four at a time ──► config ──► manifest under each name ──► confirmed by digest
 //! ```
 //!
-//! The order is the promise: nobody finds a manifest before everything it names is there. Memory does not grow with the
-//! size of blobs. Vendors' habits are a table (`profile.rs`), how a blob travels is a picture (`upload.rs`).
+//! The order is the promise: nobody finds a manifest before everything it names is there; the images of an index go before
+//! the index. What the manifest behind a tag is made of need not be asked for again. Memory does not grow with the size of
+//! blobs. Vendors' habits are a table (`profile.rs`), how a blob travels is a picture (`upload.rs`).
 
 mod body;
 mod error;
 mod event;
 mod layout;
+mod place;
 mod profile;
+mod put;
 #[cfg(test)]
 mod tests;
 mod upload;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Mutex;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use release_core::{Credentials, Digest, PinnedImage, Repository};
-use reqwest::Method;
-use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 
-use crate::patience::Patience;
-use crate::registry::{DIGEST_HEADER, MANIFESTS};
+use crate::document::{Document, Image};
 use crate::request::RequestError;
-use crate::session::{Aim, Ask, Session};
+use crate::session::{Aim, Session};
 use crate::{ConfirmError, Registry};
 use layout::Manifest;
 use profile::Profile;
+use put::Named;
 use upload::Uploads;
 
 pub use error::PushError;
@@ -48,7 +49,7 @@ const PARALLEL: usize = 4;
 pub struct Push<'a> {
     /// The folder of an OCI image layout.
     pub layout: &'a Path,
-    /// The manifest in it.
+    /// The manifest in it, or the index.
     pub manifest: &'a Digest,
     /// Where it goes.
     pub repository: &'a Repository,
@@ -60,6 +61,8 @@ pub struct Push<'a> {
 
 impl Registry {
     /// Pushes an image, and asks the registry for exactly its digest in the end. What the registry has already is not sent.
+    /// An index goes with all its images. A manifest that is about another one, as signatures are, is found by
+    /// [`Registry::referrers`] afterwards.
     ///
     /// # Errors
     /// A damaged layout, a registry that does not let us in or refuses something, and one that fails for a minute and a half
@@ -70,44 +73,21 @@ impl Registry {
         credentials: Option<&Credentials>,
         tell: &mut (dyn FnMut(PushEvent) + Send),
     ) -> Result<PinnedImage, PushError> {
-        let manifest = Manifest::read(push.layout, push.manifest)?;
+        let mut documents = Manifest::tree(push.layout, push.manifest)?;
         let session =
             Session::new(&self.clients, self.pace, push.repository, Aim::Push, push.mount_from, credentials)?;
         let uploads = Uploads {
             session: &session,
             layout: push.layout,
-            profile: Profile::of(push.repository.registry()),
+            profile: Profile::expected(self.vendor, push.repository.registry()),
             mount_from: push.mount_from,
+            known: Mutex::default(),
             tell: Mutex::new(tell),
         };
         let pushed = push.repository.at(push.manifest.clone());
-        let mut missing = Vec::new();
-        for tag in push.tags {
-            if uploads.manifest_is_there(tag, push.manifest).await? {
-                uploads.tell(PushEvent::ManifestExists { reference: tag.clone() });
-            } else {
-                missing.push(tag.as_str());
-            }
-        }
-        if !missing.is_empty() || push.tags.is_empty() {
-            let digest = push.manifest.as_str();
-            let there = uploads.manifest_is_there(digest, push.manifest).await?;
-            if there {
-                uploads.tell(PushEvent::ManifestExists { reference: digest.to_owned() });
-            } else {
-                uploads.blobs(&manifest).await?;
-            }
-            if push.tags.is_empty() && !there {
-                missing.push(digest);
-            }
-            for reference in &missing {
-                uploads.manifest(&manifest, reference, push.manifest).await?;
-            }
-            if !missing.is_empty() && !uploads.manifest_is_there(digest, push.manifest).await? {
-                let registry = push.repository.registry().to_owned();
-                let missing = ConfirmError::NotFound { registry, image: pushed.to_string() };
-                return Err(RequestError::Confirm(missing).into());
-            }
+        // The tree ends with what was asked for.
+        if let Some(top) = documents.pop() {
+            uploads.all(&top, &documents, push.tags, &pushed).await?;
         }
         uploads.tell(PushEvent::Confirmed { reference: pushed.clone() });
         Ok(pushed)
@@ -115,50 +95,85 @@ impl Registry {
 }
 
 impl Uploads<'_> {
-    async fn blobs(&self, manifest: &Manifest) -> Result<(), PushError> {
-        let layers = manifest.layers.iter().map(|layer| self.blob(layer));
-        futures::stream::iter(layers).buffer_unordered(PARALLEL).try_collect::<()>().await?;
-        self.blob(&manifest.config).await
+    async fn all(
+        &self,
+        top: &Manifest,
+        below: &[Manifest],
+        tags: &[String],
+        pushed: &PinnedImage,
+    ) -> Result<(), PushError> {
+        let digest = top.digest.as_str();
+        let (mut missing, mut fresh) = (Vec::new(), true);
+        for tag in tags {
+            match self.named(tag).await? {
+                Named::Digest(found) if found == top.digest => {
+                    self.tell(PushEvent::ManifestExists { reference: tag.clone() });
+                    continue;
+                }
+                // What is behind a tag that moves is most likely not this image under another name.
+                Named::Digest(_) => fresh = false,
+                Named::Nothing => {}
+            }
+            missing.push(tag.as_str());
+        }
+        if missing.is_empty() && !tags.is_empty() {
+            return Ok(());
+        }
+        if fresh && self.is_there(&top.digest).await? {
+            self.tell(PushEvent::ManifestExists { reference: digest.to_owned() });
+            if tags.is_empty() {
+                return Ok(());
+            }
+        } else {
+            for document in below {
+                if !self.is_there(&document.digest).await? {
+                    self.complete(document, &[document.digest.as_str()]).await?;
+                }
+            }
+            if tags.is_empty() {
+                missing.push(digest);
+            }
+            self.blobs_of(top).await?;
+        }
+        self.put_all(top, &missing).await?;
+        if self.is_there(&top.digest).await? {
+            return Ok(());
+        }
+        let registry = self.session.registry().to_owned();
+        let missing = ConfirmError::NotFound { registry, image: pushed.to_string() };
+        Err(RequestError::Confirm(missing).into())
     }
 
-    /// Whether the manifest of this digest is there under this name.
-    async fn manifest_is_there(&self, reference: &str, digest: &Digest) -> Result<bool, PushError> {
-        let what = format!("a question about manifest {reference}");
-        let mut patience = Patience::new(self.session, &what);
-        let mut ask = Ask::new(Method::HEAD, self.session.url(&format!("manifests/{reference}"))?);
-        ask.headers.insert(ACCEPT, HeaderValue::from_static(MANIFESTS));
-        let answer = self.persist(&ask, None, &mut patience).await?;
-        let found = answer.headers().get(DIGEST_HEADER).and_then(|header| header.to_str().ok());
-        match answer.status() {
-            // Without the header a digest can only be the one that was asked for, and a tag can be anything.
-            StatusCode::OK => {
-                Ok(found.map_or(reference == digest.as_str(), |found| found == digest.as_str()))
-            }
-            StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(self.session.refused(answer, &what).await.into()),
+    /// Sends a document and the blobs it names.
+    async fn complete(&self, document: &Manifest, names: &[&str]) -> Result<(), PushError> {
+        self.blobs_of(document).await?;
+        self.put_all(document, names).await
+    }
+
+    async fn blobs_of(&self, document: &Manifest) -> Result<(), PushError> {
+        match &document.document {
+            Document::Image(image) => self.blobs(image).await,
+            Document::Index(_) => Ok(()),
         }
     }
 
-    async fn manifest(&self, manifest: &Manifest, reference: &str, digest: &Digest) -> Result<(), PushError> {
-        let what = format!("manifest {reference}");
-        let mut patience = Patience::new(self.session, &what);
-        let mut ask = Ask::new(Method::PUT, self.session.url(&format!("manifests/{reference}"))?);
-        let media_type = HeaderValue::try_from(manifest.media_type.as_str());
-        ask.headers
-            .insert(CONTENT_TYPE, media_type.map_err(|_| self.session.malformed("a kind of manifest"))?);
-        let answer = self.persist(&ask, Some(&manifest.bytes), &mut patience).await?;
-        if !answer.status().is_success() {
-            return Err(self.session.refused(answer, &what).await.into());
-        }
-        if let Some(header) = answer.headers().get(DIGEST_HEADER) {
-            let found: Option<Digest> = header.to_str().ok().and_then(|text| text.parse().ok());
-            let found = found.ok_or_else(|| self.session.malformed("a digest"))?;
-            if found != *digest {
-                let registry = self.session.registry().to_owned();
-                return Err(PushError::OtherDigest { registry, expected: digest.clone(), found });
+    async fn put_all(&self, document: &Manifest, names: &[&str]) -> Result<(), PushError> {
+        for name in names {
+            if !self.put(document, name).await? {
+                // Something that we took for granted is not there. Now everything is asked for.
+                self.doubt();
+                self.blobs_of(document).await?;
+                self.put_for_good(document, name).await?;
             }
         }
-        self.tell(PushEvent::ManifestPushed { reference: reference.to_owned() });
         Ok(())
+    }
+
+    async fn blobs(&self, image: &Image) -> Result<(), PushError> {
+        let mut seen = HashSet::from([&image.config.digest]);
+        let layers: Vec<_> = image.layers.iter().filter(|layer| seen.insert(&layer.digest)).collect();
+        let layers = layers.into_iter().map(|layer| self.blob(layer));
+        futures::stream::iter(layers).buffer_unordered(PARALLEL).try_collect::<()>().await?;
+        self.blob(&image.config).await
     }
 }

@@ -14,10 +14,13 @@ pub(crate) struct Profile {
     pub(crate) parts: bool,
     /// Whether blobs can be mounted from another repository.
     pub(crate) mount: bool,
+    /// Whether reading a manifest counts against a limit of pulls.
+    pub(crate) counts_pulls: bool,
 }
 
 /// What a registry nobody has described is taken for.
-const DEFAULT: Profile = Profile { name: "any", hosts: &["*"], parts: true, mount: true };
+const DEFAULT: Profile =
+    Profile { name: "any", hosts: &["*"], parts: true, mount: true, counts_pulls: false };
 
 const PROFILES: &[Profile] = &[
     // A second PATCH is accepted and its bytes are not kept.
@@ -26,17 +29,47 @@ const PROFILES: &[Profile] = &[
         hosts: &["*.dkr.ecr.*.amazonaws.com", "*.dkr.ecr.*.amazonaws.com.cn"],
         parts: false,
         mount: true,
+        counts_pulls: false,
     },
     // Mounting fails there.
-    Profile { name: "ecr-public", hosts: &["public.ecr.aws"], parts: false, mount: false },
+    Profile {
+        name: "ecr-public",
+        hosts: &["public.ecr.aws"],
+        parts: false,
+        mount: false,
+        counts_pulls: false,
+    },
     // Chunked uploads are not offered.
-    Profile { name: "google", hosts: &["gcr.io", "*.gcr.io", "*-docker.pkg.dev"], parts: false, mount: true },
+    Profile {
+        name: "google",
+        hosts: &["gcr.io", "*.gcr.io", "*-docker.pkg.dev"],
+        parts: false,
+        mount: true,
+        counts_pulls: false,
+    },
     // A PATCH of more than 4 MiB is answered with 416; one PUT may have any size.
-    Profile { name: "ghcr", hosts: &["ghcr.io"], parts: false, mount: true },
-    Profile { name: "docker-hub", hosts: &["docker.io"], parts: false, mount: true },
+    Profile { name: "ghcr", hosts: &["ghcr.io"], parts: false, mount: true, counts_pulls: false },
+    // Everything as specified; a mount without a source, which is not sent, would be refused.
+    Profile { name: "quay", hosts: &["quay.io"], parts: true, mount: true, counts_pulls: false },
+    // Tokens live five minutes, however long a blob takes: they are renewed before they end.
+    Profile {
+        name: "gitlab",
+        hosts: &["registry.gitlab.com"],
+        parts: true,
+        mount: true,
+        counts_pulls: false,
+    },
+    // Its pulls are limited.
+    Profile { name: "docker-hub", hosts: &["docker.io"], parts: false, mount: true, counts_pulls: true },
 ];
 
 impl Profile {
+    /// The profile of this name, or of the registry at `host`.
+    pub(crate) fn expected(name: Option<&str>, host: &str) -> &'static Self {
+        let named = name.and_then(|name| PROFILES.iter().find(|profile| profile.name == name));
+        named.unwrap_or_else(|| Self::of(host))
+    }
+
     /// The profile of the registry at `host`.
     pub(crate) fn of(host: &str) -> &'static Self {
         PROFILES
@@ -79,6 +112,8 @@ mod tests {
             ("europe-west3-docker.pkg.dev", "google"),
             ("ghcr.io", "ghcr"),
             ("docker.io", "docker-hub"),
+            ("quay.io", "quay"),
+            ("registry.gitlab.com", "gitlab"),
             ("registry.example.com", "any"),
             ("127.0.0.1:5000", "any"),
             ("ghcr.io.example.com", "any"),

@@ -149,7 +149,7 @@ async fn blobs_go_before_the_configuration_and_that_before_the_manifest() {
     let at = |line: &str| {
         log.iter().position(|l| l.starts_with(line)).unwrap_or_else(|| panic!("{line}: {log:#?}"))
     };
-    let config = at("HEAD /v2/player/blobs/CONFIG");
+    let config = at("POST /v2/player/blobs/uploads/?mount=CONFIG");
     let put = log.iter().filter(|l| l.starts_with("PUT")).map(|l| at(l)).collect::<Vec<_>>();
     assert_eq!(put.len(), 4);
     assert!(put[0] < config && put[1] < config && config < put[2] && put[2] < put[3], "{log:#?}");
@@ -170,7 +170,7 @@ async fn what_is_there_costs_one_question() {
     push(&server, &image).await;
     server.world.lock().unwrap().log.clear();
     let seen = push(&server, &image).await;
-    assert_eq!(log(&server, &image), ["HEAD /v2/player/manifests/v1"]);
+    assert_eq!(log(&server, &image), ["GET /v2/player/manifests/v1"]);
     assert_eq!(seen.events.len(), 2);
     // Another name for the same image needs no blob to be looked for.
     server.world.lock().unwrap().manifests.remove("v1");
@@ -179,7 +179,7 @@ async fn what_is_there_costs_one_question() {
     assert_eq!(
         log(&server, &image),
         [
-            "HEAD /v2/player/manifests/v1",
+            "GET /v2/player/manifests/v1",
             "HEAD /v2/player/manifests/MANIFEST",
             "PUT /v2/player/manifests/v1",
             "HEAD /v2/player/manifests/MANIFEST",
@@ -213,7 +213,7 @@ async fn a_lost_answer_is_found_out_and_nothing_is_sent_twice() {
 async fn failures_that_may_pass_are_outlasted() {
     let unknown = "404 Not Found\n\n{\"errors\":[{\"code\":\"BLOB_UPLOAD_UNKNOWN\"}]}";
     for (on, answer) in [
-        ("HEAD /v2/player/manifests", "503 Service Unavailable\nRetry-After: 0"),
+        ("GET /v2/player/manifests", "503 Service Unavailable\nRetry-After: 0"),
         ("HEAD /v2/player/blobs", "502 Bad Gateway"),
         ("POST", "429 Too Many Requests\nRetry-After: 0"),
         ("PATCH", "500 Internal Server Error"),
@@ -250,8 +250,9 @@ async fn what_is_refused_for_good_says_why() {
         ("PUT /v2/player/manifests", "201 Created\nDocker-Content-Digest: nonsense"),
     ] {
         let (server, image) = (Server::start().await, image());
-        server.fail(on, Fault::Answer(answer.to_owned()));
-        server.fail(on, Fault::Answer(answer.to_owned()));
+        for _ in 0..8 {
+            server.fail(on, Fault::Answer(answer.to_owned()));
+        }
         let outcome = push(&server, &image).await.outcome.replace("LARGE", "BLOB").replace("SMALL", "BLOB");
         seen.push(format!("{on}\n  {outcome}"));
     }
@@ -264,7 +265,7 @@ async fn giving_up_takes_as_long_as_it_may_and_says_what_came_last() {
     let mut registry = registry();
     registry.pace.patience = Duration::from_millis(50);
     for _ in 0..50 {
-        server.fail("HEAD", Fault::Answer("503 Service Unavailable".to_owned()));
+        server.fail("GET", Fault::Answer("503 Service Unavailable".to_owned()));
     }
     let seen = push_with(&registry, &server, &image, &[]).await;
     assert_eq!(
@@ -273,7 +274,7 @@ async fn giving_up_takes_as_long_as_it_may_and_says_what_came_last() {
     );
     // A registry that wants more time than there is, is not waited for.
     let (server, image) = (Server::start().await, self::image());
-    server.fail("HEAD", Fault::Answer("429 Too Many Requests\nRetry-After: 3600".to_owned()));
+    server.fail("GET", Fault::Answer("429 Too Many Requests\nRetry-After: 3600".to_owned()));
     let seen = push_with(&registry, &server, &image, &[]).await;
     assert!(seen.outcome.ends_with("it answered with status 429"), "{}", seen.outcome);
 }
@@ -284,6 +285,7 @@ async fn a_registry_that_falls_silent_is_left_and_asked_again() {
     let mut registry = registry();
     registry.pace.stall = Duration::from_millis(300);
     server.fail("PATCH", Fault::Silence);
+    server.fail("POST", Fault::Silence);
     server.fail("POST", Fault::Silence);
     let seen = push_with(&registry, &server, &image, &[]).await;
     assert_eq!(seen.outcome, "pushed");
@@ -316,7 +318,7 @@ async fn wrong_credentials_are_wrong_at_once() {
     for challenge in ["Basic realm=\"r\"", "Negotiate"] {
         let (server, image) = (Server::start().await, image());
         for _ in 0..9 {
-            server.fail("HEAD", Fault::Answer(format!("401 Unauthorized\nWWW-Authenticate: {challenge}")));
+            server.fail("GET", Fault::Answer(format!("401 Unauthorized\nWWW-Authenticate: {challenge}")));
         }
         let seen = push(&server, &image).await;
         assert_eq!(seen.outcome, "registry HOST does not let this user push to `player`");
@@ -366,7 +368,9 @@ async fn registries_that_do_not_keep_parts_get_the_whole() {
 async fn parts_are_as_large_as_the_registry_wants() {
     let (server, image) = (Server::start().await, image());
     let started = "202 Accepted\nLocation: /v2/player/blobs/uploads/u1\nOCI-Chunk-Min-Length: 200000";
-    server.fail("POST", Fault::Answer(started.to_owned()));
+    for _ in 0..2 {
+        server.fail("POST", Fault::Answer(started.to_owned()));
+    }
     push(&server, &image).await;
     // The session of that answer does not exist, so the upload begins anew; what was learnt stays.
     let log = log(&server, &image);
@@ -420,31 +424,42 @@ async fn a_layout_that_is_not_sound_is_not_pushed() {
         None
     })
     .await;
-    check("an index", |_| Some("{\"manifests\":[],\"layers\":[],\"config\":null}".to_owned())).await;
+    check("an index without its images", |_| {
+        let child = descriptor(b"nobody wrote this");
+        Some(format!("{{\"schemaVersion\":2,\"manifests\":[{child}]}}"))
+    })
+    .await;
+    check("an index of something else", |image| {
+        let child = descriptor(
+            &fs::read(image.dir.path().join("blobs/sha256").join(&digest(b"small")[7..])).unwrap(),
+        );
+        Some(format!("{{\"schemaVersion\":2,\"manifests\":[{child}]}}"))
+    })
+    .await;
     check("both", |_| {
         let config = descriptor(b"config");
-        Some(format!("{{\"manifests\":[],\"layers\":[],\"config\":{config}}}"))
+        Some(format!("{{\"schemaVersion\":2,\"manifests\":[],\"layers\":[],\"config\":{config}}}"))
     })
     .await;
     check("no JSON", |_| Some("layers".to_owned())).await;
     check("a digest that is a path", |_| {
-        Some("{\"layers\":[],\"config\":{\"digest\":\"sha256:../../etc/passwd\",\"size\":1}}".to_owned())
+        Some("{\"schemaVersion\":2,\"layers\":[],\"config\":{\"mediaType\":\"any/thing\",\"digest\":\"sha256:../../etc/passwd\",\"size\":1}}".to_owned())
     })
     .await;
     check("a foreign layer", |_| {
         let mut layer = descriptor(b"small");
         layer["urls"] = serde_json::json!(["https://example.com/layer"]);
-        Some(format!("{{\"layers\":[{layer}],\"config\":{}}}", descriptor(b"config")))
+        Some(format!("{{\"schemaVersion\":2,\"layers\":[{layer}],\"config\":{}}}", descriptor(b"config")))
     })
     .await;
     check("another size", |_| {
         let mut config = descriptor(b"config");
         config["size"] = 7.into();
-        Some(format!("{{\"layers\":[],\"config\":{config}}}"))
+        Some(format!("{{\"schemaVersion\":2,\"layers\":[],\"config\":{config}}}"))
     })
     .await;
     check("a blob that is missing", |_| {
-        Some(format!("{{\"layers\":[],\"config\":{}}}", descriptor(b"nobody wrote this")))
+        Some(format!("{{\"schemaVersion\":2,\"layers\":[],\"config\":{}}}", descriptor(b"nobody wrote this")))
     })
     .await;
     #[cfg(unix)]
@@ -452,7 +467,7 @@ async fn a_layout_that_is_not_sound_is_not_pushed() {
         let path = image.dir.path().join("blobs/sha256").join(&digest(b"config")[7..]);
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
-        Some(format!("{{\"layers\":[],\"config\":{}}}", descriptor(b"config")))
+        Some(format!("{{\"schemaVersion\":2,\"layers\":[],\"config\":{}}}", descriptor(b"config")))
     })
     .await;
     insta::assert_snapshot!("unsound", seen.join("\n"));
@@ -462,8 +477,73 @@ async fn a_layout_that_is_not_sound_is_not_pushed() {
 async fn warnings_of_the_registry_are_told() {
     let (server, image) = (Server::start().await, image());
     let warning = "404 Not Found\nWarning: 299 - \"this registry closes on friday\"";
-    server.fail("HEAD /v2/player/manifests", Fault::Answer(warning.to_owned()));
+    server.fail("GET /v2/player/manifests", Fault::Answer(warning.to_owned()));
     let seen = push(&server, &image).await;
     let message = "this registry closes on friday".to_owned();
     assert!(seen.events.contains(&PushEvent::Warning { message }), "{:#?}", seen.events);
+}
+
+/// A second image: one layer and the configuration are others.
+fn changed(image: &Image) -> Digest {
+    for blob in [&b"another layer"[..], b"another config"] {
+        write(image.dir.path(), blob);
+    }
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "config": descriptor(b"another config"),
+        "layers": [descriptor(&image.large), descriptor(b"small"), descriptor(b"another layer")],
+    });
+    write(image.dir.path(), manifest.to_string().as_bytes()).parse().unwrap()
+}
+
+#[tokio::test]
+async fn one_changed_layer_costs_seven_requests() {
+    let (server, mut image) = (Server::start().await, image());
+    push(&server, &image).await;
+    server.world.lock().unwrap().log.clear();
+    image.digest = changed(&image);
+    assert_eq!(push(&server, &image).await.outcome, "pushed");
+    let log: Vec<_> = log(&server, &image)
+        .iter()
+        .map(|line| line.split(['?', '[']).next().unwrap().trim_end().replace(char::is_numeric, ""))
+        .collect();
+    insta::assert_snapshot!("seven", log.join("\n"));
+}
+
+#[tokio::test]
+async fn a_tag_that_promises_too_much_is_found_out() {
+    let (server, mut image) = (Server::start().await, image());
+    push(&server, &image).await;
+    // The registry lost a blob, and does not know it.
+    server.world.lock().unwrap().lenient = true;
+    server.world.lock().unwrap().blobs.remove(&digest(b"small"));
+    image.digest = changed(&image);
+    assert_eq!(push(&server, &image).await.outcome, "pushed");
+    assert!(server.world.lock().unwrap().blobs.contains_key(&digest(b"small")));
+}
+
+#[tokio::test]
+async fn an_index_goes_after_its_images_and_each_blob_once() {
+    let (server, mut image) = (Server::start().await, image());
+    let (one, two) = (image.digest.clone(), changed(&image));
+    let child = |digest: &Digest| {
+        let size = fs::metadata(image.dir.path().join("blobs/sha256").join(digest.hex())).unwrap().len();
+        serde_json::json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size})
+    };
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [child(&one), child(&two)]}).to_string();
+    image.digest = write(image.dir.path(), index.as_bytes()).parse().unwrap();
+    let seen = push(&server, &image).await;
+    assert_eq!(seen.outcome, "pushed");
+    let pushed: Vec<_> = seen
+        .events
+        .iter()
+        .filter_map(|event| {
+            if let PushEvent::ManifestPushed { reference } = event { Some(reference.as_str()) } else { None }
+        })
+        .collect();
+    assert_eq!(pushed, [one.as_str(), two.as_str(), "v1"]);
+    assert_eq!(server.world.lock().unwrap().received, image.large.len() + 11 + 13 + 14, "shared blobs once");
+    server.world.lock().unwrap().log.clear();
+    push(&server, &image).await;
+    assert_eq!(log(&server, &image), ["GET /v2/player/manifests/v1"]);
 }

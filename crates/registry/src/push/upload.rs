@@ -1,10 +1,10 @@
 //! One blob on its way.
 //!
 //! ```text
-//!        HEAD ──200──────────────────────────────────────────► done
-//!         │404
+//!   POST ?mount ──201, it is there───────────────────────────► done
+//!         │202, an upload
 //!         ▼            ┌──────────────◄───────── 404, lost ──┐
-//!       POST ──mounted─┼──────────────────────────────────┐  │
+//!       POST           │                                  ┌──┘
 //!         │202         │                                  │  │
 //!         ▼            │    broken connection, 416, 5xx   │  │
 //!    PATCH … PATCH ────┴──────────► HEAD, GET location ───┼──┘
@@ -25,8 +25,10 @@ use url::Url;
 
 use super::PushEvent;
 use super::error::PushError;
-use super::layout::{Blob, Descriptor};
+use super::layout::Blob;
+use super::place::{Known, Place};
 use super::profile::Profile;
+use crate::document::Descriptor;
 use crate::patience::Patience;
 use crate::registry::{DIGEST_HEADER, may_pass, retry_after};
 use crate::request::Attempt;
@@ -46,6 +48,8 @@ pub(crate) struct Uploads<'a> {
     pub(crate) layout: &'a Path,
     pub(crate) profile: &'static Profile,
     pub(crate) mount_from: &'a [Repository],
+    /// Blobs that are in the repository.
+    pub(crate) known: Mutex<Known>,
     pub(crate) tell: Tell<'a>,
 }
 
@@ -60,6 +64,8 @@ struct State {
     way: Way,
     /// Whether it once said that the bytes are wrong.
     spoiled: bool,
+    /// Where a part began that the registry found out of range.
+    unwanted: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -89,17 +95,26 @@ impl Uploads<'_> {
     pub(crate) async fn blob(&self, descriptor: &Descriptor) -> Result<(), PushError> {
         let what = format!("blob {}", descriptor.digest);
         let mut patience = Patience::new(self.session, &what);
-        if self.exists(descriptor, &mut patience).await? {
-            self.tell(PushEvent::BlobExists { digest: descriptor.digest.clone(), size: descriptor.size });
+        let there = || PushEvent::BlobExists { digest: descriptor.digest.clone(), size: descriptor.size };
+        if self.remembers(&descriptor.digest) {
+            self.tell(there());
             return Ok(());
         }
+        let location = match self.place(descriptor, &mut patience).await? {
+            Place::Here => {
+                self.tell(there());
+                return Ok(());
+            }
+            Place::Mounted(from) => {
+                self.tell(PushEvent::BlobMounted { digest: descriptor.digest.clone(), from });
+                return Ok(());
+            }
+            Place::Missing(location) => location,
+        };
         let blob = Blob::open(self.layout, descriptor)?;
-        if self.profile.mount && self.mounted(&blob).await? {
-            return Ok(());
-        }
         let part = self.session.pace.part;
         let way = if self.profile.parts && blob.size > part { Way::Chunks(part) } else { Way::Whole };
-        let mut state = State { location: None, offset: 0, reached: 0, way, spoiled: false };
+        let mut state = State { location, offset: 0, reached: 0, way, spoiled: false, unwanted: None };
         loop {
             let next = match state.location.clone() {
                 None => self.begin(&mut state, &what).await?,
@@ -129,42 +144,6 @@ impl Uploads<'_> {
         }
         self.tell(PushEvent::BlobUploaded { digest: blob.digest.clone(), size: blob.size });
         Ok(())
-    }
-
-    async fn exists(&self, blob: &Descriptor, patience: &mut Patience<'_>) -> Result<bool, PushError> {
-        let url = self.session.url(&format!("blobs/{}", blob.digest))?;
-        let answer = self.persist(&Ask::new(Method::HEAD, url), None, patience).await?;
-        match answer.status() {
-            StatusCode::OK => Ok(true),
-            StatusCode::NOT_FOUND => Ok(false),
-            _ => {
-                let what = format!("a question about blob {}", blob.digest);
-                Err(self.session.refused(answer, &what).await.into())
-            }
-        }
-    }
-
-    /// Asks the registry to take the blob over from one of the other repositories. A refusal is no failure: registries
-    /// refuse for reasons of their own.
-    async fn mounted(&self, blob: &Blob) -> Result<bool, PushError> {
-        let near = self.mount_from.iter().filter(|from| {
-            from.registry() == self.session.registry() && from.path() != self.session.repository.path()
-        });
-        for from in near {
-            let mut url = self.session.url("blobs/uploads/")?;
-            url.query_pairs_mut().append_pair("mount", blob.digest.as_str()).append_pair("from", from.path());
-            let mut ask = Ask::new(Method::POST, url);
-            ask.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            match self.session.send(&ask, || None, None, &mut |_| {}).await {
-                Ok(answer) if answer.status() == StatusCode::CREATED => {
-                    self.tell(PushEvent::BlobMounted { digest: blob.digest.clone(), from: from.clone() });
-                    return Ok(true);
-                }
-                Err(Trouble::Lasting(error)) => return Err(error.into()),
-                Ok(_) | Err(Trouble::Passing(_)) => {}
-            }
-        }
-        Ok(false)
     }
 
     /// Asks for a place to upload to.
@@ -264,6 +243,14 @@ impl Uploads<'_> {
         match answer.status() {
             status if may_pass(status) => Ok(Next::Resync(self.session.attempt(answer).await, after)),
             StatusCode::RANGE_NOT_SATISFIABLE if !matches!(state.way, Way::Whole) => {
+                // Where it wants the part that it was sent, it is the part that it does not like.
+                if state.unwanted == Some(state.offset) {
+                    state.way = match state.way {
+                        Way::Chunks(chunk) if chunk > SAFE_CHUNK => Way::Chunks(SAFE_CHUNK),
+                        _ => Way::Whole,
+                    };
+                }
+                state.unwanted = Some(state.offset);
                 Ok(Next::Resync(self.session.attempt(answer).await, None))
             }
             // The upload is not known any more.
@@ -366,6 +353,6 @@ fn held(answer: &Response, end: u64) -> Option<u64> {
 }
 
 /// The smallest part a registry takes, if it says so.
-fn least_chunk(answer: &Response) -> Option<u64> {
+pub(crate) fn least_chunk(answer: &Response) -> Option<u64> {
     answer.headers().get("oci-chunk-min-length")?.to_str().ok()?.trim().parse().ok()
 }

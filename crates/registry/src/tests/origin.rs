@@ -57,6 +57,11 @@ impl Origin {
         self.world.lock().unwrap().replies.entry(path.to_owned()).or_default().push(reply);
     }
 
+    /// Takes back what was said about a path.
+    pub(crate) fn forget(&self, path: &str) {
+        self.world.lock().unwrap().replies.remove(path);
+    }
+
     pub(crate) fn log(&self) -> Vec<String> {
         self.world.lock().unwrap().log.clone()
     }
