@@ -121,8 +121,11 @@ impl Uploads<'_> {
         }
         if fresh && self.is_there(&top.digest).await? {
             self.tell(PushEvent::ManifestExists { reference: digest.to_owned() });
-            if tags.is_empty() {
-                return Ok(());
+            match &top.document {
+                // Its list may not have been written any more.
+                Document::Image(Image { subject: Some(_), .. }) if tags.is_empty() => missing.push(digest),
+                _ if tags.is_empty() => return Ok(()),
+                _ => {}
             }
         } else {
             for document in below {
