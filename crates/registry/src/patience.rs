@@ -14,14 +14,14 @@ pub(crate) struct Pace {
     pub(crate) stall: Duration,
     /// How long there may be no progress before it is given up: longer than a registry takes to restart.
     pub(crate) patience: Duration,
-    /// How large the parts of a blob are. A reset costs at most one; 16 MiB keep the requests few and stay below what
+    /// How large the parts of a blob are. A reset costs at most one; 8 MiB keep the requests few and stay below what
     /// proxies in front of registries let through.
     pub(crate) part: u64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { stall: Duration::from_secs(120), patience: Duration::from_secs(90), part: 16 * 1024 * 1024 }
+        Self { stall: Duration::from_secs(120), patience: Duration::from_secs(90), part: 8 * 1024 * 1024 }
     }
 }
 

@@ -317,7 +317,16 @@ impl<'a> Session<'a> {
         if status.is_redirection() {
             let to = answer.headers().get(reqwest::header::LOCATION).and_then(|to| to.to_str().ok());
             let to = to.and_then(|to| answer.url().join(to).ok());
-            let place = to.map_or_else(|| "nowhere".to_owned(), |to| to.origin().ascii_serialization());
+            let place = to.map_or_else(
+                || "nowhere".to_owned(),
+                |to| {
+                    if to.origin().is_tuple() {
+                        to.origin().ascii_serialization()
+                    } else {
+                        format!("{}:", to.scheme())
+                    }
+                },
+            );
             return RequestError::Redirect { registry: self.registry().to_owned(), place };
         }
         let codes = reasons(answer, self.registry()).await;

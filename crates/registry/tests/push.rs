@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use release_core::{Credentials, Digest, Repository, Secret};
-use release_registry::{Push, PushEvent, Registry};
+use release_registry::{Limits, Pull, Push, PushEvent, Registry};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -163,4 +164,138 @@ async fn a_real_registry_has_everything_after_the_connection_broke() {
         // Even a registry that keeps nothing of a broken upload is sent no more than twice.
         assert!(again < SIZE + 1_000_000, "{again}");
     }
+}
+
+/// A registry of our own, which can be ended and started again with what it has.
+struct Own {
+    dir: tempfile::TempDir,
+    host: String,
+    child: Child,
+}
+
+impl Own {
+    async fn start() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = free.local_addr().unwrap().to_string();
+        drop(free);
+        let dir = tempfile::tempdir().unwrap();
+        let config = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: '{host}'}}\n",
+            dir.path().display()
+        );
+        fs::write(dir.path().join("config.yml"), config).unwrap();
+        let child = Self::spawn(dir.path());
+        let own = Self { dir, host, child };
+        own.ready().await;
+        own
+    }
+
+    fn spawn(dir: &Path) -> Child {
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(dir.join("config.yml")).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("docker-registry, of the Debian package of that name")
+    }
+
+    async fn ready(&self) {
+        for _ in 0..600 {
+            if TcpStream::connect(&self.host).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("the registry does not listen");
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs docker-registry: tests/run"]
+async fn a_registry_that_is_killed_and_started_again_gets_the_rest() {
+    const SIZE: usize = 60_000_000;
+    let (layout, mut own) = (tempfile::tempdir().unwrap(), Own::start().await);
+    let digest = image(layout.path(), SIZE);
+    let repository: Repository = format!("{}/restart", own.host).parse().unwrap();
+    let (host, dir, manifest) = (own.host.clone(), layout.path().to_owned(), digest.clone());
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = sent.clone();
+    let pushing = tokio::spawn(async move {
+        let tags = ["v1".to_owned()];
+        let push =
+            Push { layout: &dir, manifest: &manifest, repository: &repository, tags: &tags, mount_from: &[] };
+        let mut resumed = Vec::new();
+        let mut tell = |event| match event {
+            PushEvent::Progress { sent, .. } => count.store(sent, Ordering::Relaxed),
+            PushEvent::BlobResumed { at, .. } => resumed.push(at),
+            _ => {}
+        };
+        registry().push(&push, None, &mut tell).await.unwrap();
+        resumed
+    });
+    while sent.load(Ordering::Relaxed) < 20_000_000 {
+        assert!(!pushing.is_finished(), "it was too fast to be interrupted");
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    own.kill();
+    assert!(!own.dir.path().join("data/docker/registry/v2/repositories/restart/_manifests").exists());
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    own.child = Own::spawn(own.dir.path());
+    let resumed = pushing.await.unwrap();
+    println!("killed after {} bytes, went on at {resumed:?}", sent.load(Ordering::Relaxed));
+    assert!(resumed.iter().any(|at| *at > 0), "{resumed:?}");
+    let copy = tempfile::tempdir().unwrap();
+    let reference = format!("{host}/restart:v1").parse().unwrap();
+    let pull = Pull { reference: &reference, platform: None, layout: copy.path(), limits: Limits::default() };
+    registry().pull(&pull, None, &mut |_| {}).await.unwrap();
+    for entry in fs::read_dir(layout.path().join("blobs/sha256")).unwrap() {
+        let name = entry.unwrap().file_name();
+        let at = |dir: &Path| fs::read(dir.join("blobs/sha256").join(&name)).unwrap();
+        assert!(at(layout.path()) == at(copy.path()), "{name:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs docker-registry and skopeo: tests/run"]
+async fn skopeo_reads_what_we_push_and_we_read_what_skopeo_copies() {
+    let (layout, own) = (tempfile::tempdir().unwrap(), Own::start().await);
+    let digest = image(layout.path(), 3_000_000);
+    push(&format!("{}/ours", own.host), layout.path(), &digest, None, &[]).await;
+    let skopeo = |arguments: &[&str]| {
+        let output = Command::new("skopeo")
+            .args(arguments)
+            .output()
+            .expect("skopeo, of the Debian package of that name");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let ours = format!("docker://{}/ours:v1", own.host);
+    let seen = skopeo(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &ours]);
+    assert_eq!(seen.trim(), digest.as_str());
+    let theirs = format!("docker://{}/theirs:v1", own.host);
+    skopeo(&[
+        "copy",
+        "--insecure-policy",
+        "--src-tls-verify=false",
+        "--dest-tls-verify=false",
+        &ours,
+        &theirs,
+    ]);
+    let copy = tempfile::tempdir().unwrap();
+    let reference = format!("{}/theirs:v1", own.host).parse().unwrap();
+    let pull = Pull { reference: &reference, platform: None, layout: copy.path(), limits: Limits::default() };
+    let pulled = registry().pull(&pull, None, &mut |_| {}).await.unwrap();
+    assert_eq!(pulled.image.digest, digest);
+    // And what we pulled is a layout for others, too.
+    let archive = copy.path().join("image.tar");
+    let from = format!("oci:{}:{reference}", copy.path().display());
+    skopeo(&["copy", "--insecure-policy", &from, &format!("oci-archive:{}", archive.display())]);
 }

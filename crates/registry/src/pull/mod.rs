@@ -132,7 +132,11 @@ impl Registry {
             platform: pull.platform.cloned(),
         };
         downloads.collect(chosen, &mut found, &pull.limits).await?;
-        let blobs = found.blobs.iter().map(|blob| downloads.blob(blob));
+        // No closure: with one, the compiler does not see that the whole can be sent between threads.
+        let mut blobs = Vec::new();
+        for blob in &found.blobs {
+            blobs.push(downloads.blob(blob));
+        }
         futures::stream::iter(blobs).buffer_unordered(PARALLEL).try_collect::<()>().await?;
         if let (Some(platform), [one]) = (pull.platform, found.documents.as_slice()) {
             store.check_platform(&one.document, platform, &entry.name)?;

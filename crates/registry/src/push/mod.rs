@@ -121,8 +121,11 @@ impl Uploads<'_> {
         }
         if fresh && self.is_there(&top.digest).await? {
             self.tell(PushEvent::ManifestExists { reference: digest.to_owned() });
-            if tags.is_empty() {
-                return Ok(());
+            match &top.document {
+                // Its list may not have been written any more.
+                Document::Image(Image { subject: Some(_), .. }) if tags.is_empty() => missing.push(digest),
+                _ if tags.is_empty() => return Ok(()),
+                _ => {}
             }
         } else {
             for document in below {
@@ -171,8 +174,13 @@ impl Uploads<'_> {
 
     async fn blobs(&self, image: &Image) -> Result<(), PushError> {
         let mut seen = HashSet::from([&image.config.digest]);
-        let layers: Vec<_> = image.layers.iter().filter(|layer| seen.insert(&layer.digest)).collect();
-        let layers = layers.into_iter().map(|layer| self.blob(layer));
+        // No closure: with one, the compiler does not see that the whole can be sent between threads.
+        let mut layers = Vec::new();
+        for layer in &image.layers {
+            if seen.insert(&layer.digest) {
+                layers.push(self.blob(layer));
+            }
+        }
         futures::stream::iter(layers).buffer_unordered(PARALLEL).try_collect::<()>().await?;
         self.blob(&image.config).await
     }

@@ -214,7 +214,7 @@ async fn failures_that_may_pass_are_outlasted() {
     let unknown = "404 Not Found\n\n{\"errors\":[{\"code\":\"BLOB_UPLOAD_UNKNOWN\"}]}";
     for (on, answer) in [
         ("GET /v2/player/manifests", "503 Service Unavailable\nRetry-After: 0"),
-        ("HEAD /v2/player/blobs", "502 Bad Gateway"),
+        ("HEAD /v2/player/manifests", "502 Bad Gateway"),
         ("POST", "429 Too Many Requests\nRetry-After: 0"),
         ("PATCH", "500 Internal Server Error"),
         ("PATCH", "408 Request Timeout"),
@@ -241,7 +241,7 @@ async fn what_is_refused_for_good_says_why() {
     let mut seen = Vec::new();
     for (on, answer) in [
         ("POST", denied),
-        ("HEAD /v2/player/blobs", "405 Method Not Allowed"),
+        ("HEAD /v2/player/manifests/sha256", "405 Method Not Allowed"),
         ("POST", "202 Accepted"),
         ("POST", "404 Not Found\n\n{\"errors\":[{\"code\":\"NAME_UNKNOWN\"}]}"),
         ("POST", insecure),
@@ -368,7 +368,8 @@ async fn registries_that_do_not_keep_parts_get_the_whole() {
 async fn parts_are_as_large_as_the_registry_wants() {
     let (server, image) = (Server::start().await, image());
     let started = "202 Accepted\nLocation: /v2/player/blobs/uploads/u1\nOCI-Chunk-Min-Length: 200000";
-    for _ in 0..2 {
+    // A mount and an upload for each of two layers.
+    for _ in 0..4 {
         server.fail("POST", Fault::Answer(started.to_owned()));
     }
     push(&server, &image).await;

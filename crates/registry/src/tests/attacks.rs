@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::origin::{Origin, Reply};
 use super::scene::{INDEX, Image, MANIFEST, descriptor, files, noise, registry, sha256, user};
-use crate::{Limits, Pull};
+use crate::{Limits, Pull, Registry};
 
 /// The registry, and somebody else's host.
 struct Stage {
@@ -126,7 +126,7 @@ const ROWS: &[(&str, Set, &str)] = &[
     (
         "a redirect to another scheme ends",
         |stage| stage.layer("307 Temporary Redirect\nLocation: file:///etc/passwd", b""),
-        "registry HOST leads to `null`, where we do not follow",
+        "registry HOST leads to `file:`, where we do not follow",
     ),
     // Digests that are paths.
     (
@@ -183,8 +183,6 @@ const ROWS: &[(&str, Set, &str)] = &[
         "CVE-2021-41190 a manifest that its index calls an index is refused",
         |stage| {
             let child = descriptor(INDEX, &stage.image.manifest);
-            stage.image.at(&stage.registry);
-            stage.registry.forget("/v2/player/manifests/v1");
             stage.document(INDEX, &json!({"schemaVersion": 2, "manifests": [child]}).to_string());
         },
         "MANIFEST cannot be pulled: it is not of the kind it is sent as",
@@ -216,7 +214,7 @@ const ROWS: &[(&str, Set, &str)] = &[
     (
         "CVE-2023-25153 a layer of more bytes than it says is cut off",
         |stage| stage.layer("200 OK", &[&stage.image.blobs[0][..], b"more"].concat()),
-        "registry HOST sends 700004 bytes of LAYER, which should have 700000",
+        "registry HOST sends MORE bytes of LAYER, which should have 700000",
     ),
     (
         "CVE-2023-25153 a layer without a length is cut off where it should end",
@@ -225,7 +223,7 @@ const ROWS: &[(&str, Set, &str)] = &[
             let path = format!("/v2/player/blobs/{}", sha256(&stage.image.blobs[0]));
             stage.registry.says(&path, Reply { announced: None, ..Reply::ok(&body) });
         },
-        "registry HOST sends 700004 bytes of LAYER, which should have 700000",
+        "registry HOST sends MORE bytes of LAYER, which should have 700000",
     ),
     (
         "GHSA-697p a layer of all the bytes there are is not begun",
@@ -308,10 +306,10 @@ const ROWS: &[(&str, Set, &str)] = &[
     ),
 ];
 
-async fn outcome(stage: &Stage, dir: &Path) -> String {
+async fn outcome(client: &Registry, stage: &Stage, dir: &Path) -> String {
     let reference = format!("{}/player:v1", stage.registry.host).parse().unwrap();
     let pull = Pull { reference: &reference, platform: None, layout: dir, limits: Limits::default() };
-    let mut text = match registry().pull(&pull, Some(&user()), &mut |_| {}).await {
+    let mut text = match client.pull(&pull, Some(&user()), &mut |_| {}).await {
         Ok(_) => {
             assert_eq!(files(dir), stage.image.files());
             return "pulled".to_owned();
@@ -327,6 +325,10 @@ async fn outcome(stage: &Stage, dir: &Path) -> String {
         text = text.replace(&digest, name);
     }
     text = text.replace(&stage.registry.host, "HOST");
+    // How far it came depends on how the network cuts.
+    for sent in 700_001..=700_004 {
+        text = text.replace(&format!("sends {sent} "), "sends MORE ");
+    }
     // What is left is the digest of a document that was made up.
     match text.find("sha256:") {
         Some(at) => {
@@ -339,16 +341,16 @@ async fn outcome(stage: &Stage, dir: &Path) -> String {
 
 #[tokio::test]
 async fn attacks_come_to_nothing() {
-    let mut failed = Vec::new();
+    let (client, mut failed) = (registry(), Vec::new());
     for (name, set, expected) in ROWS {
         let image = Image::new("amd64");
         let stage = Stage { registry: Origin::start().await, other: Origin::start().await, image };
         set(&stage);
         // What the attack leaves alone is honest.
-        stage.image.at(&stage.registry);
+        stage.image.around(&stage.registry);
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("layout");
-        let seen = outcome(&stage, &dir).await;
+        let seen = outcome(&client, &stage, &dir).await;
         if seen != *expected {
             failed.push(format!("{name}\n  expected {expected}\n  seen     {seen}"));
         }

@@ -57,9 +57,9 @@ impl Origin {
         self.world.lock().unwrap().replies.entry(path.to_owned()).or_default().push(reply);
     }
 
-    /// Takes back what was said about a path.
-    pub(crate) fn forget(&self, path: &str) {
-        self.world.lock().unwrap().replies.remove(path);
+    /// As [`Origin::says`], where nothing was said so far.
+    pub(crate) fn says_otherwise(&self, path: &str, reply: Reply) {
+        self.world.lock().unwrap().replies.entry(path.to_owned()).or_insert_with(|| vec![reply]);
     }
 
     pub(crate) fn log(&self) -> Vec<String> {

@@ -73,15 +73,24 @@ impl Image {
         }
     }
 
-    /// Lets a server have it.
+    /// What an honest server says of it.
+    fn replies(&self) -> impl Iterator<Item = (String, Reply)> {
+        let blob = |blob: &Vec<u8>| (format!("/v2/player/blobs/{}", sha256(blob)), Reply::ok(blob));
+        let head = format!("200 OK\nContent-Type: {MANIFEST}");
+        let names = ["v1".to_owned(), self.digest().to_string()];
+        let manifest =
+            move |name| (format!("/v2/player/manifests/{name}"), Reply::new(&head, &self.manifest));
+        self.blobs.iter().map(blob).chain(names.into_iter().map(manifest))
+    }
+
+    /// Lets a server have it, after whatever else it says.
     pub(crate) fn at(&self, origin: &Origin) {
-        for blob in &self.blobs {
-            origin.says(&format!("/v2/player/blobs/{}", sha256(blob)), Reply::ok(blob));
-        }
-        for name in ["v1", self.digest().as_str()] {
-            let head = format!("200 OK\nContent-Type: {MANIFEST}");
-            origin.says(&format!("/v2/player/manifests/{name}"), Reply::new(&head, &self.manifest));
-        }
+        self.replies().for_each(|(path, reply)| origin.says(&path, reply));
+    }
+
+    /// Lets a server have what of it it says nothing about.
+    pub(crate) fn around(&self, origin: &Origin) {
+        self.replies().for_each(|(path, reply)| origin.says_otherwise(&path, reply));
     }
 }
 
