@@ -66,6 +66,11 @@ impl Run<'_> {
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), RunError> {
         let number = header.number;
+        // Who was refused has not lost the lock to anybody.
+        let lost = |refused: Option<StoreError>| {
+            refused.map_or(RunError::TakenOver { release: number }, RunError::from)
+        };
+        let mut refused = None;
         for _ in 0..RELOCKS {
             let (release, first) = match entry {
                 Entry::Fresh(release) => (release, Vec::new()),
@@ -98,7 +103,8 @@ impl Run<'_> {
             match broken {
                 Some(StoreError::Fenced { .. }) => return Err(RunError::TakenOver { release: number }),
                 // Also what is refused: a release must not be left half-way because an account lost its rights for a moment.
-                Some(StoreError::Api(_)) | None => {}
+                Some(error @ StoreError::Api(_)) => refused = Some(error),
+                None => refused = None,
                 Some(error) => return Err(error.into()),
             }
             if header.state == State::Running {
@@ -109,14 +115,14 @@ impl Run<'_> {
             // Without an entry of ours somebody went on, or our last write came through: then it is all written.
             let Some(running) = running else {
                 return if header.state == State::Running {
-                    Err(RunError::TakenOver { release: number })
+                    Err(lost(refused))
                 } else {
                     Ok(())
                 };
             };
             (job, entry) = self.reenter(&header, running.machine, hold.lock.fence()).await?;
         }
-        Err(RunError::TakenOver { release: number })
+        Err(lost(refused))
     }
 
     /// Takes the lock again after an outage; asks for as long as an outage may last.
