@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::container::Container;
 use super::status::ContainerStatus;
-use crate::time::Second;
+use crate::time::{self, Second};
 
 /// One condition as it was written last; its message follows from the containers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,7 +64,8 @@ impl Conditions {
                 _ => continue,
             };
             mine.status = condition["status"] == "True";
-            mine.changed = condition["lastTransitionTime"].as_str().map(str::to_owned);
+            let changed = condition["lastTransitionTime"].as_str().and_then(time::parse);
+            mine.changed = changed.map(Second::of);
         }
         self.sandbox = true;
     }

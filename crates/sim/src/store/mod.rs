@@ -51,7 +51,7 @@ impl Store {
     pub(crate) fn restore(&mut self, object: Object) {
         let object = Arc::new(object);
         self.owners.update(None, Some(&object));
-        self.shard(object.resource()).put(object);
+        self.shards.make(&object.kind.resource).put(Arc::clone(&object));
     }
 
     /// The revision of the last write.
