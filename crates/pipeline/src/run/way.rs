@@ -114,11 +114,7 @@ impl Run<'_> {
             let running = hold.journal.running().filter(|running| running.release == number).cloned();
             // Without an entry of ours somebody went on, or our last write came through: then it is all written.
             let Some(running) = running else {
-                return if header.state == State::Running {
-                    Err(lost(refused))
-                } else {
-                    Ok(())
-                };
+                return if header.state == State::Running { Err(lost(refused)) } else { Ok(()) };
             };
             (job, entry) = self.reenter(&header, running.machine, hold.lock.fence()).await?;
         }
