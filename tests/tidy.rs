@@ -38,7 +38,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 
 /// Dependencies with one owner, or with few. Development dependencies are not counted.
 const OWNERS: &[(&str, &[&str])] = &[
-    ("kube", &["release-cluster"]),
+    ("kube", &["release-cluster", "release-tests"]),
     ("bollard", &["release-image"]),
     ("clap", &["release-cli"]),
     ("anyhow", &["release-cli", "release-tests"]),

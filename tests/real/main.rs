@@ -8,3 +8,4 @@ mod interrupted;
 mod report;
 mod requests;
 mod rights;
+mod stories;

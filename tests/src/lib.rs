@@ -5,6 +5,7 @@
 
 pub mod differential;
 mod lab;
+pub mod stories;
 mod tool;
 mod watch;
 mod witness;

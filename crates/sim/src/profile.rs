@@ -40,6 +40,12 @@ pub struct ApiProfile {
     pub deleted_at_revision: bool,
     /// Strategic merge patches clean what they bring of directives and nulls.
     pub clean_patches: bool,
+    /// Statuses of Deployments and ReplicaSets count pods that are going.
+    pub terminating_replicas: bool,
+    /// Events of Deployments say from how many replicas a ReplicaSet was scaled.
+    pub scaled_from: bool,
+    /// Statuses of pods tell of their network, their generation and their resources.
+    pub full_pod_status: bool,
     /// Versions of resources instead of those of the current profile: group, plural, versions.
     pub served: &'static [(&'static str, &'static str, &'static [&'static str])],
     /// Resources that are not there yet.
@@ -66,6 +72,9 @@ impl ApiProfile {
         not_made_by_update: &[],
         deleted_at_revision: true,
         clean_patches: true,
+        terminating_replicas: true,
+        scaled_from: true,
+        full_pod_status: true,
         served: &[],
         missing: &[],
     };
@@ -89,6 +98,9 @@ impl ApiProfile {
         not_made_by_update: &["services"],
         deleted_at_revision: false,
         clean_patches: false,
+        terminating_replicas: false,
+        scaled_from: false,
+        full_pod_status: false,
         served: &[
             ("batch", "cronjobs", &["v1beta1"]),
             ("policy", "poddisruptionbudgets", &["v1beta1"]),

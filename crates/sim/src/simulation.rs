@@ -15,8 +15,10 @@ use crate::actor::Actor;
 use crate::api::{LogQuery, Model, Proxied, ProxyTarget};
 use crate::apps::{Apps, Dice};
 use crate::controllers::Controllers;
+use crate::face::{Clock, SimService};
 use crate::faults::{Chaos, Fault, Faults, Meddling};
 use crate::node::{HttpAnswer, NoAnswer, NodeConfig, Nodes};
+use crate::profile::ApiProfile;
 use crate::server::{ApiServer, Seed};
 use crate::status::Status;
 use crate::store::Retention;
@@ -38,6 +40,8 @@ const TICK: Duration = Duration::from_millis(1);
 pub struct SimulationConfig {
     /// Everything that is drawn is drawn from this.
     pub seed: u64,
+    /// Which version of Kubernetes is played.
+    pub profile: ApiProfile,
     /// What time it is at the start.
     pub start: Timestamp,
     /// How much history the API server keeps.
@@ -56,6 +60,7 @@ impl Default for SimulationConfig {
     fn default() -> Self {
         Self {
             seed: 0,
+            profile: ApiProfile::CURRENT,
             // Any fixed moment does: 2026-01-01T00:00:00Z.
             start: Timestamp::constant(1_767_225_600, 0),
             retention: Retention::default(),
@@ -97,13 +102,13 @@ impl fmt::Debug for Simulation {
 impl Simulation {
     /// A cluster with nodes and nobody else; controllers are added.
     pub fn new(config: SimulationConfig) -> Self {
-        let seed = Seed { seed: config.seed, retention: config.retention, ..Seed::default() };
+        let seed = Seed { seed: config.seed, retention: config.retention, profile: config.profile };
         Self::around(ApiServer::new(config.start, &seed), config)
     }
 
     /// A cluster with this server.
     fn around(mut server: ApiServer, config: SimulationConfig) -> Self {
-        let SimulationConfig { seed, start, retention: _, nodes, apps, faults, keep } = config;
+        let SimulationConfig { seed, profile: _, start, retention: _, nodes, apps, faults, keep } = config;
         let faults = Faults::new(seed, start, faults);
         let nodes = Nodes::new(&mut server, start, apps, nodes, faults.clone(), seed);
         Self {
@@ -134,6 +139,20 @@ impl Simulation {
         controllers.scheduler.faults = self.faults.clone();
         self.controllers = Some(controllers);
         self
+    }
+
+    /// A whole cluster behind its API, which goes on by itself on this runtime: what most tests need. On a paused clock its time is
+    /// virtual.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn start(config: SimulationConfig) -> SimService<Self> {
+        let simulation = Self::whole(config);
+        let clock = Clock::starting_at(simulation.now());
+        let service = SimService::new(simulation, clock);
+        tokio::spawn(service.clone().drive());
+        service
     }
 
     /// Adds somebody who works in the cluster; those added first act first.

@@ -122,6 +122,16 @@ async fn what_runs_is_shown() {
     cluster
         .check("explain deployment.spec.strategy", "", &["rollingUpdate", "<RollingUpdateDeployment>"])
         .await;
+    for (path, words) in [
+        ("pod", "share an address"),
+        ("configmap.kind", "What this is"),
+        ("service.metadata.labels", "select objects by"),
+        ("deployment.spec.replicas", "How many pods are wanted"),
+        ("deployment.spec.template.spec.containers.readinessProbe", "no traffic from Services"),
+        ("job.spec.backoffLimit", "given up"),
+    ] {
+        cluster.check(&format!("explain {path}"), "", &[words]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

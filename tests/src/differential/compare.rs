@@ -104,30 +104,34 @@ pub struct Disagreement {
 
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = Vec::new();
         let real = self.answers.last().unwrap_or(&Value::Null);
-        differences(real, &self.simulated, "", &mut lines);
-        for line in lines.iter().take(12) {
+        for line in differences(real, &self.simulated).iter().take(12) {
             writeln!(f, "  {line}")?;
         }
         Ok(())
     }
 }
 
-/// Where two values differ, as lines.
-fn differences(real: &Value, simulated: &Value, path: &str, out: &mut Vec<String>) {
+/// Where two values differ, a line each.
+pub fn differences(real: &Value, simulated: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    collect(real, simulated, "", &mut lines);
+    lines
+}
+
+fn collect(real: &Value, simulated: &Value, path: &str, out: &mut Vec<String>) {
     match (real, simulated) {
         (a, b) if a == b => {}
         (Value::Object(a), Value::Object(b)) => {
             let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
             for key in keys {
                 let (a, b) = (a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null));
-                differences(a, b, &format!("{path}/{key}"), out);
+                collect(a, b, &format!("{path}/{key}"), out);
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             for (at, (a, b)) in a.iter().zip(b).enumerate() {
-                differences(a, b, &format!("{path}/{at}"), out);
+                collect(a, b, &format!("{path}/{at}"), out);
             }
         }
         _ => out.push(format!("{path}\n    real       {real}\n    simulated  {simulated}")),

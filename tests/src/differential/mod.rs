@@ -25,7 +25,7 @@ mod simulated;
 mod sorts;
 mod trace;
 
-pub use compare::{Agreement, Disagreement, compare};
+pub use compare::{Agreement, Disagreement, compare, differences};
 pub use known::{KNOWN, Known};
 pub use operation::{Body, Operation};
 pub use real::Real;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Answer;
 use crate::kind::Kind;
 use crate::schema::builtin::{Code, Field, Leaf, Type, type_at, type_named};
-use crate::schema::{Items, Keys, Shape};
+use crate::schema::{Items, Keys, Shape, words};
 use crate::server::ApiServer;
 use crate::status::Status;
 
@@ -128,6 +128,7 @@ fn schemas(kind: &Kind, version: &str, shape: &Shape, prefix: &str, out: &mut Ma
             add_type(*index, prefix, out);
             if let Some(schema) = out.get_mut(&long_name(type_at(*index).name)) {
                 schema["x-kubernetes-group-version-kind"] = gvk;
+                describe_top(schema);
             }
         }
         Shape::Custom(schema) => {
@@ -150,6 +151,18 @@ fn schemas(kind: &Kind, version: &str, shape: &Shape, prefix: &str, out: &mut Ma
     }
 }
 
+/// What every kind has at its top.
+fn describe_top(schema: &mut Value) {
+    for field in ["apiVersion", "kind"] {
+        schema["properties"][field] = json!({"type": "string", "description": ""});
+    }
+    for (field, property) in schema["properties"].as_object_mut().into_iter().flatten() {
+        if property["description"] == "" {
+            property["description"] = json!(words::of_every(field));
+        }
+    }
+}
+
 fn add_type(index: usize, prefix: &str, out: &mut Map<String, Value>) {
     let of: &Type = type_at(index);
     let name = long_name(of.name);
@@ -159,14 +172,15 @@ fn add_type(index: usize, prefix: &str, out: &mut Map<String, Value>) {
     out.insert(name.clone(), Value::Null);
     let mut properties = Map::new();
     for field in &of.fields {
-        properties.insert(field.name.to_owned(), field_schema(field, prefix));
+        properties.insert(field.name.to_owned(), field_schema(of.name, field, prefix));
         if let Leaf::Type(inner) = field.code.leaf {
             add_type(inner, prefix, out);
         }
     }
     let required: Vec<&str> =
         of.fields.iter().filter(|f| f.required && f.name != "metadata").map(|f| f.name).collect();
-    let mut schema = json!({"type": "object", "description": "", "properties": properties});
+    let mut schema =
+        json!({"type": "object", "description": words::of_type(of.name), "properties": properties});
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
@@ -176,12 +190,12 @@ fn add_type(index: usize, prefix: &str, out: &mut Map<String, Value>) {
     out.insert(name, schema);
 }
 
-fn field_schema(field: &Field, prefix: &str) -> Value {
+fn field_schema(of: &str, field: &Field, prefix: &str) -> Value {
     let mut schema = code_schema(field.code, prefix);
     if !schema["$ref"].is_null() && prefix == V3 {
         schema = json!({"allOf": [schema]});
     }
-    schema["description"] = json!("");
+    schema["description"] = json!(words::of_field(of, field.name));
     if field.code.is_list() {
         match field.code.items() {
             Items::Atomic => schema["x-kubernetes-list-type"] = json!("atomic"),

@@ -25,6 +25,9 @@ impl From<Status> for Refused {
 pub(crate) fn status(server: &mut ApiServer, now: Timestamp, object: &Object, mut status: Value) -> bool {
     if let Some(map) = status.as_object_mut() {
         map.retain(|_, value| !value.is_null());
+        if !server.profile().terminating_replicas {
+            map.remove("terminatingReplicas");
+        }
     }
     if object["status"] == status {
         return false;

@@ -15,7 +15,7 @@ use super::config::NodeConfig;
 use super::container::{Container, State};
 use super::desk::Desk;
 use super::event::{Recorder, Say, Tone};
-use super::{spec, volumes};
+use super::{spec, status, volumes};
 use crate::apps::{Apps, Dice, Fate};
 use crate::faults::PodFate;
 use crate::object::Object;
@@ -344,7 +344,10 @@ impl Pod {
     /// Writes what there is to say into the pod's status.
     pub(super) fn publish(&mut self, around: &mut Around<'_>) {
         self.conditions.update(self.phase(), &self.containers, around.now);
-        let status = self.status(&self.conditions);
+        let mut status = self.status(&self.conditions);
+        if !around.server.profile().full_pod_status {
+            status::reduce(&mut status);
+        }
         let (namespace, name) = (self.object.namespace().to_owned(), self.object.name().to_owned());
         let by = By::nobody();
         if let Ok(object) = around.server.update_status(around.now, &PODS, &namespace, &name, status, &by) {

@@ -71,6 +71,29 @@ impl Pod {
     }
 }
 
+/// What kubelets wrote before 1.28.
+pub(super) fn reduce(status: &mut Value) {
+    let Some(map) = status.as_object_mut() else { return };
+    for key in ["hostIPs", "observedGeneration", "resources", "allocatedResources"] {
+        map.remove(key);
+    }
+    if let Some(Value::Array(conditions)) = map.get_mut("conditions") {
+        conditions.retain(|condition| condition["type"] != "PodReadyToStartContainers");
+        for condition in conditions.iter_mut().filter_map(Value::as_object_mut) {
+            condition.remove("observedGeneration");
+        }
+    }
+    for list in ["initContainerStatuses", "containerStatuses"] {
+        for container in map.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(container) = container.as_object_mut() {
+                for key in ["resources", "allocatedResources", "volumeMounts"] {
+                    container.remove(key);
+                }
+            }
+        }
+    }
+}
+
 impl Container {
     fn status(&self, waiting: &str) -> Value {
         let mut map = Map::new();

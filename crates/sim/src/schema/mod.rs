@@ -6,6 +6,7 @@
 pub(crate) mod builtin;
 pub(crate) mod check;
 mod crd;
+pub(crate) mod words;
 
 use std::sync::Arc;
 

@@ -2,12 +2,13 @@
 //!
 //! * `pull`, `push`, `discovery`, `management` are the distribution specification's four workflows, a sentence a case.
 //! * `access`, `vendors`, `faults` and `limits` are what the specification leaves open, or would rather not see.
-//! * `served` and `tools` go over the loopback listener, with clients that were written by others.
+//! * `served`, `tools` and `docker` go over the loopback listener, with clients that were written by others.
 
 mod access;
 mod bench;
 mod conformance;
 mod discovery;
+mod docker;
 mod faults;
 mod limits;
 mod management;

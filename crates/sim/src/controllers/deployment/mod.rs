@@ -24,7 +24,7 @@ use super::queue::{Outcome, Queue};
 use super::write;
 use crate::actor::Actor;
 use crate::object::Object;
-use crate::resource::{DEPLOYMENTS, REPLICA_SETS};
+use crate::resource::{DEPLOYMENTS, PODS, REPLICA_SETS};
 use crate::selector::LabelSelector;
 use crate::server::ApiServer;
 use crate::store::{Store, What};
@@ -71,7 +71,7 @@ impl Default for Deployments {
 
 impl Actor for Deployments {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
-        self.watch(server.store());
+        self.watch(server.store(), server.profile().terminating_replicas);
         while let Some(key) = self.queue.pop(now) {
             let outcome = self.reconcile(server, now, &key);
             self.queue.settle(key, now, outcome);
@@ -81,13 +81,24 @@ impl Actor for Deployments {
 }
 
 impl Deployments {
-    fn watch(&mut self, store: &Store) {
+    /// Takes in what changed. Where statuses of ReplicaSets do not count pods that are going, the pods themselves tell that the last one
+    /// is gone.
+    fn watch(&mut self, store: &Store, counts_going: bool) {
         if self.cursor.is_lost(store) {
             self.orphans.clear();
         }
         let Self { cursor, queue, orphans, .. } = self;
         let deployments = DEPLOYMENTS;
-        cursor.look(store, &[DEPLOYMENTS, REPLICA_SETS], |news| {
+        let watched = [DEPLOYMENTS, REPLICA_SETS, PODS];
+        cursor.look(store, if counts_going { &watched[..2] } else { &watched }, |news| {
+            if *news.object.resource() == PODS {
+                if news.what == What::Deleted {
+                    if let Some(owner) = owner_of_pod(store, news.object) {
+                        queue.add(owner);
+                    }
+                }
+                return;
+            }
             if *news.object.resource() == DEPLOYMENTS {
                 if !news.is_only_status() {
                     queue.add(Key::of(news.object));
@@ -167,6 +178,12 @@ impl Deployments {
             write::adopt(server, now, deployment, &set);
         }
     }
+}
+
+/// The Deployment a pod belongs to.
+fn owner_of_pod(store: &Store, pod: &Object) -> Option<Key> {
+    let set = Key::of_controller(pod, "ReplicaSet")?;
+    Key::of_controller(store.get(&REPLICA_SETS, &set.namespace, &set.name)?, "Deployment")
 }
 
 fn selects(owner: &Object, labels: &Value) -> bool {

@@ -54,6 +54,7 @@ impl Sync<'_> {
             let message = format!("Found new replica set \"{name}\"");
             let claim = Claim::new(PROGRESSING, "True", "FoundNewReplicaSet", message);
             conditions::set_updated(&mut self.conditions, self.now, &claim);
+            self.say_at_once();
         }
         self.write_revision();
         Ok(())
@@ -80,11 +81,12 @@ impl Sync<'_> {
         };
         let name = object.name().to_owned();
         if size > 0 {
-            let message = format!("Scaled up replica set {name} from 0 to {size}");
-            self.tell(Tone::Normal, "ScalingReplicaSet", &message);
+            self.tell_scaled(&name, 0, size);
         }
         self.new = Some(Set::new(object));
-        if self.deadline_seconds().is_some() {
+        // A real controller's word of it is lost in a conflict with its own word that the Deployment is resumed.
+        let resumed = conditions::reason(&self.conditions, PROGRESSING) == Some("DeploymentResumed");
+        if self.deadline_seconds().is_some() && !resumed {
             let message = format!("Created new replica set \"{name}\"");
             let claim = Claim::new(PROGRESSING, "True", "NewReplicaSetCreated", message);
             conditions::set_updated(&mut self.conditions, self.now, &claim);

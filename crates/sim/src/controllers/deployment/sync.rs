@@ -118,6 +118,16 @@ impl<'a> Sync<'a> {
         };
         let claim = Claim::new(PROGRESSING, "Unknown", claim.0, claim.1.to_owned());
         conditions::set_updated(&mut self.conditions, self.now, &claim);
+        if was_paused {
+            self.say_at_once();
+        }
+    }
+
+    /// Writes the conditions as they are now: what follows in the same look would cover them up.
+    pub(super) fn say_at_once(&mut self) {
+        let mut status = self.deployment["status"].clone();
+        status["conditions"] = json!(self.conditions);
+        write::status(self.server, self.now, &self.deployment, status);
     }
 
     fn roll(&mut self) -> Result<Judged, Refused> {
@@ -272,10 +282,15 @@ impl<'a> Sync<'a> {
         if set.spec == to {
             return Ok((Set { object: written, ..set }, false));
         }
-        let way = if to > set.spec { "up" } else { "down" };
-        let message = format!("Scaled {way} replica set {name} from {} to {to}", set.spec);
-        self.tell(Tone::Normal, "ScalingReplicaSet", &message);
+        self.tell_scaled(&name, set.spec, to);
         Ok((Set { object: written, spec: to, ..set }, true))
+    }
+
+    pub(super) fn tell_scaled(&mut self, name: &str, from: i64, to: i64) {
+        let way = if to > from { "up" } else { "down" };
+        let from = if self.server.profile().scaled_from { format!(" from {from}") } else { String::new() };
+        let message = format!("Scaled {way} replica set {name}{from} to {to}");
+        self.tell(Tone::Normal, "ScalingReplicaSet", &message);
     }
 
     pub(super) fn tell(&mut self, tone: Tone, reason: &'static str, message: &str) {
