@@ -38,6 +38,16 @@ const FIELDS: &[(&str, Keep)] = &[
     ("/status/updatedReplicas", Keep::Ends),
 ];
 
+/// A rollout has begun.
+const CREATED: &str = "True NewReplicaSetCreated";
+/// Something of it has got on.
+const UPDATED: &str = "True ReplicaSetUpdated";
+
+/// Why a container waits that crashed more than once.
+const CRASHING: &str = "CrashLoopBackOff";
+/// How a face of a pod begins that was deleted.
+const ASKED: &str = "asked to go";
+
 /// What a workload went through: a line for each field that changed. `versions` begins with the state before the step, if there was
 /// one, and is None where it is gone.
 pub(super) fn of_workload(versions: &[Option<&Value>], is_new: bool) -> Vec<String> {
@@ -65,9 +75,14 @@ pub(super) fn of_workload(versions: &[Option<&Value>], is_new: bool) -> Vec<Stri
             let condition = items(&object["status"]["conditions"]).find(|c| c["type"] == kind);
             condition.map_or("none".to_owned(), |c| format!("{} {}", word(&c["status"]), word(&c["reason"])))
         };
-        add(&mut lines, kind, there().map(said).collect(), is_new);
+        let mut texts: Vec<String> = there().map(said).collect();
+        texts.dedup();
+        // Whether the controller saw the new ReplicaSet before its first pod is chance.
+        let is_chance = |at: &usize| texts[*at] == UPDATED && *at > 0 && texts[*at - 1] == CREATED;
+        let texts = (0..texts.len()).filter(|at| !is_chance(at)).map(|at| texts[at].clone()).collect();
+        add(&mut lines, kind, texts, is_new);
     }
-    let going = |object: &Value| if is_going(object) { "asked to go" } else { "there" }.to_owned();
+    let going = |object: &Value| if is_going(object) { ASKED } else { "there" }.to_owned();
     let life = versions.iter().map(|object| object.map_or("gone".to_owned(), going)).collect();
     add(&mut lines, "life", life, is_new);
     lines
@@ -107,6 +122,11 @@ pub(super) fn of_pod(versions: &[Option<&Value>]) -> Vec<String> {
     let mut faces: Vec<String> =
         versions.iter().map(|version| version.map_or_else(|| "gone".to_owned(), face)).collect();
     faces.dedup();
+    // A crash is followed by the same crash: once it is told is enough.
+    if let Some(at) = faces.iter().position(|face| face.contains(CRASHING)) {
+        let end = faces[at + 1..].iter().position(|face| face.starts_with(ASKED) || face == "gone");
+        faces.drain(at + 1..end.map_or(faces.len(), |end| at + 1 + end));
+    }
     faces
 }
 
@@ -114,7 +134,7 @@ pub(super) fn of_pod(versions: &[Option<&Value>]) -> Vec<String> {
 fn face(pod: &Value) -> String {
     if is_going(pod) {
         // What its status says meanwhile is the runtime's business: one forgets a container before it tells how it ended.
-        return format!("asked to go within {} s", pod["metadata"]["deletionGracePeriodSeconds"]);
+        return format!("{ASKED} within {} s", pod["metadata"]["deletionGracePeriodSeconds"]);
     }
     let status = &pod["status"];
     let mut words = vec![word(&status["phase"]).to_owned()];
@@ -141,7 +161,11 @@ fn container(status: &Value) -> String {
         }
     }
     if number(&status["restartCount"]) > 0 {
-        words.push(format!("restarted {}", status["restartCount"]));
+        // How often it crashed before somebody looked is a matter of time.
+        let is_crashing = status["state"]["waiting"]["reason"] == CRASHING;
+        let count =
+            if is_crashing { "again and again".to_owned() } else { status["restartCount"].to_string() };
+        words.push(format!("restarted {count}"));
     }
     if status["lastState"].as_object().is_some_and(|last| !last.is_empty()) {
         words.push(format!("after {}", state(&status["lastState"])));

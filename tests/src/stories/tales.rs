@@ -28,7 +28,8 @@ fn web(replicas: u64, tag: &str, extra: &Value) -> Act {
                 "containers": [{
                     "name": WEB, "image": reference(tag), "imagePullPolicy": "Always",
                     "ports": [{"containerPort": 8080}],
-                    "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "initialDelaySeconds": 1, "periodSeconds": 1},
+                    "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "initialDelaySeconds": 1, "periodSeconds": 1,
+                        "timeoutSeconds": 5, "failureThreshold": 5},
                 }],
             }},
         },

@@ -92,10 +92,10 @@ impl Deployments {
         let watched = [DEPLOYMENTS, REPLICA_SETS, PODS];
         cursor.look(store, if counts_going { &watched[..2] } else { &watched }, |news| {
             if *news.object.resource() == PODS {
-                if news.what == What::Deleted {
-                    if let Some(owner) = owner_of_pod(store, news.object) {
-                        queue.add(owner);
-                    }
+                if news.what == What::Deleted
+                    && let Some(owner) = owner_of_pod(store, news.object)
+                {
+                    queue.add(owner);
                 }
                 return;
             }

@@ -128,6 +128,10 @@ impl<'a> Sync<'a> {
         let mut status = self.deployment["status"].clone();
         status["conditions"] = json!(self.conditions);
         write::status(self.server, self.now, &self.deployment, status);
+        let of = &self.deployment;
+        if let Some(written) = self.server.store().get(of.resource(), of.namespace(), of.name()) {
+            self.deployment = Arc::clone(written);
+        }
     }
 
     fn roll(&mut self) -> Result<Judged, Refused> {
