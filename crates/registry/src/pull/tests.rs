@@ -144,7 +144,9 @@ async fn an_index_gives_the_platform_that_is_wanted_or_all() {
             .to_string()
     };
     let (honest, lying) = (document("arm64"), document("s390x"));
-    images.iter().for_each(|image| image.at(&origin));
+    for image in &images {
+        image.at(&origin);
+    }
     for (name, text) in [("many", &honest), ("lying", &lying)] {
         let head = format!("200 OK\nContent-Type: {INDEX}");
         origin.says(&format!("/v2/player/manifests/{name}"), Reply::new(&head, text.as_bytes()));

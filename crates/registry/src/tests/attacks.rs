@@ -132,15 +132,16 @@ const ROWS: &[(&str, Set, &str)] = &[
     (
         "CVE-2024-3727 a layer's digest that is a path is no digest",
         |stage| {
-            stage
-                .manifest(|manifest| manifest["layers"][0]["digest"] = json!("sha256:../../../../etc/passwd"))
+            stage.manifest(|manifest| {
+                manifest["layers"][0]["digest"] = json!("sha256:../../../../etc/passwd");
+            });
         },
         "MANIFEST cannot be pulled: it is no manifest that can be understood",
     ),
     (
         "CVE-2024-3727 a configuration's digest that asks for something else is no digest",
         |stage| {
-            stage.manifest(|manifest| manifest["config"]["digest"] = json!("sha256:x/../../manifests/v2?"))
+            stage.manifest(|manifest| manifest["config"]["digest"] = json!("sha256:x/../../manifests/v2?"));
         },
         "MANIFEST cannot be pulled: it is no manifest that can be understood",
     ),
@@ -201,7 +202,7 @@ const ROWS: &[(&str, Set, &str)] = &[
             stage.document(
                 "application/vnd.docker.distribution.manifest.v1+prettyjws",
                 "{\"schemaVersion\":1,\"fsLayers\":[]}",
-            )
+            );
         },
         "MANIFEST cannot be pulled: its schema is not version 2",
     ),

@@ -151,7 +151,7 @@ fn a_read_is_redirected_to_a_host_nobody_trusts() {
     let mut b = Bench::with_rule(Rule::once(Fault::Untrusted));
     let digest = b.image("a", "v0", b"x");
     let path = format!("/v2/a/manifests/{digest}");
-    b.get(&path).is(307).header("location", &format!("https://untrusted.invalid{path}"));
+    b.get(&path).is(307).header("location", format!("https://untrusted.invalid{path}"));
     b.get(&path).is(200);
     assert_eq!(b.struck("untrusted"), 1);
 }
