@@ -36,7 +36,7 @@ const FOREIGN: &[&[&str]] = &[
     &["image", "cmd"],
     &["image", "healthcheck"],
     // `${platform}` of a layer.
-    &["image", "layers"],
+    &["image", "layers", "*", "from"],
     &["verify", "*", "body"],
     &["verify", "*", "prometheus"],
     &["verify", "*", "job"],

@@ -23,7 +23,8 @@ impl Preparation<'_> {
             return Ok(vec![self.recipe(service, build, Platform::default())?]);
         }
         let parse = |text: &String| {
-            text.parse().map_err(|_| bad("platform", text, "write `linux/amd64` or `linux/arm64`"))
+            text.parse::<Platform>()
+                .map_err(|_| bad("platform", text, "write `linux/amd64` or `linux/arm64`"))
         };
         build.platforms.iter().map(|text| self.recipe(service, build, parse(text)?)).collect()
     }
