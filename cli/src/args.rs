@@ -279,8 +279,7 @@ pub(crate) struct Rehearse {
     #[arg(long, value_name = "SEED", conflicts_with = "seeds")]
     pub(crate) seed: Option<u64>,
 
-    /// Which faults may be drawn: `all`, `none`, or names with commas between them.
-    #[arg(long, value_name = "LIST", default_value = "all")]
+    #[arg(long, value_name = "LIST", default_value = "all", help = faults())]
     pub(crate) faults: String,
 
     /// What the images do, as YAML: digests of release 1 begin with sha256:1, those of release 2 with sha256:2. Images that are not
@@ -381,6 +380,14 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) apps: Option<PathBuf>,
 
+    /// What goes wrong in the cluster and when, as YAML; see `docs/reference/simulation.md`. By default nothing.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+
+    /// Serve plain HTTP, not HTTPS.
+    #[arg(long)]
+    pub(crate) plain: bool,
+
     /// Everything that is drawn at random is drawn from this number.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -388,6 +395,16 @@ pub(crate) struct Serve {
     /// Where the kubeconfig is written, by default to a temporary file. A file that is something else is not overwritten.
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+/// What `--faults` of a rehearsal takes.
+fn faults() -> String {
+    let names: Vec<_> = release_rehearsal::Weather::names().collect();
+    format!(
+        "Which faults may be drawn: `all`, `none`, or names with commas between them; `docs/reference/simulation.md` says what each \
+         does. There are {}",
+        names.join(", ")
+    )
 }
 
 /// Whether these words ask for JSON, when they could not be read as a whole.

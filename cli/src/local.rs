@@ -10,6 +10,7 @@ use release_pipeline::{Preparation, Prepared, Until};
 use release_rehearsal::local::{Local, Visit};
 use release_rehearsal::well_behaved;
 use release_sim::Apps;
+use release_sim::apps::ScriptError;
 
 use crate::answer;
 use crate::command::prepare;
@@ -52,15 +53,18 @@ pub(crate) fn visit(
 
 /// Reads scripts of applications; `name` is what they are called in a complaint.
 pub(crate) fn scripts(yaml: &str, name: &str) -> Result<Apps, Failure> {
-    Apps::read(yaml).map_err(|error| {
-        let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        // The first line says what and where; below it the reader has drawn the place again.
-        let why = why.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        Failure::Usage {
-            message: format!("{name} does not say what applications do: {why}"),
-            hint: Some("docs/reference/simulation.md lists the fields".to_owned()),
-        }
-    })
+    Apps::read(yaml).map_err(|error| unreadable(&error, name, "what applications do"))
+}
+
+/// What is told of a file that was to say `what`.
+pub(crate) fn unreadable(error: &ScriptError, name: &str, what: &str) -> Failure {
+    let why = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    // The first line says what and where; below it the reader has drawn the place again.
+    let why = why.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    Failure::Usage {
+        message: format!("{name} does not say {what}: {why}"),
+        hint: Some("docs/reference/simulation.md lists the fields".to_owned()),
+    }
 }
 
 /// Prepares images for `local`: they are built without an engine and pushed to the embedded registry. Images that exist already are

@@ -6,14 +6,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use release_sim::{Apps, ServeError, Simulation, SimulationConfig, registry, serve};
+use release_sim::faults::{Fault, read_faults};
+use release_sim::{Apps, ServeError, Simulation, SimulationConfig, registry, serve, serve_tls};
 use serde::Serialize;
 
 use crate::answer;
 use crate::args::{Args, Serve};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::local::scripts;
+use crate::local::{scripts, unreadable};
 use crate::signal::Stop;
 
 /// How a kubeconfig of ours begins.
@@ -30,13 +31,19 @@ struct Answer {
 }
 
 pub(crate) async fn run(args: &Args, words: &Serve, stop: &Stop) -> Result<Exit, Failure> {
-    let apps = match &words.apps {
-        Some(path) => read_apps(path)?,
-        None => Apps::default(),
+    let apps = words.apps.as_deref().map(read_apps);
+    let faults = words.faults.as_deref().map(read_plan);
+    let config = SimulationConfig {
+        seed: words.seed,
+        start: Timestamp::now(),
+        apps: apps.transpose()?.unwrap_or_default(),
+        faults: faults.transpose()?.unwrap_or_default(),
+        ..SimulationConfig::default()
     };
-    let config =
-        SimulationConfig { seed: words.seed, start: Timestamp::now(), apps, ..SimulationConfig::default() };
-    let cluster = serve(Simulation::whole(config), words.listen).await.map_err(not_served)?;
+    let cluster = Simulation::whole(config);
+    let cluster =
+        if words.plain { serve(cluster, words.listen).await } else { serve_tls(cluster, words.listen).await };
+    let cluster = cluster.map_err(not_served)?;
     let beside = SocketAddr::new(words.listen.ip(), 0);
     let seed = words.seed;
     let images = registry::serve_at(registry::Config { seed, ..registry::Config::default() }, beside);
@@ -45,7 +52,7 @@ pub(crate) async fn run(args: &Args, words: &Serve, stop: &Stop) -> Result<Exit,
     let found = Answer {
         v: 1,
         kubeconfig: kubeconfig.path.clone(),
-        server: format!("http://{}", cluster.address()),
+        server: cluster.url(),
         registry: images.address().to_string(),
     };
     if !args.quiet {
@@ -63,12 +70,18 @@ fn read_apps(path: &Path) -> Result<Apps, Failure> {
     scripts(&text, &path.display().to_string())
 }
 
+fn read_plan(path: &Path) -> Result<Vec<Fault>, Failure> {
+    let text = fs::read_to_string(path).map_err(|source| file("read", path, source))?;
+    read_faults(&text).map_err(|error| unreadable(&error, &path.display().to_string(), "what goes wrong"))
+}
+
 fn not_served(error: ServeError) -> Failure {
     match error {
         ServeError::NotLoopback { .. } => Failure::Usage {
             message: error.to_string(),
             hint: Some("listen on 127.0.0.1 or [::1]".to_owned()),
         },
+        ServeError::Certificate { .. } => Failure::Internal(error.into()),
         ServeError::Listen { address, source } => {
             Failure::File { verb: "listen on", path: address.to_string(), hint: None, source }
         }

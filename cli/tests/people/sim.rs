@@ -21,7 +21,7 @@ struct Sim {
 impl Sim {
     fn start(folder: &Folder) -> Self {
         let mut child = folder
-            .command(&["sim", "serve", "--kubeconfig", "kubeconfig", "-o", "json"])
+            .command(&["sim", "serve", "--kubeconfig", "kubeconfig", "--faults", "faults.yaml", "-o", "json"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -37,6 +37,8 @@ impl Sim {
         }
         let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
         assert_eq!(answer["kubeconfig"], "kubeconfig");
+        let server = answer["server"].as_str().unwrap_or_default();
+        assert!(server.starts_with("https://127.0.0.1:"), "{server}");
         let registry = answer["registry"].as_str().expect("an address").to_owned();
         Self { child, registry }
     }
@@ -99,6 +101,9 @@ impl Drop for Sim {
 #[test]
 fn a_release_goes_to_a_simulated_cluster_and_back() {
     let folder = Folder::new();
+    // Whoever reads is answered by one of three API servers, and two of them are behind.
+    let faults = "faults: [{fault: {stale-reads: {servers: 2, by: 200ms..1s}}, rate: 0.5}]";
+    folder.write("faults.yaml", faults);
     let sim = Sim::start(&folder);
     let run = |words: &[&str]| {
         let told = folder.run(words);
@@ -122,11 +127,13 @@ fn what_cannot_be_served() {
     let folder = Folder::new();
     folder.write("kubeconfig", "apiVersion: v1\nkind: Config\n");
     folder.write("apps.yaml", "apps:\n  - {image: web, wings: 2}\n");
+    folder.write("faults.yaml", "faults:\n  - {fault: hail}\n");
     let script = [
         "sim serve --listen 0.0.0.0:0",
         "sim serve --kubeconfig kubeconfig",
         "sim serve --apps apps.yaml",
         "sim serve --apps none.yaml",
+        "sim serve --faults faults.yaml",
     ];
     check("sim_serve_not", &folder.screen(&script));
 }

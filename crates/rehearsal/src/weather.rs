@@ -33,61 +33,81 @@ pub struct UnknownFault {
 }
 
 fn known() -> String {
-    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
-    names.join(", ")
+    Weather::names().collect::<Vec<_>>().join(", ")
 }
 
 fn seconds(dice: Dice, n: u64, least: u64, most: u64) -> Span {
     Span::fixed(dice.between(n, Duration::from_secs(least), Duration::from_secs(most)))
 }
 
-const KINDS: &[Kind] = &[
-    Kind {
-        name: "api-error",
-        make: |dice| FaultKind::ApiError { status: if dice.hits(5, 0.5) { 500 } else { 503 } },
+/// A table of names and of how each is made.
+macro_rules! kinds {
+    ($($name:literal => $make:expr,)*) => { &[$(Kind { name: $name, make: $make }),*] };
+}
+
+/// What may happen. Not among them: what happens to custom kinds, of which a release makes none, and the end of the
+/// namespace, after which nothing can be restored.
+const KINDS: &[Kind] = kinds! {
+    "api-error" => |dice| FaultKind::ApiError { status: if dice.hits(5, 0.5) { 500 } else { 503 } },
+    "answer-lost" => |_| FaultKind::AnswerLost,
+    "conflict" => |_| FaultKind::Conflict,
+    "too-many-requests" => |_| FaultKind::TooManyRequests { retry_after_seconds: 1 },
+    "revision-too-large" => |_| FaultKind::RevisionTooLarge,
+    "slow-api" => |dice| FaultKind::SlowApi { by: seconds(dice, 5, 1, 6) },
+    "watch-closes" => |dice| FaultKind::WatchCloses { after: seconds(dice, 5, 1, 20) },
+    "watch-resets" => |dice| FaultKind::WatchResets { after: seconds(dice, 5, 1, 20) },
+    "watch-expires" => |_| FaultKind::WatchExpires,
+    "list-expires" => |_| FaultKind::ListExpires,
+    "no-bookmarks" => |_| FaultKind::NoBookmarks,
+    "late-initial-end" => |dice| FaultKind::LateInitialEnd { by: seconds(dice, 5, 1, 90) },
+    "stale-reads" => |dice| FaultKind::StaleReads {
+        servers: 1 + dice.below(5, 2),
+        by: Span { least: Duration::from_secs(1), most: dice.between(6, Duration::from_secs(2), Duration::from_secs(60)) },
+        unset_too: false,
     },
-    Kind { name: "answer-lost", make: |_| FaultKind::AnswerLost },
-    Kind { name: "conflict", make: |_| FaultKind::Conflict },
-    Kind { name: "too-many-requests", make: |_| FaultKind::TooManyRequests { retry_after_seconds: 1 } },
-    Kind { name: "slow-api", make: |dice| FaultKind::SlowApi { by: seconds(dice, 5, 1, 6) } },
-    Kind { name: "watch-closes", make: |dice| FaultKind::WatchCloses { after: seconds(dice, 5, 1, 20) } },
-    Kind { name: "watch-resets", make: |dice| FaultKind::WatchResets { after: seconds(dice, 5, 1, 20) } },
-    Kind { name: "watch-expires", make: |_| FaultKind::WatchExpires },
-    Kind { name: "outage", make: |_| FaultKind::Outage },
-    Kind {
-        name: "pull-fails",
-        make: |dice| FaultKind::PullFails {
-            error: match dice.below(5, 3) {
-                0 => PullError::NotFound,
-                1 => PullError::Timeout,
-                _ => PullError::Unauthorized,
-            },
+    "slow-watch" => |dice| FaultKind::SlowWatch { by: seconds(dice, 5, 1, 30) },
+    "repeated-events" => |dice| FaultKind::RepeatedEvents { events: 1 + usize::from(dice.hits(5, 0.5)) },
+    "compaction" => |_| FaultKind::Compaction,
+    "outage" => |_| FaultKind::Outage,
+    "denied" => |dice| FaultKind::Denied { status: if dice.hits(5, 0.5) { 401 } else { 403 } },
+    "webhook-down" => |_| FaultKind::WebhookDown,
+    "webhook-denies" => |_| FaultKind::WebhookDenies,
+    "webhook-changes" => |_| FaultKind::WebhookChanges,
+    "discovery-fails" => |_| FaultKind::DiscoveryFails,
+    "never-scheduled" => |_| FaultKind::NeverScheduled,
+    "pull-fails" => |dice| FaultKind::PullFails {
+        error: match dice.below(5, 3) {
+            0 => PullError::NotFound,
+            1 => PullError::Timeout,
+            _ => PullError::Unauthorized,
         },
     },
-    Kind { name: "crash", make: |dice| FaultKind::Crash { after: seconds(dice, 5, 1, 30) } },
-    Kind { name: "flap", make: |dice| FaultKind::Flap { turn: seconds(dice, 5, 3, 20) } },
-    Kind {
-        name: "bad-answers",
-        make: |dice| FaultKind::BadAnswers {
-            error_rate: 0.1 + 0.9 * dice.fraction(5),
-            status: 500,
-            slower: Span::millis(dice.below(6, 400)),
-        },
+    "crash" => |dice| FaultKind::Crash { after: seconds(dice, 5, 1, 30) },
+    "flap" => |dice| FaultKind::Flap { turn: seconds(dice, 5, 3, 20) },
+    "bad-answers" => |dice| FaultKind::BadAnswers {
+        error_rate: 0.1 + 0.9 * dice.fraction(5),
+        status: 500,
+        slower: Span::millis(dice.below(6, 400)),
     },
-    Kind { name: "node-lost", make: |dice| FaultKind::NodeLost { lasts: seconds(dice, 5, 20, 600) } },
-    Kind { name: "drain", make: |dice| FaultKind::Drain { lasts: seconds(dice, 5, 20, 180) } },
-    Kind { name: "slow-stop", make: |_| FaultKind::SlowStop },
-    Kind {
-        name: "stuck-finalizer",
-        make: |dice| FaultKind::StuckFinalizer { lasts: seconds(dice, 5, 10, 300) },
-    },
-    Kind { name: "endpoint-lag", make: |dice| FaultKind::EndpointLag { by: seconds(dice, 5, 1, 10) } },
-];
+    "node-lost" => |dice| FaultKind::NodeLost { lasts: seconds(dice, 5, 20, 600) },
+    "drain" => |dice| FaultKind::Drain { lasts: seconds(dice, 5, 20, 180) },
+    "slow-stop" => |_| FaultKind::SlowStop,
+    "stuck-finalizer" => |dice| FaultKind::StuckFinalizer { lasts: seconds(dice, 5, 10, 300) },
+    "endpoint-lag" => |dice| FaultKind::EndpointLag { by: seconds(dice, 5, 1, 10) },
+    "scale" => |dice| FaultKind::Scale { to: 1 + u32::try_from(dice.below(5, 8)).unwrap_or(0) },
+    "foreign-edit" => |_| FaultKind::ForeignEdit,
+    "foreign-delete" => |_| FaultKind::ForeignDelete,
+    "foreign-apply" => |_| FaultKind::ForeignApply,
+    "controllers-paused" => |dice| FaultKind::ControllersPaused { lasts: seconds(dice, 5, 5, 120) },
+    "job-hangs" => |_| FaultKind::JobHangs,
+    "job-fails" => |dice| FaultKind::JobFails { times: 1 + u32::try_from(dice.below(5, 8)).unwrap_or(0) },
+    "clock-skew" => |dice| FaultKind::ClockSkew { by: seconds(dice, 5, 1, 3600), behind: dice.hits(6, 0.5) },
+};
 
 impl Default for Weather {
     /// All of them.
     fn default() -> Self {
-        Self { names: KINDS.iter().map(|kind| kind.name).collect() }
+        Self { names: Self::names().collect() }
     }
 }
 
@@ -95,6 +115,11 @@ impl Weather {
     /// Nothing goes wrong.
     pub fn fair() -> Self {
         Self { names: Vec::new() }
+    }
+
+    /// The names of all faults that may be drawn.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        KINDS.iter().map(|kind| kind.name)
     }
 
     /// Reads `all`, `none`, or names with commas between them.
@@ -136,9 +161,12 @@ fn one(kind: &Kind, dice: Dice, namespace: &str) -> Fault {
     let from = dice.between(1, Duration::ZERO, Duration::from_secs(20));
     let lasts = dice.between(2, Duration::from_secs(5), Duration::from_secs(180));
     let of_nodes = matches!(fault, FaultKind::NodeLost { .. } | FaultKind::Drain { .. });
-    let everywhere = of_nodes || fault.is_of_api();
+    let of_clock = matches!(fault, FaultKind::ClockSkew { .. });
+    let of_controllers = matches!(fault, FaultKind::ControllersPaused { .. });
+    let everywhere = of_nodes || of_clock || of_controllers || fault.is_of_api();
     let (rate, lasts) = match &fault {
         FaultKind::Outage => (1.0, lasts.min(LONGEST_OUTAGE)),
+        _ if of_clock || of_controllers => (1.0, lasts),
         // A cluster loses one node of its few, not all of them.
         _ if of_nodes => (0.34, lasts),
         // An API that fails most of the time is an outage.

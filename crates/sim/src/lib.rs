@@ -12,6 +12,7 @@
 //! | [`Status`] | why something was refused, in Kubernetes' own words |
 //! | [`Kind`], [`Resource`] | what is served, and under which name |
 //! | [`respond`], [`Request`], [`Reply`] | HTTP as a function: one request in, one answer or the start of a [`Watch`] out |
+//! | [`Replica`] | which of several API servers answers: one with a cache that is behind, say |
 //! | [`Model`] | an [`ApiServer`] with whatever lives behind it: controllers, nodes |
 //! | [`SimService`], [`Clock`] | the face: a `tower::Service`, and what time it is |
 //! | [`serve`], [`SimServer`] | the other face: a listener on this machine, in real time, for kubectl and any other tool |
@@ -54,9 +55,14 @@ pub mod traffic;
 mod validate;
 
 pub use actor::Actor;
-pub use api::{Answer, LogQuery, MAX_BODY, Model, Proxied, ProxyTarget, Reply, Request, Watch, respond};
+pub use api::{
+    Answer, Behind, LogQuery, MAX_BODY, Model, Proxied, ProxyTarget, Replica, Reply, Request, Watch, respond,
+    respond_as,
+};
 pub use apps::Apps;
 pub use face::{BodyError, Clock, SimBody, SimServer, SimService, serve};
+#[cfg(feature = "tls")]
+pub use face::{CertificateError, serve_tls};
 pub use faults::{Chaos, Faults};
 pub use kind::{Kind, Kinds, ScalePaths, Served};
 pub use loopback::ServeError;

@@ -105,6 +105,7 @@ impl Simulation {
     fn around(mut server: ApiServer, config: SimulationConfig) -> Self {
         let SimulationConfig { seed, start, retention: _, nodes, apps, faults, keep } = config;
         let faults = Faults::new(seed, start, faults);
+        server.set_faults(faults.clone());
         let nodes = Nodes::new(&mut server, start, apps, nodes, faults.clone(), seed);
         Self {
             nodes,
@@ -181,6 +182,7 @@ impl Simulation {
     /// Other things go wrong from now on; their windows are counted from here.
     pub fn begin_faults(&mut self, plan: &[Fault]) {
         self.faults.begin(self.now, plan);
+        self.server.begin_faults(self.now, plan);
         self.nodes.begin_faults(self.now, plan);
         self.chaos.begin(&mut self.server, self.now, plan);
         self.traffic.begin_faults(self.now, plan);
@@ -246,7 +248,15 @@ impl Simulation {
         for note in notes.chain(self.nodes.take_notes()) {
             self.trace.note(&note);
         }
+        self.note_of_server();
         self.trace.follow(self.server.store());
+    }
+
+    /// Writes down what faults did to writes.
+    fn note_of_server(&mut self) {
+        for note in self.server.take_notes() {
+            self.trace.note(&note);
+        }
     }
 
     /// The controllers act, unless a fault keeps them from it.
@@ -312,7 +322,17 @@ impl Model for Simulation {
         for note in notes {
             self.trace.note(&note);
         }
+        if meddling.compacts {
+            // Whoever works in the cluster has seen everything; who reads from afar may not have.
+            self.step_to(now);
+            self.trace.follow(self.server.store());
+            self.server.store_mut().compact(now, true);
+        }
         meddling
+    }
+
+    fn answered(&mut self, _now: Timestamp) {
+        self.note_of_server();
     }
 
     fn log(&mut self, now: Timestamp, query: &LogQuery) -> Result<Bytes, Status> {

@@ -37,6 +37,17 @@ fn loopback() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
+/// A cluster that nobody serves yet; nothing where there is no kubectl.
+async fn begin() -> Option<Simulation> {
+    let found = Command::new("kubectl").args(["version", "--client"]).output().await;
+    if !found.is_ok_and(|output| output.status.success()) {
+        println!("skipped: kubectl is not installed");
+        return None;
+    }
+    let apps = Apps::read(APPS).expect("they can be read");
+    Some(Simulation::whole(SimulationConfig { start: Timestamp::now(), apps, ..SimulationConfig::default() }))
+}
+
 /// A served cluster, and a kubectl with a home of its own.
 struct Cluster {
     home: TempDir,
@@ -47,17 +58,18 @@ struct Cluster {
 impl Cluster {
     /// Nothing where there is no kubectl.
     async fn start() -> Option<Self> {
-        let found = Command::new("kubectl").args(["version", "--client"]).output().await;
-        if !found.is_ok_and(|output| output.status.success()) {
-            println!("skipped: kubectl is not installed");
-            return None;
-        }
-        let apps = Apps::read(APPS).expect("they can be read");
-        let config = SimulationConfig { start: Timestamp::now(), apps, ..SimulationConfig::default() };
-        let server = serve(Simulation::whole(config), loopback()).await.expect("a free port");
+        let served = begin().await?;
+        #[cfg(feature = "tls")]
+        let server = release_sim::serve_tls(served, loopback()).await;
+        #[cfg(not(feature = "tls"))]
+        let server = serve(served, loopback()).await;
+        Some(Self::of(server.expect("a free port")))
+    }
+
+    fn of(server: SimServer) -> Self {
         let home = TempDir::new().expect("a folder");
         std::fs::write(home.path().join("config"), server.kubeconfig()).expect("it is written");
-        Some(Self { home, _server: server })
+        Self { home, _server: server }
     }
 
     /// The exit code, and what was said: stdout, then stderr.
@@ -195,6 +207,13 @@ async fn commands_make_objects() {
     cluster.check("create job once --image=web:1", "", &["job.batch/once created"]).await;
     cluster.check("create quota few --hard=pods=3", "", &["resourcequota/few created"]).await;
     cluster.check("delete namespace team --timeout=60s", "", &["\"team\" deleted"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_http_does_too() {
+    let Some(simulation) = begin().await else { return };
+    let cluster = Cluster::of(serve(simulation, loopback()).await.expect("a free port"));
+    cluster.check("get nodes", "", &["Ready"]).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::path::Place;
+use crate::status::{Cause, Status};
 
 /// Core events and the fields of `events.k8s.io/v1` that are the same.
 const EVENT_FIELDS: &[(&str, &str)] = &[
@@ -14,6 +15,23 @@ const EVENT_FIELDS: &[(&str, &str)] = &[
     ("lastTimestamp", "deprecatedLastTimestamp"),
     ("count", "deprecatedCount"),
 ];
+
+/// What a request is told that needs the webhook of a custom kind, when nobody answers there.
+///
+/// # Errors
+///
+/// 500, if the path is not of the stored version.
+pub(super) fn fail(place: &Place) -> Result<(), Status> {
+    if !place.kind.custom || !place.is_view() {
+        return Ok(());
+    }
+    let (from, kind) = (place.stored.api_version(), &place.kind.kind);
+    let message = format!(
+        "conversion webhook for {from}, Kind={kind} failed: Post \"https://conversion.release-sim.svc:443/convert?timeout=30s\": dial tcp 10.96.0.7:443: connect: connection refused"
+    );
+    Err(Status::new(500, "InternalError", format!("Internal error occurred: {message}"))
+        .cause(Cause::new("", "", message)))
+}
 
 /// From the version of the path to the stored one.
 pub(super) fn to_stored(place: &Place, body: &mut Value) {

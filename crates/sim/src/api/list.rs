@@ -1,12 +1,13 @@
 //! Lists: at the newest revision or an older one, whole or in pieces that belong together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::objects::Call;
 use super::path::Place;
 use super::query::Query;
 use super::render::{Form, List};
@@ -56,16 +57,24 @@ impl Selection {
 }
 
 /// Which revision is asked for, and how far the answer may be from it.
-pub(super) fn list(
-    server: &ApiServer,
-    now: Timestamp,
-    place: &Place,
-    query: &Query,
-    form: Form,
-) -> Result<Answer, Status> {
+pub(super) fn list(server: &ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
+    let Call { now, replica, place, query, form, .. } = call;
+    let (now, form) = (*now, *form);
     let selection = Selection::read(place, query)?;
     check_match(query)?;
-    let page = page(server, place, query, &selection)?;
+    let mut after = Duration::ZERO;
+    let wanted = wanted_revision(query, server.store().revision())?;
+    let revision = match wanted {
+        Wanted::Exactly(revision) => revision,
+        Wanted::Cached(asked) => match replica.read(server.store(), now, asked) {
+            Ok(read) => {
+                after = read.after;
+                read.revision
+            }
+            Err((status, after)) => return Ok(Answer { after, ..status.into() }),
+        },
+    };
+    let page = page(server, place, query, &selection, revision)?;
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});
     if let Some(token) = page.token {
         metadata["continue"] = json!(token);
@@ -77,10 +86,10 @@ pub(super) fn list(
         let objects: Vec<&Object> = page.items.iter().map(|o| &**o).collect();
         let whole = query.text("includeObject");
         let table = table::table(place, now, &objects, &metadata, whole != "None", true);
-        return Ok(Answer::value(200, &table));
+        return Ok(Answer { after, ..Answer::value(200, &table) });
     }
     let list = List { place, form, metadata, items: &page.items };
-    Ok(Answer::json(200, serde_json::to_vec(&list).unwrap_or_default()))
+    Ok(Answer { after, ..Answer::json(200, serde_json::to_vec(&list).unwrap_or_default()) })
 }
 
 struct Page {
@@ -90,14 +99,21 @@ struct Page {
     remaining: Option<usize>,
 }
 
-fn page(server: &ApiServer, place: &Place, query: &Query, selection: &Selection) -> Result<Page, Status> {
+/// The page of a list at a revision, or at that of its token.
+fn page(
+    server: &ApiServer,
+    place: &Place,
+    query: &Query,
+    selection: &Selection,
+    revision: u64,
+) -> Result<Page, Status> {
     let store = server.store();
     let current = store.revision();
     let limit = query.number("limit").filter(|n| *n > 0).and_then(|n| usize::try_from(n).ok());
     let token = query.text("continue");
     let asked = query.text("resourceVersion");
     let (revision, after) = if token.is_empty() {
-        (wanted_revision(query, asked, current)?, None)
+        (revision, None)
     } else {
         if !asked.is_empty() && asked != "0" {
             return Err(Status::bad_request(
@@ -134,9 +150,21 @@ fn page(server: &ApiServer, place: &Place, query: &Query, selection: &Selection)
     Ok(page)
 }
 
-fn wanted_revision(query: &Query, asked: &str, current: u64) -> Result<u64, Status> {
+/// Where a list comes from.
+enum Wanted<'q> {
+    /// The store, at a revision.
+    Exactly(u64),
+    /// A cache that has come so far, or the store if nothing is asked for.
+    Cached(&'q str),
+}
+
+fn wanted_revision(query: &Query, current: u64) -> Result<Wanted<'_>, Status> {
+    let asked = query.text("resourceVersion");
+    if !query.text("continue").is_empty() {
+        return Ok(Wanted::Exactly(current));
+    }
     if asked.is_empty() || asked == "0" {
-        return Ok(current);
+        return Ok(Wanted::Cached(asked));
     }
     let limited = query.number("limit").is_some_and(|n| n > 0);
     let matching = query.text("resourceVersionMatch");
@@ -154,7 +182,7 @@ fn wanted_revision(query: &Query, asked: &str, current: u64) -> Result<u64, Stat
         return Err(Status::too_large_revision(revision, current));
     }
     let is_exact = matching == "Exact" || (matching.is_empty() && limited);
-    Ok(if is_exact { revision } else { current })
+    Ok(if is_exact { Wanted::Exactly(revision) } else { Wanted::Cached(asked) })
 }
 
 /// Refuses parameters that do not go together.

@@ -14,6 +14,7 @@ mod path;
 mod protobuf;
 mod query;
 mod render;
+mod replica;
 mod review;
 mod scale;
 mod subresource;
@@ -27,6 +28,8 @@ use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub(crate) use replica::WAITS_FOR_CACHE;
+pub use replica::{Behind, Replica};
 pub use subresource::{LogQuery, Proxied, ProxyTarget};
 pub use watch::Watch;
 
@@ -55,6 +58,11 @@ pub trait Model: Send + 'static {
     fn meddle(&mut self, now: Timestamp, parts: &http::request::Parts) -> Meddling {
         let _ = (now, parts);
         Meddling::default()
+    }
+
+    /// A request was carried out.
+    fn answered(&mut self, now: Timestamp) {
+        let _ = now;
     }
 
     /// What a container wrote.
@@ -123,7 +131,7 @@ pub struct Answer {
     pub retry_after_seconds: Option<u32>,
     /// Other headers, of a proxied answer.
     pub headers: HeaderMap,
-    /// How long the answer takes to arrive; only proxied ones take time.
+    /// How long the answer takes to arrive; only proxied ones and those that wait for a cache take time.
     pub after: Duration,
     /// The body.
     pub body: Bytes,
@@ -176,13 +184,28 @@ impl From<Answer> for Reply {
 
 /// Carries a request out at once. What is written is written when this returns, whoever waits for the answer.
 pub fn respond<M: Model + ?Sized>(model: &mut M, now: Timestamp, request: Request<'_>) -> Reply {
-    match route(model, now, request) {
+    respond_as(model, now, request, Replica::default())
+}
+
+/// As [`respond`], by one of several API servers.
+pub fn respond_as<M: Model + ?Sized>(
+    model: &mut M,
+    now: Timestamp,
+    request: Request<'_>,
+    replica: Replica,
+) -> Reply {
+    match route(model, now, request, replica) {
         Ok(reply) => reply,
         Err(status) => Answer::from(status).into(),
     }
 }
 
-fn route<M: Model + ?Sized>(model: &mut M, now: Timestamp, request: Request<'_>) -> Result<Reply, Status> {
+fn route<M: Model + ?Sized>(
+    model: &mut M,
+    now: Timestamp,
+    request: Request<'_>,
+    replica: Replica,
+) -> Result<Reply, Status> {
     if request.body.len() > MAX_BODY {
         let text = format!("Request entity too large: limit is {MAX_BODY}");
         return Err(Status::new(413, "RequestEntityTooLarge", text));
@@ -210,8 +233,10 @@ fn route<M: Model + ?Sized>(model: &mut M, now: Timestamp, request: Request<'_>)
         ["apis", group] => discovery::group(model.server(), group).map(Reply::from),
         ["api", version] => discovery::resources(model.server(), "", version).map(Reply::from),
         ["apis", group, version] => discovery::resources(model.server(), group, version).map(Reply::from),
-        ["api", version, ref rest @ ..] => objects::serve(model, now, request, "", version, rest),
-        ["apis", group, version, ref rest @ ..] => objects::serve(model, now, request, group, version, rest),
+        ["api", version, ref rest @ ..] => objects::serve(model, now, request, replica, ("", version, rest)),
+        ["apis", group, version, ref rest @ ..] => {
+            objects::serve(model, now, request, replica, (group, version, rest))
+        }
         [""] | [] => Ok(discovery::paths(model.server()).into()),
         _ => Ok(Answer { status: StatusCode::NOT_FOUND, ..discovery::paths(model.server()) }.into()),
     }

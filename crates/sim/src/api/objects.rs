@@ -10,7 +10,7 @@ use super::body::{self, Strictness};
 use super::path::Place;
 use super::query::Query;
 use super::render::{self, Form, List};
-use super::{Answer, Model, Reply, Request, Watch, list, patching, review, subresource};
+use super::{Answer, Model, Replica, Reply, Request, Watch, convert, list, patching, review, subresource};
 use crate::object::Object;
 use crate::server::{ApiServer, By, DeleteOptions, Part, other_uid};
 use crate::status::{Cause, Status};
@@ -50,6 +50,7 @@ const SHOWN_WHEN_DELETED: &[&str] = &[
 pub(super) struct Call<'a> {
     pub(super) now: Timestamp,
     pub(super) request: Request<'a>,
+    pub(super) replica: Replica,
     pub(super) place: Place,
     pub(super) query: Query,
     pub(super) form: Form,
@@ -59,17 +60,19 @@ pub(super) fn serve<M: Model + ?Sized>(
     model: &mut M,
     now: Timestamp,
     request: Request<'_>,
-    group: &str,
-    version: &str,
-    parts: &[&str],
+    replica: Replica,
+    (group, version, parts): (&str, &str, &[&str]),
 ) -> Result<Reply, Status> {
     let (parts, is_old_watch) = match parts {
         ["watch", rest @ ..] => (rest, true),
         _ => (parts, false),
     };
     let place = Place::read(model.server(), group, version, parts)?;
-    let call =
-        Call { now, request, place, query: Query::parse(request.query), form: Form::read(request.headers) };
+    if replica.no_conversion {
+        convert::fail(&place)?;
+    }
+    let (query, form) = (Query::parse(request.query), Form::read(request.headers));
+    let call = Call { now, request, replica, place, query, form };
     if call.place.kind.review {
         return review::serve(model.server_mut(), &call).map(Reply::from);
     }
@@ -81,10 +84,11 @@ pub(super) fn serve<M: Model + ?Sized>(
     match (request.method.as_str(), call.place.name.is_some()) {
         ("GET", has_name) if is_old_watch || (is_watch && !has_name) => {
             let Call { place, query, form, .. } = call;
-            Watch::start(server, place, &query, form).map(|watch| Reply::Watch(Box::new(watch)))
+            Watch::start(server, now, (place, &query, form), replica)
+                .map(|watch| Reply::Watch(Box::new(watch)))
         }
         ("GET", true) => get(server, &call).map(Reply::from),
-        ("GET", false) => list::list(server, now, &call.place, &call.query, call.form).map(Reply::from),
+        ("GET", false) => list::list(server, &call).map(Reply::from),
         ("POST", false) => create(server, &call).map(Reply::from),
         ("PUT", true) => update(server, &call, Part::Main).map(Reply::from),
         ("PATCH", true) => patching::serve(server, &call, "").map(Reply::from),
@@ -143,9 +147,17 @@ fn get(server: &ApiServer, call: &Call<'_>) -> Result<Answer, Status> {
     if let Some(revision) = asked.parse::<u64>().ok().filter(|r| *r > current) {
         return Err(Status::too_large_revision(revision, current));
     }
-    let object = server.store().get(&call.place.resource, &call.place.namespace, call.name());
-    let object = object.ok_or_else(|| Status::not_found(&call.place.kind.resource, call.name()))?;
-    Ok(call.answer(200, object))
+    let store = server.store();
+    let read = match call.replica.read(store, call.now, asked) {
+        Ok(read) => read,
+        Err((status, after)) => return Ok(Answer { after, ..status.into() }),
+    };
+    let place = &call.place;
+    let object = store.get_at(&place.resource, &place.namespace, call.name(), read.revision);
+    // A cache holds what it shows, whatever the store has forgotten.
+    let object = object.unwrap_or_else(|_| store.get(&place.resource, &place.namespace, call.name()));
+    let object = object.ok_or_else(|| Status::not_found(&place.kind.resource, call.name()))?;
+    Ok(Answer { after: read.after, ..call.answer(200, object) })
 }
 
 fn create(server: &mut ApiServer, call: &Call<'_>) -> Result<Answer, Status> {

@@ -11,11 +11,12 @@ use super::list::Selection;
 use super::path::Place;
 use super::query::Query;
 use super::render::{Form, Item};
+use super::replica::Replica;
 use super::table;
 use crate::object::Object;
 use crate::server::ApiServer;
 use crate::status::Status;
-use crate::store::{Change, What};
+use crate::store::{Change, Store, What};
 
 /// How long a watch lasts if nobody says: half an hour, as a real server's least.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -30,8 +31,12 @@ pub struct Watch {
     /// Everything up to here was told.
     revision: u64,
     initial: VecDeque<Arc<Object>>,
-    /// The bookmark that ends the initial events is still to come.
+    /// The initial events come when the cache shows this revision.
+    begins_at: Option<u64>,
+    /// The bookmark that ends the initial events is still to come, and not before then.
     owes_end: bool,
+    ends_initial_at: Timestamp,
+    replica: Replica,
     bookmarks: bool,
     timeout: Duration,
     sent_columns: bool,
@@ -39,11 +44,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(super) fn start(server: &ApiServer, place: Place, query: &Query, form: Form) -> Result<Self, Status> {
+    pub(super) fn start(
+        server: &ApiServer,
+        now: Timestamp,
+        (place, query, form): (Place, &Query, Form),
+        replica: Replica,
+    ) -> Result<Self, Status> {
         let store = server.store();
         let selection = Selection::read(&place, query)?;
         let asked = query.text("resourceVersion");
-        let bookmarks = query.flag("allowWatchBookmarks");
+        let bookmarks = query.flag("allowWatchBookmarks") && !replica.no_bookmarks;
         let sends_initial = match query.get("sendInitialEvents") {
             Some(value) if server.profile().watch_list => Some(value == "true" || value == "1"),
             _ => None,
@@ -55,25 +65,72 @@ impl Watch {
             form,
             revision: store.revision(),
             initial: VecDeque::new(),
+            begins_at: None,
             owes_end: sends_initial == Some(true) && bookmarks,
+            ends_initial_at: now + replica.late_end,
+            replica,
             bookmarks,
             timeout: query.number("timeoutSeconds").map_or(DEFAULT_TIMEOUT, Duration::from_secs),
             sent_columns: false,
             is_over: false,
         };
         if sends_initial.unwrap_or(is_from_start) {
-            if !is_from_start {
-                let revision = parse_revision(asked)?;
-                if revision > store.revision() {
-                    return Err(Status::too_large_revision(revision, store.revision()));
-                }
+            let least = if is_from_start { None } else { Some(parse_revision(asked)?) };
+            if let Some(revision) = least.filter(|revision| *revision > store.revision()) {
+                return Err(Status::too_large_revision(revision, store.revision()));
             }
-            let objects = store.list(&watch.place.resource, watch.place.scope());
-            watch.initial = objects.filter(|o| watch.selection.matches(o)).cloned().collect();
+            match replica.read(store, now, asked) {
+                Ok(read) if read.after.is_zero() => watch.begin(server, now),
+                Ok(read) => watch.begins_at = Some(read.revision),
+                Err((status, _)) => return Err(status),
+            }
+            // Who asks for no revision wants what is newest now, and waits for it.
+            if asked.is_empty() && !replica.always_from_cache {
+                watch.begins_at = Some(store.revision()).filter(|newest| watch.revision < *newest);
+            }
         } else if !is_from_start {
             watch.revision = parse_revision(asked)?;
+            watch.step_back(store);
         }
         Ok(watch)
+    }
+
+    /// Takes what the cache shows as the initial events.
+    fn begin(&mut self, server: &ApiServer, now: Timestamp) {
+        let store = server.store();
+        self.begins_at = None;
+        self.revision = self.replica.newest(store, now);
+        // What the cache shows is younger than what history forgets.
+        let objects = store.at(&self.place.resource, self.place.scope(), self.revision).unwrap_or_default();
+        self.initial = objects.into_iter().filter(|o| self.selection.matches(o)).collect();
+    }
+
+    /// Begins some events earlier than asked for, as far as history goes.
+    fn step_back(&mut self, store: &Store) {
+        if self.replica.repeats == 0 {
+            return;
+        }
+        let Ok(changes) = store.changes(&self.place.resource, store.compacted()) else { return };
+        let revisions: Vec<u64> =
+            changes.map(Change::revision).take_while(|revision| *revision <= self.revision).collect();
+        let first = revisions.len().saturating_sub(self.replica.repeats);
+        if let Some(first) = revisions.get(first) {
+            self.revision = first - 1;
+        }
+    }
+
+    /// When something that is stored already will be told, if nothing else happens.
+    pub fn due(&self, server: &ApiServer) -> Option<Timestamp> {
+        let store = server.store();
+        if let Some(revision) = self.begins_at {
+            return self.replica.behind?.shows_revision(store, revision);
+        }
+        let end = self.owes_end.then_some(self.ends_initial_at);
+        let next = self.replica.behind.and_then(|behind| {
+            let change = store.changes(&self.place.resource, self.revision).ok()?.next()?;
+            Some(behind.shows(change.at))
+        });
+        end.into_iter().chain(next).min()
     }
 
     /// How long it lasts.
@@ -97,17 +154,24 @@ impl Watch {
         if self.is_over {
             return out;
         }
+        let shown = self.replica.newest(server.store(), now);
+        if let Some(least) = self.begins_at {
+            if shown < least {
+                return out;
+            }
+            self.begin(server, now);
+        }
         while let Some(object) = self.initial.pop_front() {
             self.event(now, "ADDED", &object, &mut out);
         }
-        if self.owes_end {
+        if self.owes_end && now >= self.ends_initial_at {
             self.owes_end = false;
             let ends = json!({"k8s.io/initial-events-end": "true"});
             self.write_bookmark(&ends, &mut out);
         }
         let store = server.store();
         let changes: Vec<Change> = match store.changes(&self.place.resource, self.revision) {
-            Ok(changes) => changes.cloned().collect(),
+            Ok(changes) => changes.take_while(|change| change.revision() <= shown).cloned().collect(),
             Err(compacted) => {
                 self.is_over = true;
                 let status = Status::expired(compacted.asked, compacted.oldest);
@@ -118,7 +182,7 @@ impl Watch {
         for change in changes {
             self.change(now, &change, &mut out);
         }
-        self.revision = self.revision.max(store.revision());
+        self.revision = self.revision.max(shown);
         out
     }
 

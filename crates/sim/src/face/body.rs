@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::service::Shared;
+use super::service::{Shared, sleep_until};
 use crate::api::{Model, Watch};
 use crate::faults::WatchEnd;
 
@@ -129,7 +129,10 @@ impl<M: Model> Stream for Events<M> {
             loop {
                 let seen = self.shared.changes().revision();
                 let watch = &mut self.watch;
-                let lines = self.shared.with(|model, now| watch.poll(model.server(), now));
+                let (lines, due) = self.shared.with(|model, now| {
+                    let lines = watch.poll(model.server(), now);
+                    (lines, watch.due(model.server()))
+                });
                 if !lines.is_empty() {
                     return Some(Ok((Bytes::from(lines), self as Box<dyn Stream>)));
                 }
@@ -137,9 +140,11 @@ impl<M: Model> Stream for Events<M> {
                     let reset = self.resets && !self.watch.is_over();
                     return reset.then(|| Err(io::ErrorKind::ConnectionReset.into()));
                 }
+                let due = due.map(|due| self.shared.instant(due));
                 tokio::select! {
                     biased;
                     () = self.shared.changes().after(seen) => {}
+                    () = sleep_until(due) => {}
                     () = tokio::time::sleep_until(self.bookmark_at.min(self.ends_at)) => {
                         self.bookmark_at = Instant::now() + BOOKMARK_EVERY;
                         let bookmark = self.watch.bookmark();

@@ -1,6 +1,6 @@
 //! The cluster on a loopback address, in real time, where kubectl and any other tool finds it.
 //!
-//! Plain HTTP without authentication: it is only served on this machine.
+//! Without authentication, in plain HTTP or (with the feature `tls`) over TLS: it is only served on this machine.
 
 use std::fmt;
 use std::io;
@@ -8,18 +8,21 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::Service as _;
 
 use super::body::SimBody;
 use super::clock::Clock;
 use super::service::SimService;
-use crate::loopback::{ServeError, accept, listen};
+use crate::loopback::{ServeError, Wire, accept, listen};
 use crate::simulation::Simulation;
 
 /// The name of cluster, user and context in a kubeconfig.
@@ -28,6 +31,8 @@ const CONTEXT: &str = "release-sim";
 /// A cluster that is being served. It stops when this is dropped: watches end, requests that are under way may finish.
 pub struct SimServer {
     address: SocketAddr,
+    /// The certificate of the authority, as PEM; none for plain HTTP.
+    authority: Option<String>,
     service: SimService<Simulation>,
     /// Closes when dropped, which is the sign to stop.
     _stop: watch::Sender<()>,
@@ -42,20 +47,54 @@ pub struct SimServer {
 /// When the address is taken, or is no loopback address.
 pub async fn serve(simulation: Simulation, address: SocketAddr) -> Result<SimServer, ServeError> {
     let (listener, address) = listen(address).await?;
+    Ok(start(simulation, listener, address, Wire::Plain, None))
+}
+
+/// As [`serve`], over TLS: HTTP/2 or HTTP/1.1, with a certificate of its own that [`SimServer::kubeconfig`] lets clients
+/// check.
+///
+/// # Errors
+/// As [`serve`], and when no certificate can be made.
+#[cfg(feature = "tls")]
+pub async fn serve_tls(simulation: Simulation, address: SocketAddr) -> Result<SimServer, ServeError> {
+    let (listener, address) = listen(address).await?;
+    let made = super::certificate::make(address);
+    let (acceptor, authority) = made.map_err(|source| ServeError::Certificate { address, source })?;
+    Ok(start(simulation, listener, address, Wire::Tls(acceptor), Some(authority)))
+}
+
+fn start(
+    simulation: Simulation,
+    listener: TcpListener,
+    address: SocketAddr,
+    wire: Wire,
+    authority: Option<String>,
+) -> SimServer {
     let clock = Clock::starting_at(simulation.now());
     let service = SimService::new(simulation, clock);
     let (stop, stopped) = watch::channel(());
     tokio::spawn(until(stopped.clone(), service.clone().drive()));
     let (answering, ends) = (service.clone(), stopped.clone());
     let answer = service_fn(move |request| answer(answering.clone(), ends.clone(), request));
-    tokio::spawn(accept(listener, answer, stopped));
-    Ok(SimServer { address, service, _stop: stop })
+    tokio::spawn(accept(listener, wire, answer, stopped));
+    SimServer { address, authority, service, _stop: stop }
 }
 
 impl SimServer {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its address for clients.
+    pub fn url(&self) -> String {
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The certificate its own is checked with, as PEM; none for plain HTTP.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
     }
 
     /// The cluster, for programs in the same process: a service for their clients, and a look at the model.
@@ -65,13 +104,17 @@ impl SimServer {
 
     /// A kubeconfig with one context that leads here.
     pub fn kubeconfig(&self) -> String {
-        let address = self.address;
+        let url = self.url();
+        let authority = self
+            .authority
+            .as_ref()
+            .map_or(String::new(), |pem| format!(", certificate-authority-data: {}", STANDARD.encode(pem)));
         format!(
             "apiVersion: v1
 kind: Config
 clusters:
 - name: {CONTEXT}
-  cluster: {{server: \"http://{address}\"}}
+  cluster: {{server: \"{url}\"{authority}}}
 users:
 - name: {CONTEXT}
   user: {{}}

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use super::body::SimBody;
 use super::changes::Changes;
 use super::clock::Clock;
-use crate::api::{self, Answer, MAX_BODY, Model, Reply};
+use crate::api::{self, Answer, MAX_BODY, Model, Replica, Reply};
 use crate::status::Status;
 
 /// Any error of a request's body.
@@ -77,7 +77,7 @@ impl<M: Model> SimService<M> {
         }
     }
 
-    fn answer(&self, parts: &http::request::Parts, body: &Bytes) -> (Reply, Timestamp) {
+    fn answer(&self, parts: &http::request::Parts, body: &Bytes, replica: Replica) -> Reply {
         self.shared.with(|model, now| {
             let request = api::Request {
                 method: &parts.method,
@@ -86,12 +86,14 @@ impl<M: Model> SimService<M> {
                 headers: &parts.headers,
                 body,
             };
-            (api::respond(model, now, request), now)
+            let reply = api::respond_as(model, now, request, replica);
+            model.answered(now);
+            reply
         })
     }
 }
 
-async fn sleep_until(at: Option<tokio::time::Instant>) {
+pub(super) async fn sleep_until(at: Option<tokio::time::Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
@@ -107,6 +109,11 @@ impl<M: Model> Shared<M> {
         drop(model);
         self.revision.set(revision);
         out
+    }
+
+    /// When it will be that late on tokio's clock.
+    pub(super) fn instant(&self, at: Timestamp) -> tokio::time::Instant {
+        self.clock.instant(at)
     }
 
     pub(super) fn changes(&self) -> &Changes {
@@ -156,7 +163,7 @@ where
                 tokio::time::sleep(meddling.slower).await;
                 return Ok(whole(status.into()));
             }
-            let (reply, _) = service.answer(&parts, &bytes);
+            let reply = service.answer(&parts, &bytes, meddling.replica);
             if !meddling.slower.is_zero() {
                 tokio::time::sleep(meddling.slower).await;
             }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
 use jiff::Timestamp;
 
-use super::{Fault, FaultKind, Faults, Note, note};
-use crate::apps::{Dice, glob};
+use super::asked::Asked;
+use super::{Fault, FaultKind, Faults, Note, note, replica};
+use crate::api::{Replica, WAITS_FOR_CACHE};
+use crate::apps::Dice;
 use crate::status::Status;
 
 /// How a watch ends before its time.
@@ -32,59 +33,10 @@ pub struct Meddling {
     pub answer_lost: bool,
     /// If it is a watch, it ends like this, so much later.
     pub watch: Option<(Duration, WatchEnd)>,
-}
-
-/// A request, as far as faults look at it.
-struct Asked<'a> {
-    verb: &'static str,
-    path: &'a str,
-    namespace: &'a str,
-    name: &'a str,
-    is_apply: bool,
-    continues: bool,
-}
-
-impl<'a> Asked<'a> {
-    fn of(parts: &'a http::request::Parts) -> Self {
-        let path = parts.uri.path();
-        let query = parts.uri.query().unwrap_or_default();
-        let has = |word: &str| query.split('&').any(|pair| pair.starts_with(word));
-        let mut rest = path.split('/').skip(if path.starts_with("/apis/") { 4 } else { 3 });
-        let (mut namespace, mut name) = ("", "");
-        match rest.next() {
-            Some("namespaces") => {
-                namespace = rest.next().unwrap_or_default();
-                name = rest.nth(1).unwrap_or(if path.matches('/').count() == 4 { namespace } else { "" });
-            }
-            Some(_) => name = rest.next().unwrap_or_default(),
-            None => {}
-        }
-        let verb = match parts.method {
-            Method::POST => "create",
-            Method::PUT => "update",
-            Method::PATCH => "patch",
-            Method::DELETE => "delete",
-            _ if has("watch=true") || has("watch=1") => "watch",
-            _ if name.is_empty() => "list",
-            _ => "get",
-        };
-        let content = parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        Self {
-            verb,
-            path,
-            namespace,
-            name,
-            is_apply: content.is_some_and(|content| content.starts_with("application/apply-patch")),
-            continues: has("continue="),
-        }
-    }
-
-    fn fits(&self, fault: &Fault) -> bool {
-        let fits = |pattern: &Option<String>, text: &str| pattern.as_deref().is_none_or(|p| glob(p, text));
-        fits(&fault.target.verb, self.verb)
-            && fits(&fault.target.namespace, self.namespace)
-            && fits(&fault.target.name, self.name)
-    }
+    /// History is forgotten before it is carried out.
+    pub compacts: bool,
+    /// Which API server carries it out.
+    pub replica: Replica,
 }
 
 impl Faults {
@@ -115,7 +67,13 @@ impl Faults {
                     meddling.watch = Some(sooner(meddling.watch, end));
                     false
                 }
-                _ => hits && self.is_open(fault, now) && meddle(&fault.fault, &asked, dice, &mut meddling),
+                _ if hits && self.is_open(fault, now) => {
+                    let window = self.open(fault);
+                    let of_server = self.dice(at, "api server");
+                    replica::change(&fault.fault, &asked, (dice, of_server), window, &mut meddling.replica)
+                        || meddle(fault, &asked, dice, &mut meddling)
+                }
+                _ => false,
             };
             if done {
                 notes.push(note(now, fault, subject.clone()));
@@ -137,9 +95,10 @@ fn sooner(known: Option<(Duration, WatchEnd)>, other: (Duration, WatchEnd)) -> (
 }
 
 /// Applies one fault, if it can happen to such a request; says whether it did.
-fn meddle(fault: &FaultKind, asked: &Asked<'_>, dice: Dice, meddling: &mut Meddling) -> bool {
+fn meddle(fault: &Fault, asked: &Asked<'_>, dice: Dice, meddling: &mut Meddling) -> bool {
     let watches = asked.verb == "watch";
-    let refused = match fault {
+    let is_named = fault.target.resource.is_some();
+    let refused = match &fault.fault {
         FaultKind::ApiError { status: 503 } => {
             Status::new(503, "ServiceUnavailable", "the server is currently unable to handle the request")
         }
@@ -167,6 +126,18 @@ fn meddle(fault: &FaultKind, asked: &Asked<'_>, dice: Dice, meddling: &mut Meddl
         FaultKind::Denied { status } => {
             Status::new(*status, "Forbidden", format!("{} of {} is forbidden", asked.verb, asked.path))
         }
+        FaultKind::RevisionTooLarge if asked.names_revision() && !asked.continues => {
+            let asked: u64 = asked.revision.parse().unwrap_or(u64::MAX);
+            meddling.slower += WAITS_FOR_CACHE;
+            Status::too_large_revision(asked, asked.saturating_sub(1))
+        }
+        FaultKind::DiscoveryFails if asked.is_discovery() => {
+            Status::new(503, "ServiceUnavailable", "the server is currently unable to handle the request")
+        }
+        FaultKind::KindMissing if asked.is_custom() || is_named => Status::no_such_path(),
+        FaultKind::Compaction if asked.continues || (watches && asked.names_revision()) => {
+            return !std::mem::replace(&mut meddling.compacts, true);
+        }
         FaultKind::AnswerLost if !watches => return !std::mem::replace(&mut meddling.answer_lost, true),
         FaultKind::Outage => return !std::mem::replace(&mut meddling.unreachable, true),
         FaultKind::SlowApi { by } => {
@@ -174,7 +145,7 @@ fn meddle(fault: &FaultKind, asked: &Asked<'_>, dice: Dice, meddling: &mut Meddl
             return true;
         }
         FaultKind::WatchCloses { after } | FaultKind::WatchResets { after } if watches => {
-            let closes = matches!(fault, FaultKind::WatchCloses { .. });
+            let closes = matches!(fault.fault, FaultKind::WatchCloses { .. });
             let end = (after.draw(dice, 1), if closes { WatchEnd::Closed } else { WatchEnd::Reset });
             meddling.watch = Some(sooner(meddling.watch, end));
             return true;

@@ -1,4 +1,5 @@
-//! Somebody in the cluster who does what hurts: drains nodes, scales Deployments, leaves finalizers behind.
+//! Somebody in the cluster who does what hurts: drains nodes, scales Deployments, leaves finalizers behind, edits and
+//! deletes what others made.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Fault, FaultKind, Faults, Note, note};
+use super::foreign::{self, Act};
+use super::{API_SERVERS, Fault, FaultKind, Faults, Note, note};
 use crate::actor::Actor;
 use crate::object::Object;
-use crate::resource::{DEPLOYMENTS, NODES, PODS, Resource};
+use crate::resource::{DEPLOYMENTS, NAMESPACES, NODES, PODS, Resource};
 use crate::server::{ApiServer, By, DeleteOptions};
 
 /// The finalizer of pods that get stuck.
@@ -26,6 +28,35 @@ enum Deed {
     Uncordon,
     Scale(u32),
     Unstick,
+    Foreign(Resource, Act),
+    EndNamespace,
+    /// Nothing but to say that the API servers' clock is wrong from now on.
+    Skew,
+}
+
+impl Deed {
+    /// What it is done to.
+    fn kind(&self) -> &str {
+        match self {
+            Deed::Cordon | Deed::Evict | Deed::Uncordon => "node",
+            Deed::Scale(_) => "deployment",
+            Deed::Unstick => "pod",
+            Deed::EndNamespace => "namespace",
+            // In the singular, as everywhere in the trace.
+            Deed::Foreign(resource, _) => resource.plural.strip_suffix('s').unwrap_or(&resource.plural),
+            Deed::Skew => "",
+        }
+    }
+}
+
+/// What somebody else does, if that is what a fault is about.
+fn act_of(fault: &FaultKind) -> Option<Act> {
+    match fault {
+        FaultKind::ForeignEdit => Some(Act::Edit),
+        FaultKind::ForeignDelete => Some(Act::Delete),
+        FaultKind::ForeignApply => Some(Act::Apply),
+        _ => None,
+    }
 }
 
 /// Does the deeds of a plan at their moments.
@@ -35,13 +66,15 @@ pub struct Chaos {
     /// What is to be done, by time; names of the objects it is done to.
     deeds: Vec<(Timestamp, usize, String, String, Deed)>,
     seen: u64,
+    /// Whether what happens to no object is planned.
+    planned: bool,
     notes: Vec<Note>,
 }
 
 impl Chaos {
     /// Somebody who follows a plan.
     pub fn new(faults: Faults) -> Self {
-        Self { faults, deeds: Vec::new(), seen: 1, notes: Vec::new() }
+        Self { faults, deeds: Vec::new(), seen: 1, planned: false, notes: Vec::new() }
     }
 
     /// Follows another plan from now on, also with what is there already. What the plan before had still to do is not done.
@@ -49,10 +82,12 @@ impl Chaos {
         // The deeds of the plan before name faults by their places in it.
         self.deeds.clear();
         self.faults.begin(now, plan);
-        for resource in [&NODES, &DEPLOYMENTS] {
-            let there: Vec<Arc<Object>> = server.store().list(resource, None).cloned().collect();
+        self.planned = false;
+        // Pods get their finalizers when they are made.
+        for resource in self.resources(server).into_iter().filter(|resource| *resource != PODS) {
+            let there: Vec<Arc<Object>> = server.store().list(&resource, None).cloned().collect();
             for object in there {
-                self.plan(server, now, resource, &object);
+                self.plan(server, now, &resource, &object);
             }
         }
         self.seen = server.store().revision();
@@ -65,8 +100,11 @@ impl Chaos {
 
     /// Plans what is to be done to objects nobody has seen before.
     fn watch(&mut self, server: &mut ApiServer, now: Timestamp) {
-        for resource in [&NODES, &DEPLOYMENTS, &PODS] {
-            let added: Vec<Arc<Object>> = match server.store().changes(resource, self.seen) {
+        if server.store().revision() == self.seen {
+            return;
+        }
+        for resource in self.resources(server) {
+            let added: Vec<Arc<Object>> = match server.store().changes(&resource, self.seen) {
                 Ok(changes) => {
                     let added = changes.filter(|change| change.before.is_none());
                     added.map(|change| Arc::clone(&change.object)).collect()
@@ -74,10 +112,44 @@ impl Chaos {
                 Err(_) => Vec::new(),
             };
             for object in added {
-                self.plan(server, now, resource, &object);
+                self.plan(server, now, &resource, &object);
             }
         }
         self.seen = server.store().revision();
+    }
+
+    /// The kinds of objects that something can be done to.
+    fn resources(&self, server: &ApiServer) -> Vec<Resource> {
+        let named = self.faults.plan.iter().filter(|fault| act_of(&fault.fault).is_some());
+        let named = named.filter_map(|fault| fault.target.resource.as_deref());
+        let kinds = server.kinds();
+        let named = named.flat_map(|plural| kinds.iter().filter(move |kind| kind.resource.plural == plural));
+        let mut all = vec![NODES, DEPLOYMENTS, PODS, NAMESPACES];
+        for resource in named.map(|kind| kind.resource.clone()) {
+            if !all.contains(&resource) {
+                all.push(resource);
+            }
+        }
+        all
+    }
+
+    /// Plans what happens to no object.
+    fn plan_at_large(&mut self) {
+        if std::mem::replace(&mut self.planned, true) {
+            return;
+        }
+        for (at, fault) in self.faults.iter() {
+            let is_skew = matches!(fault.fault, FaultKind::ClockSkew { .. });
+            if is_skew && self.faults.hits(at, fault, API_SERVERS, "", API_SERVERS) {
+                let (begins, _) = self.faults.open(fault);
+                self.deeds.push((begins, at, String::new(), API_SERVERS.to_owned(), Deed::Skew));
+            }
+        }
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.deeds.sort_by(|a, b| (a.0, a.1, &a.2, &a.3).cmp(&(b.0, b.1, &b.2, &b.3)));
     }
 
     fn plan(&mut self, server: &mut ApiServer, now: Timestamp, resource: &Resource, object: &Object) {
@@ -85,7 +157,9 @@ impl Chaos {
         for at in 0..self.faults.plan.len() {
             let fault = self.faults.plan[at].clone();
             let subject = if *resource == NODES { object.name() } else { object.uid() };
-            if !self.faults.hits(at, &fault, subject, &namespace, &name) {
+            // A namespace is in itself.
+            let place = if *resource == NAMESPACES { &name } else { &namespace };
+            if !self.faults.hits(at, &fault, subject, place, &name) {
                 continue;
             }
             let mut put = |when: Timestamp, deed: Deed| {
@@ -106,6 +180,11 @@ impl Chaos {
                     let (begins, _) = self.faults.window(at, subject, Duration::ZERO);
                     put(begins.max(now), Deed::Scale(to));
                 }
+                FaultKind::NamespaceEnds if *resource == NAMESPACES && !name.starts_with("kube-") => {
+                    if let Some(when) = self.faults.once(at, subject, now) {
+                        put(when, Deed::EndNamespace);
+                    }
+                }
                 FaultKind::StuckFinalizer { lasts }
                     if *resource == PODS && self.faults.is_open(&fault, now) =>
                 {
@@ -113,10 +192,20 @@ impl Chaos {
                     self.notes.push(note(now, &fault, format!("pod {namespace}/{name}")));
                     edit_finalizers(server, now, &namespace, &name, true);
                 }
-                _ => {}
+                ref kind => {
+                    let is_meant = match &fault.target.resource {
+                        Some(plural) => resource.plural == *plural,
+                        None => *resource == DEPLOYMENTS,
+                    };
+                    if let Some(act) = act_of(kind).filter(|_| is_meant)
+                        && let Some(when) = self.faults.once(at, subject, now)
+                    {
+                        put(when, Deed::Foreign(resource.clone(), act));
+                    }
+                }
             }
         }
-        self.deeds.sort_by(|a, b| (a.0, a.1, &a.2, &a.3).cmp(&(b.0, b.1, &b.2, &b.3)));
+        self.sort();
     }
 
     fn act_on(
@@ -129,10 +218,10 @@ impl Chaos {
     ) {
         let (namespace, name) = place;
         let by = By::manager("chaos");
-        match deed {
+        let done = match deed {
             Deed::Cordon => {
                 let cordon = |node: &mut Value| node["spec"]["unschedulable"] = json!(true);
-                drop(server.edit(now, &NODES, "", name, &by, cordon));
+                server.edit(now, &NODES, "", name, &by, cordon).map(drop)
             }
             Deed::Evict => {
                 let on_it = |pod: &&Arc<Object>| pod["spec"]["nodeName"] == name && !pod.is_terminating();
@@ -155,17 +244,22 @@ impl Chaos {
             }
             Deed::Scale(to) => {
                 let scale = |deployment: &mut Value| deployment["spec"]["replicas"] = json!(to);
-                drop(server.edit(now, &DEPLOYMENTS, namespace, name, &by, scale));
+                server.edit(now, &DEPLOYMENTS, namespace, name, &by, scale).map(drop)
             }
             Deed::Unstick => return edit_finalizers(server, now, namespace, name, false),
-        }
-        let kind = if matches!(deed, Deed::Scale(_)) { "deployment" } else { "node" };
-        let target = if namespace.is_empty() {
-            format!("{kind} {name}")
-        } else {
-            format!("{kind} {namespace}/{name}")
+            Deed::Foreign(resource, act) => {
+                foreign::act(server, now, (resource, namespace, name), *act).map(drop)
+            }
+            Deed::EndNamespace => {
+                server.delete(now, &NAMESPACES, "", name, &DeleteOptions::default(), &by).map(drop)
+            }
+            Deed::Skew => Ok(()),
         };
-        self.notes.push(note(now, &self.faults.plan[at], target));
+        // What is not there any more cannot be hit.
+        if done.is_ok() {
+            let target = [deed.kind(), " ", namespace, if namespace.is_empty() { "" } else { "/" }, name];
+            self.notes.push(note(now, &self.faults.plan[at], target.concat().trim().to_owned()));
+        }
     }
 }
 
@@ -174,6 +268,7 @@ impl Actor for Chaos {
         if self.faults.plan.is_empty() {
             return None;
         }
+        self.plan_at_large();
         self.watch(server, now);
         let due = self.deeds.partition_point(|(when, ..)| *when <= now);
         for (_, at, namespace, name, deed) in self.deeds.drain(..due).collect::<Vec<_>>() {

@@ -5,8 +5,13 @@
 //! of the API (lost answers, conflicts, closed watches and the like) are decided here and applied by the face.
 
 mod api;
+mod asked;
 mod chaos;
 mod fault;
+mod foreign;
+mod kind;
+mod replica;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +22,15 @@ use serde::Deserialize;
 
 pub use api::{Meddling, WatchEnd};
 pub use chaos::Chaos;
-pub use fault::{Fault, FaultKind, Target};
+pub use fault::{Fault, Target};
+pub use kind::FaultKind;
+pub(crate) use webhook::{Reviewed, Verdict};
 
 use crate::apps::{Dice, PullError, ScriptError, glob};
 use crate::object::Object;
+
+/// The name of all API servers together, as far as faults hit them.
+const API_SERVERS: &str = "api-servers";
 
 /// What a fault did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +126,11 @@ impl Faults {
         Dice::new(self.seed ^ at as u64, subject, "fault")
     }
 
+    /// When the window of a fault begins and ends.
+    fn open(&self, fault: &Fault) -> (Timestamp, Option<Timestamp>) {
+        (self.start + fault.from.least, fault.until.map(|until| self.start + until.least))
+    }
+
     fn is_open(&self, fault: &Fault, now: Timestamp) -> bool {
         now >= self.start + fault.from.least && fault.until.is_none_or(|until| now < self.start + until.least)
     }
@@ -134,6 +149,33 @@ impl Faults {
         let latest = fault.until.map_or(fault.from.most, |until| until.least).max(fault.from.least);
         let begins = self.start + self.dice(at, subject).between(1, fault.from.least, latest);
         (begins, begins + lasts)
+    }
+
+    /// When a fault happens to a subject to which it happens once; never, if its window is over.
+    fn once(&self, at: usize, subject: &str, now: Timestamp) -> Option<Timestamp> {
+        let (_, ends) = self.open(&self.plan[at]);
+        let (when, _) = self.window(at, subject, Duration::ZERO);
+        ends.is_none_or(|ends| now < ends).then(|| when.max(now))
+    }
+
+    /// Whether nothing can go wrong.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.plan.is_empty()
+    }
+
+    /// What an API server's clock shows now.
+    pub(crate) fn skewed(&self, now: Timestamp) -> Timestamp {
+        self.iter().fold(now, |shown, (at, fault)| match fault.fault {
+            FaultKind::ClockSkew { by, behind } if self.skews(at, fault, now) => {
+                let by = by.draw(self.dice(at, API_SERVERS), 1);
+                if behind { shown - by } else { shown + by }
+            }
+            _ => shown,
+        })
+    }
+
+    fn skews(&self, at: usize, fault: &Fault, now: Timestamp) -> bool {
+        self.is_open(fault, now) && self.hits(at, fault, API_SERVERS, "", API_SERVERS)
     }
 
     /// Whether a pod is kept from every node now: what the scheduler asks.

@@ -23,7 +23,7 @@ use super::answer::{Answer, Dropped};
 use super::content::Content;
 use super::exchange::{Begun, Exchange};
 use super::machine::{Config, Registry};
-use crate::loopback::{ServeError, accept, listen};
+use crate::loopback::{ServeError, Wire, accept, listen};
 
 /// How much of a body nobody wants is read all the same, so that the client gets to see the answer.
 const MAX_UNWANTED_BYTES: u64 = 256 * 1024 * 1024;
@@ -58,8 +58,8 @@ pub async fn serve_at(config: Config, address: SocketAddr) -> Result<Server, Ser
     let (stop, stopped) = watch::channel(());
     let answering = shared.clone();
     let service = service_fn(move |request| answering.clone().answer(request));
-    tokio::spawn(accept(listener, service.clone(), stopped.clone()));
-    tokio::spawn(accept(storage, service, stopped));
+    tokio::spawn(accept(listener, Wire::Plain, service.clone(), stopped.clone()));
+    tokio::spawn(accept(storage, Wire::Plain, service, stopped));
     Ok(Server { address, shared, _stop: stop })
 }
 

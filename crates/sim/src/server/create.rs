@@ -73,6 +73,7 @@ impl ApiServer {
         }
         let name = name_of(&body);
         self.check_namespace(&kind, namespace, &name)?;
+        self.ask_webhooks(now, "create", resource, &mut body)?;
         self.admit_create(now, &kind, &mut body, by.dry_run)?;
         validate::create(&kind, &self.profile, &body)?;
         self.check_quota(now, &kind, &body, by)?;
@@ -125,7 +126,7 @@ impl ApiServer {
             metadata.insert("generation".to_owned(), json!(1));
         }
         metadata.insert("uid".to_owned(), json!(uid));
-        metadata.insert("creationTimestamp".to_owned(), json!(time::seconds(now)));
+        metadata.insert("creationTimestamp".to_owned(), json!(time::seconds(self.clock(now))));
         self.generate_name(metadata);
     }
 

@@ -56,7 +56,7 @@ impl ApiServer {
             if is_pod(&old.kind) {
                 // A pod is marked before it goes, even when it goes at once.
                 let mut metadata = old["metadata"].clone();
-                metadata["deletionTimestamp"] = json!(time::seconds(now));
+                metadata["deletionTimestamp"] = json!(time::seconds(self.clock(now)));
                 metadata["deletionGracePeriodSeconds"] = json!(0);
                 let marked = self.commit(now, old.with("metadata", metadata), by);
                 return self.end(now, &marked, by);
@@ -69,7 +69,7 @@ impl ApiServer {
         let due = now + Duration::from_secs(u64::try_from(grace).unwrap_or(0));
         let is_first = !old.is_terminating();
         if is_first || is_pod(&old.kind) {
-            metadata["deletionTimestamp"] = json!(time::seconds(due));
+            metadata["deletionTimestamp"] = json!(time::seconds(self.clock(due)));
         }
         metadata["deletionGracePeriodSeconds"] = json!(grace);
         if let Some(generation) = metadata["generation"].as_i64().filter(|_| is_first) {
@@ -118,7 +118,7 @@ impl ApiServer {
             return Ok(Arc::clone(old));
         }
         let mut metadata = old["metadata"].clone();
-        metadata["deletionTimestamp"] = json!(time::seconds(now));
+        metadata["deletionTimestamp"] = json!(time::seconds(self.clock(now)));
         let finalizers = finalizers_after(old, options);
         if !finalizers.is_empty() {
             metadata["finalizers"] = json!(finalizers);

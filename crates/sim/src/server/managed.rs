@@ -29,7 +29,7 @@ impl ApiServer {
             manager: &manager,
             api_version: &api_version,
             ignored: ignored(&self.profile, kind, subresource),
-            now,
+            now: self.clock(now),
             names_failures: self.profile.field_validation,
             modern: self.profile.atomic_types,
         };

@@ -18,6 +18,7 @@ mod quota;
 mod restore;
 mod services;
 mod update;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use serde_json::{Value, json};
 pub use options::{By, DeleteOptions, Patch, Preconditions, Propagation, Seed};
 pub(crate) use update::{Part, other_uid};
 
+use crate::faults::{Faults, Note};
 use crate::kind::{Kind, Kinds};
 use crate::object::Object;
 use crate::profile::ApiProfile;
@@ -57,6 +59,9 @@ pub struct ApiServer {
     ids: Ids,
     profile: ApiProfile,
     addresses: Addresses,
+    /// What goes wrong with webhooks and with the clock.
+    faults: Faults,
+    notes: Vec<Note>,
 }
 
 impl ApiServer {
@@ -68,6 +73,8 @@ impl ApiServer {
             ids: Ids::new(seed.seed),
             profile: seed.profile,
             addresses: Addresses::default(),
+            faults: Faults::none(),
+            notes: Vec::new(),
         };
         for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             let by = By::manager("kube-apiserver");

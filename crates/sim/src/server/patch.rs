@@ -84,7 +84,7 @@ impl ApiServer {
             manager,
             api_version: version,
             ignored: ignored(&self.profile, kind, part.subresource()),
-            now,
+            now: self.clock(now),
             names_failures: self.profile.field_validation,
             modern: self.profile.atomic_types,
         }

@@ -156,6 +156,9 @@ impl ApiServer {
         {
             map.remove("rules");
         }
+        if part == Part::Main {
+            self.ask_webhooks(now, "update", &kind.resource, &mut body)?;
+        }
         let addresses = by.dry_run.then(|| self.addresses.clone());
         self.admit_update(&kind, &before, &mut body);
         if let Some(addresses) = addresses {

@@ -98,6 +98,12 @@ impl History {
         self.changes.get(usize::try_from(at).ok()?)?.as_ref()
     }
 
+    pub(super) fn at(&self, time: Timestamp) -> u64 {
+        let later =
+            self.changes.iter().rev().take_while(|change| change.as_ref().is_none_or(|c| c.at > time));
+        self.compacted + (self.changes.len() - later.count()) as u64
+    }
+
     pub(super) fn after(&self, revision: u64) -> impl Iterator<Item = &Change> {
         let skip = usize::try_from(revision.saturating_sub(self.compacted)).unwrap_or(usize::MAX);
         self.changes.range(skip.min(self.changes.len())..).flatten()

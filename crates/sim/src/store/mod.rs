@@ -62,6 +62,11 @@ impl Store {
         self.history.compacted()
     }
 
+    /// The revision of the last write not later than this; the oldest that is remembered if all were later.
+    pub fn revision_at(&self, time: Timestamp) -> u64 {
+        self.history.at(time)
+    }
+
     /// One object; `namespace` is empty for cluster-scoped ones.
     pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<&Arc<Object>> {
         self.shards.get(resource)?.get(namespace, name)
@@ -127,6 +132,26 @@ impl Store {
     pub fn all_changes(&self, revision: u64) -> Result<impl Iterator<Item = &Change>, Compacted> {
         self.history.check(revision)?;
         Ok(self.history.after(revision))
+    }
+
+    /// One object as it was at a revision.
+    ///
+    /// # Errors
+    ///
+    /// When history no longer reaches back so far.
+    pub fn get_at(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        revision: u64,
+    ) -> Result<Option<&Arc<Object>>, Compacted> {
+        let is_it = |change: &&Change| change.object.name() == name && change.object.namespace() == namespace;
+        let now = self.get(resource, namespace, name);
+        if revision >= self.revision {
+            return Ok(now);
+        }
+        Ok(self.changes(resource, revision)?.find(is_it).map_or(now, |change| change.before.as_ref()))
     }
 
     /// The objects of a resource as they were at a revision, by namespace and name.

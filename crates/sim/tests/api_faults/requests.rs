@@ -1,40 +1,13 @@
-//! Each fault of the API, seen by a client of the face.
+//! Requests that are refused, late or lost, and watches that end early.
 
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use release_sim::faults::read_faults;
-use release_sim::{Clock, SimBody, SimService, Simulation, SimulationConfig};
-use tower::ServiceExt as _;
+use http::Method;
+use http_body_util::BodyExt as _;
+use release_sim::{SimService, Simulation};
 
-const MAPS: &str = "/api/v1/namespaces/default/configmaps";
-
-fn start(fault: &str) -> SimService<Simulation> {
-    let plan = read_faults(&format!("faults: [{fault}]")).expect("it can be read");
-    let mut simulation = Simulation::whole(SimulationConfig::default());
-    simulation.advance(Duration::from_secs(1));
-    simulation.begin_faults(&plan);
-    let clock = Clock::starting_at(simulation.now());
-    SimService::new(simulation, clock)
-}
-
-async fn ask(
-    service: &SimService<Simulation>,
-    method: Method,
-    path: &str,
-    body: &'static str,
-) -> io::Result<Response<SimBody>> {
-    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-    let request = request.body(Full::new(Bytes::from(body))).expect("a request");
-    service.clone().oneshot(request).await
-}
-
-async fn code(service: &SimService<Simulation>, method: Method, path: &str, body: &'static str) -> u16 {
-    ask(service, method, path, body).await.expect("an answer").status().as_u16()
-}
+use crate::by_hand::{MAP, MAPS, ask, code, notes, start};
 
 /// What a watch ends with, and after how many seconds.
 async fn end_of_watch(service: &SimService<Simulation>) -> (Option<io::ErrorKind>, i64) {
@@ -51,8 +24,6 @@ async fn end_of_watch(service: &SimService<Simulation>) -> (Option<io::ErrorKind
     (error, service.now().duration_since(began).as_secs())
 }
 
-const MAP: &str = r#"{"metadata": {"name": "a"}}"#;
-
 #[tokio::test(start_paused = true)]
 async fn errors_before_the_effect() {
     for (fault, want) in [
@@ -68,8 +39,7 @@ async fn errors_before_the_effect() {
         let wait = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
         assert_eq!(wait, (want == 429).then_some("3"), "{fault}");
         assert_eq!(code(&service, Method::GET, &format!("{MAPS}/a"), "").await, 404, "{fault}");
-        let hits = service.with(|simulation, _| simulation.trace().notes().len());
-        assert_eq!(hits, 1, "{fault}");
+        assert_eq!(notes(&service).len(), 1, "{fault}");
     }
 }
 
