@@ -29,6 +29,8 @@
 mod actor;
 mod api;
 pub mod apps;
+#[cfg(feature = "tls")]
+mod certificate;
 pub mod controllers;
 mod defaults;
 mod face;
@@ -60,9 +62,11 @@ pub use api::{
     respond_as,
 };
 pub use apps::Apps;
-pub use face::{BodyError, Clock, SimBody, SimServer, SimService, serve};
 #[cfg(feature = "tls")]
-pub use face::{CertificateError, serve_tls};
+pub use certificate::CertificateError;
+#[cfg(feature = "tls")]
+pub use face::serve_tls;
+pub use face::{BodyError, Clock, SimBody, SimServer, SimService, serve};
 pub use faults::{Chaos, Faults};
 pub use kind::{Kind, Kinds, ScalePaths, Served};
 pub use loopback::ServeError;

@@ -58,7 +58,7 @@ pub async fn serve(simulation: Simulation, address: SocketAddr) -> Result<SimSer
 #[cfg(feature = "tls")]
 pub async fn serve_tls(simulation: Simulation, address: SocketAddr) -> Result<SimServer, ServeError> {
     let (listener, address) = listen(address).await?;
-    let made = super::certificate::make(address);
+    let made = crate::certificate::make(address);
     let (acceptor, authority) = made.map_err(|source| ServeError::Certificate { address, source })?;
     Ok(start(simulation, listener, address, Wire::Tls(acceptor), Some(authority)))
 }
@@ -105,6 +105,8 @@ impl SimServer {
     /// A kubeconfig with one context that leads here.
     pub fn kubeconfig(&self) -> String {
         let url = self.url();
+        // Everybody may do everything; but over TLS kubectl asks people for a name unless it has a token.
+        let user = if self.authority.is_some() { "{token: anybody}" } else { "{}" };
         let authority = self
             .authority
             .as_ref()
@@ -117,7 +119,7 @@ clusters:
   cluster: {{server: \"{url}\"{authority}}}
 users:
 - name: {CONTEXT}
-  user: {{}}
+  user: {user}
 contexts:
 - name: {CONTEXT}
   context: {{cluster: {CONTEXT}, user: {CONTEXT}, namespace: default}}

@@ -1,16 +1,12 @@
 //! The faces: give [`SimService`] to a client library in place of a connection, or [`serve`] the cluster on a socket.
 
 mod body;
-#[cfg(feature = "tls")]
-mod certificate;
 mod changes;
 mod clock;
 mod listener;
 mod service;
 
 pub use body::SimBody;
-#[cfg(feature = "tls")]
-pub use certificate::CertificateError;
 pub use clock::Clock;
 #[cfg(feature = "tls")]
 pub use listener::serve_tls;

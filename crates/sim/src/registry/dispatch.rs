@@ -49,8 +49,13 @@ impl Registry {
         let principal = self.admit(call, &[(name, actions(call.method, thing))])?;
         let reads = matches!(*call.method, Method::GET | Method::HEAD);
         if reads && matches!(thing, Thing::Blob(_) | Thing::Manifest(_)) {
-            let redirects = |fault: &Fault| matches!(fault, Fault::Redirect(_));
-            if let Some(Fault::Redirect(to)) = self.strike(redirects, name, &about.reference, call.now) {
+            let redirects = |fault: &Fault| matches!(fault, Fault::Redirect(_) | Fault::Untrusted);
+            let to = match self.strike(redirects, name, &about.reference, call.now) {
+                Some(Fault::Redirect(to)) => Some(to),
+                Some(Fault::Untrusted) => Some(self.untrusted.clone()),
+                _ => None,
+            };
+            if let Some(to) = to {
                 return Ok(Opened::Reply(redirect(&to, call)));
             }
         }

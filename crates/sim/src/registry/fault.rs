@@ -27,6 +27,8 @@ pub enum Fault {
     TagMoves(Duration),
     /// A read is redirected to the same path at this base (`scheme://host`).
     Redirect(String),
+    /// A read is redirected to a host whose certificate nobody can trust.
+    Untrusted,
     /// A request is answered so, and nothing is done.
     Busy {
         /// The status: 429, or one of the 5xx.
@@ -54,6 +56,7 @@ impl Fault {
             Self::Mount(_) => "mount",
             Self::TagMoves(_) => "tag-moves",
             Self::Redirect(_) => "redirect",
+            Self::Untrusted => "untrusted",
             Self::Busy { .. } => "busy",
             Self::AnswerLost => "answer-lost",
             Self::Partition => "partition",

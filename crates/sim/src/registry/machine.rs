@@ -27,6 +27,9 @@ const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Where a body of unannounced length breaks at the latest, if it is that long.
 const UNANNOUNCED_BYTES: u64 = 1024 * 1024;
 
+/// A host whose certificate nobody can trust, where none is served.
+const UNTRUSTED: &str = "https://untrusted.invalid";
+
 /// The largest form for the token service. Refresh tokens have some KiB.
 const MAX_FORM_BYTES: usize = 64 * 1024;
 
@@ -77,6 +80,8 @@ pub struct Registry {
     pub(super) rng: fastrand::Rng,
     pub(super) realm: Option<String>,
     pub(super) storage: Option<String>,
+    /// A host whose certificate nobody can trust.
+    pub(super) untrusted: String,
     /// What only the registry knows: it signs addresses.
     pub(super) secret: u64,
     /// When the present window of anonymous pulls began, and how many there were.
@@ -118,6 +123,7 @@ impl Registry {
             rng,
             realm: config.realm,
             storage: config.storage,
+            untrusted: UNTRUSTED.to_owned(),
             pulls: None,
             moves: Vec::new(),
             trace: Trace::default(),
@@ -249,6 +255,12 @@ impl Registry {
     /// Says where the storage host is.
     pub(super) fn set_storage(&mut self, base: String) {
         self.storage.get_or_insert(base);
+    }
+
+    /// Says where the host is whose certificate nobody can trust.
+    #[cfg(feature = "tls")]
+    pub(super) fn set_untrusted(&mut self, base: String) {
+        self.untrusted = base;
     }
 
     /// Does what has become due since the last request.

@@ -1,6 +1,7 @@
 //! The registry on a loopback address, in real time, where any client finds it.
 //!
-//! Two listeners: the registry, and the storage host that some profiles redirect to. Bodies go through the machine piece by
+//! Two listeners: the registry, and the storage host that some profiles redirect to; with the feature `tls` also one whose
+//! certificate nobody can trust, for [`Fault::Untrusted`](super::Fault::Untrusted). Bodies go through the machine piece by
 //! piece, in both directions; nothing is collected here. Plain HTTP, which clients accept for loopback addresses.
 
 use std::collections::VecDeque;
@@ -54,11 +55,22 @@ pub async fn serve_at(config: Config, address: SocketAddr) -> Result<Server, Ser
     let mut registry = Registry::new(config);
     let (storage, storage_address) = listen(SocketAddr::new(address.ip(), 0)).await?;
     registry.set_storage(format!("http://{storage_address}"));
+    #[cfg(feature = "tls")]
+    let (untrusted, acceptor) = {
+        let (listener, address) = listen(SocketAddr::new(address.ip(), 0)).await?;
+        // Whoever signed it is forgotten at once.
+        let made = crate::certificate::make(address);
+        let (acceptor, _) = made.map_err(|source| ServeError::Certificate { address, source })?;
+        registry.set_untrusted(format!("https://{address}"));
+        (listener, acceptor)
+    };
     let shared = Shared { registry: Arc::new(Mutex::new(registry)), start: Instant::now() };
     let (stop, stopped) = watch::channel(());
     let answering = shared.clone();
     let service = service_fn(move |request| answering.clone().answer(request));
     tokio::spawn(accept(listener, Wire::Plain, service.clone(), stopped.clone()));
+    #[cfg(feature = "tls")]
+    tokio::spawn(accept(untrusted, Wire::Tls(acceptor), service.clone(), stopped.clone()));
     tokio::spawn(accept(storage, Wire::Plain, service, stopped));
     Ok(Server { address, shared, _stop: stop })
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{ApiServer, Seed};
+use crate::faults::Faults;
 use crate::kind::Kinds;
 use crate::object::Object;
 use crate::resource::{CUSTOM_RESOURCE_DEFINITIONS, Resource};
@@ -30,6 +31,8 @@ impl ApiServer {
             ids: Ids::new(ids),
             profile: seed.profile,
             addresses: Addresses::default(),
+            faults: Faults::none(),
+            notes: Vec::new(),
         };
         let definitions = objects.iter().filter(|kept| kept.resource() == CUSTOM_RESOURCE_DEFINITIONS);
         for definition in definitions {

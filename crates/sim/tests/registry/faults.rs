@@ -147,6 +147,16 @@ fn a_read_is_redirected_to_another_host() {
 }
 
 #[test]
+fn a_read_is_redirected_to_a_host_nobody_trusts() {
+    let mut b = Bench::with_rule(Rule::once(Fault::Untrusted));
+    let digest = b.image("a", "v0", b"x");
+    let path = format!("/v2/a/manifests/{digest}");
+    b.get(&path).is(307).header("location", &format!("https://untrusted.invalid{path}"));
+    b.get(&path).is(200);
+    assert_eq!(b.struck("untrusted"), 1);
+}
+
+#[test]
 fn a_partition_lets_nothing_through_while_it_lasts() {
     let at = |secs| MonoTime::from_origin(Duration::from_secs(secs));
     let mut b =

@@ -347,6 +347,23 @@ async fn a_client_that_asks_first_need_not_send() {
     assert_eq!(&said, b"HTTP/1.1 401");
 }
 
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_read_meets_a_certificate_nobody_trusts_once() {
+    let (server, base) =
+        served(Config { rules: vec![Rule::once(Fault::Untrusted)], ..Config::default() }).await;
+    let url = format!("{base}/v2/a/manifests/v1");
+    let error = http().get(&url).send().await.unwrap_err();
+    let mut causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    assert!(causes.any(|cause| cause.to_string().contains("certificate")), "{error:?}");
+    assert_eq!(http().get(&url).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    let strikes = server.with(|registry| {
+        let struck = |event: &&Event| matches!(event, Event::Struck { fault: "untrusted", .. });
+        registry.trace().events().filter(struck).count()
+    });
+    assert_eq!(strikes, 1);
+}
+
 #[tokio::test]
 async fn only_this_machine_is_served() {
     for address in ["0.0.0.0:0", "192.0.2.1:0", "[::]:0"] {

@@ -23,7 +23,7 @@ pub enum CertificateError {
 }
 
 /// A listener's side of TLS, and the authority's certificate as PEM.
-pub(super) fn make(address: SocketAddr) -> Result<(TlsAcceptor, String), CertificateError> {
+pub(crate) fn make(address: SocketAddr) -> Result<(TlsAcceptor, String), CertificateError> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "release-sim");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
