@@ -401,8 +401,8 @@ pub(crate) struct Serve {
 fn faults() -> String {
     let names: Vec<_> = release_rehearsal::Weather::names().collect();
     format!(
-        "Which faults may be drawn: `all`, `none`, or names with commas between them; `docs/reference/simulation.md` says what each \
-         does. There are {}",
+        "Which faults may be drawn: `all` (but foreign-delete and foreign-apply), `none`, or names with commas between them; \
+         `docs/reference/simulation.md` says what each does. There are {}",
         names.join(", ")
     )
 }

@@ -2,6 +2,8 @@
 //!
 //! What it does not do: decide. A write whose outcome is unknown is reported as such, never repeated blindly.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -192,6 +194,8 @@ pub(crate) struct Answered {
 pub(crate) struct Api {
     pub(crate) client: Client,
     pub(crate) clock: Clock,
+    /// Whether the server has accepted these credentials once.
+    admitted: Arc<AtomicBool>,
 }
 
 /// What to do about a failed attempt.
@@ -201,6 +205,10 @@ enum Next {
 }
 
 impl Api {
+    pub(crate) fn new(client: Client, clock: Clock) -> Self {
+        Self { client, clock, admitted: Arc::default() }
+    }
+
     /// Sends a call until it succeeds, is refused, or its patience is over.
     pub(crate) async fn json(&self, call: &Call) -> Result<Value, ApiError> {
         let answered = self.raw(call).await?;
@@ -247,6 +255,7 @@ impl Api {
         };
         let (answered, retry_after) = answered;
         if answered.status.is_success() {
+            self.admitted.store(true, Ordering::Relaxed);
             return Ok(answered);
         }
         let status = Box::new(status_of(&answered));
@@ -254,6 +263,8 @@ impl Api {
         Err(match answered.status.as_u16() {
             // Too many requests: refused before any effect, by definition of the API.
             429 => Next::Retry { after: retry_after, error },
+            // Credentials that were good before expire and are renewed; nothing is done for who is not known.
+            401 if self.admitted.load(Ordering::Relaxed) => Next::Retry { after: None, error },
             code @ (500 | 502 | 503 | 504) if call.repeatable => {
                 tracing::debug!(code, "the API server has trouble");
                 Next::Retry { after: retry_after, error }

@@ -162,7 +162,7 @@ impl Cluster {
             .connect_timeout(CONNECT)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let api = Api { client, clock };
+        let api = Api::new(client, clock);
         Ok(Self { api, http, namespace: namespace.to_owned(), context: context.to_owned() })
     }
 

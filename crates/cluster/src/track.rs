@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use release_core::{Assessment, CauseKind, Certainty, MonoTime, ObjectRef, Readiness, ServiceName, Status};
-use release_health::{Graces, Target, Tracker};
+use release_health::{Graces, Target, Tracker, images};
 use release_rollout::{Effect, EffectKind, Phase, ReleasePlan, Strategy, Version};
 use serde_json::Value;
 
@@ -82,6 +82,7 @@ impl Tracked {
                 min_generation: live["metadata"]["generation"].as_i64(),
                 since: written_at(live),
                 uid: live["metadata"]["uid"].as_str().map(str::to_owned),
+                images: images(live),
             };
             self.track(&effect.service, target, *version);
         }

@@ -33,5 +33,5 @@ mod tracker;
 mod workload;
 
 pub use graces::Graces;
-pub use snapshot::{Snapshot, Target};
+pub use snapshot::{Snapshot, Target, images};
 pub use tracker::Tracker;

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use release_core::ObjectRef;
 use serde_json::Value;
 
+use crate::json::{list, text};
+
 /// What is seen at one moment of one workload and of what may belong to it.
 ///
 /// The lists may be in any order and may hold objects of other workloads: what belongs is found by
@@ -35,20 +37,30 @@ pub struct Target {
     /// The uid the API server answered to our write. An object of the same name with another uid is
     /// somebody else's.
     pub uid: Option<String>,
+    /// The images the API server answered to our write, as [`images`] finds them. A workload with others runs what
+    /// somebody else wants. Empty: they are not compared.
+    pub images: Vec<String>,
 }
 
 impl Target {
-    /// `object`, whatever its generation, uid and past.
+    /// `object`, whatever its generation, uid, images and past.
     pub fn new(object: ObjectRef) -> Self {
-        Self { object, min_generation: None, since: None, uid: None }
+        Self { object, min_generation: None, since: None, uid: None, images: Vec::new() }
     }
+}
+
+/// The images of a workload's pod template, those of containers that run before the others first.
+pub fn images(workload: &Value) -> Vec<String> {
+    let spec = &workload["spec"]["template"]["spec"];
+    let containers = ["initContainers", "containers"].into_iter().flat_map(|field| list(&spec[field]));
+    containers.map(|container| text(&container["image"]).to_owned()).collect()
 }
 
 impl<'a> Snapshot<'a> {
     /// The pods of the version the workload is moving to; none while its controller has not looked at it yet.
     pub fn current_pods(&self) -> Vec<&'a Value> {
         let Some(workload) = self.workload else { return Vec::new() };
-        let kind = crate::json::text(&workload["kind"]);
+        let kind = text(&workload["kind"]);
         crate::workload::Workload::read(kind, workload, self, &crate::Graces::default()).pods
     }
 }

@@ -13,7 +13,7 @@ use crate::json::{is_older, is_terminating, name, object_ref, uid};
 use crate::pod::{self, Look};
 use crate::steadiness::Steadiness;
 use crate::workload::{Standing, Workload};
-use crate::{Graces, Snapshot, Target, creation, job};
+use crate::{Graces, Snapshot, Target, creation, images, job};
 
 /// How many pods of one workload are judged, and remembered. Beyond what one Deployment is run with; the
 /// first by name are taken.
@@ -173,14 +173,18 @@ impl Tracker {
     }
 
     fn interference(&self, object: &Value) -> Option<Finding> {
-        if !is_terminating(object) {
-            return None;
-        }
         let of = object_ref(object, &self.target.object.api_version, &self.target.object.kind);
-        let words = format!("{of} is being deleted");
+        let images = images(object);
+        let (place, words) = if is_terminating(object) {
+            ("metadata", format!("{of} is being deleted"))
+        } else if !self.target.images.is_empty() && self.target.images != images {
+            ("spec", format!("somebody else gave {of} another image: {}", images.join(", ")))
+        } else {
+            return None;
+        };
         let at = object["metadata"]["deletionTimestamp"].as_str();
         let finding = Finding::on(object, of, CauseKind::Interference, words.clone());
-        Some(finding.fact("metadata".to_owned(), "", &words, at).likely(self.graces.interference))
+        Some(finding.fact(place.to_owned(), "", &words, at).likely(self.graces.interference))
     }
 
     /// Our object is not there. Before it was ever seen that means nothing.

@@ -483,6 +483,25 @@ fn deleted_or_replaced_by_somebody_else() {
 }
 
 #[test]
+fn another_image_than_ours_is_never_ready() {
+    let world = |image: &str| {
+        let template = json!({"spec": {"containers": [{"name": "app", "image": image}]}});
+        World::updated().with(|w| w.workload["spec"]["template"] = template)
+    };
+    let target = Target { images: release_health::images(&world("r/web:v2").workload), ..target() };
+    assert_eq!(target.images, ["r/web:v2"]);
+    let mut tracker = Tracker::new(target, Graces::default());
+    assert_eq!(tracker.assess(at(0), &world("r/web:v2").snapshot()).status, Status::Ready);
+    let theirs = world("r/web:v3");
+    assert_eq!(tracker.assess(at(1), &theirs.snapshot()).status, Status::Progressing);
+    let cause = tracker.assess(at(7), &theirs.snapshot()).cause.expect("it is told");
+    assert_eq!(cause.kind, CauseKind::Interference);
+    assert!(cause.summary.contains("another image: r/web:v3"), "{}", cause.summary);
+    assert_eq!(tracker.assess(at(8), &theirs.snapshot()).status, Status::Failed);
+    assert_eq!(tracker.assess(at(9), &world("r/web:v2").snapshot()).status, Status::Ready, "it was put back");
+}
+
+#[test]
 fn kinds_without_a_rollout_are_well_when_they_say_so() {
     let condition =
         |kind: &str, status: &str| json!({"status": {"conditions": [{"type": kind, "status": status}]}});

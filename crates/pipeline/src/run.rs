@@ -385,6 +385,11 @@ impl Run<'_> {
         hold: &mut Hold,
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), RunError> {
+        let number = header.number;
+        let lost = |refused: Option<StoreError>| {
+            refused.map_or(RunError::TakenOver { release: number }, RunError::from)
+        };
+        let mut refused = None;
         for _ in 0..RELOCKS {
             let (release, first) = match entry {
                 Entry::Fresh(release) => (release, Vec::new()),
@@ -401,15 +406,16 @@ impl Run<'_> {
                 Err(DriveError::Journal(StoreError::Fenced { .. })) => {
                     return Err(RunError::TakenOver { release: header.number });
                 }
-                Err(DriveError::LockLost | DriveError::Journal(_)) => {}
+                Err(DriveError::LockLost) => refused = None,
+                Err(DriveError::Journal(error)) => refused = Some(error),
             }
             tell(Event::LockLost { release: header.number });
             *hold = self.reenter_lock().await?;
             let running = hold.journal.running().filter(|running| running.release == header.number).cloned();
-            let Some(running) = running else { return Err(RunError::TakenOver { release: header.number }) };
+            let Some(running) = running else { return Err(lost(refused)) };
             (job, entry) = self.reenter(&header, running.machine, hold.lock.fence()).await?;
         }
-        Err(RunError::TakenOver { release: header.number })
+        Err(lost(refused))
     }
 
     /// Takes the lock again after an outage; asks for as long as an outage may last.

@@ -12,6 +12,9 @@ const MOST: u64 = 3;
 /// An API server that restarts is back in this time.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(40);
 
+/// Drawn only when they are named: a release leaves the field or the object to whoever took it, and says so.
+const BY_NAME: &[&str] = &["foreign-delete", "foreign-apply"];
+
 /// A fault as it may be drawn: its name, and how it is made.
 struct Kind {
     name: &'static str,
@@ -19,9 +22,11 @@ struct Kind {
 }
 
 /// The faults that may happen in a rehearsal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Weather {
     names: Vec<&'static str>,
+    /// Those that happen with every seed.
+    fixed: Vec<Fault>,
 }
 
 /// A fault nobody knows.
@@ -69,7 +74,8 @@ const KINDS: &[Kind] = kinds! {
     "repeated-events" => |dice| FaultKind::RepeatedEvents { events: 1 + usize::from(dice.hits(5, 0.5)) },
     "compaction" => |_| FaultKind::Compaction,
     "outage" => |_| FaultKind::Outage,
-    "denied" => |dice| FaultKind::Denied { status: if dice.hits(5, 0.5) { 401 } else { 403 } },
+    // Who is refused with 403 cannot do his work, which is no weather.
+    "denied" => |_| FaultKind::Denied { status: 401 },
     "webhook-down" => |_| FaultKind::WebhookDown,
     "webhook-denies" => |_| FaultKind::WebhookDenies,
     "webhook-changes" => |_| FaultKind::WebhookChanges,
@@ -105,16 +111,22 @@ const KINDS: &[Kind] = kinds! {
 };
 
 impl Default for Weather {
-    /// All of them.
+    /// All of them after which a release ends verified or rolled back.
     fn default() -> Self {
-        Self { names: Self::names().collect() }
+        let names = Self::names().filter(|name| !BY_NAME.contains(name)).collect();
+        Self { names, fixed: Vec::new() }
     }
 }
 
 impl Weather {
     /// Nothing goes wrong.
     pub fn fair() -> Self {
-        Self { names: Vec::new() }
+        Self::exactly(Vec::new())
+    }
+
+    /// These faults and no others, with every seed; their windows are counted from the start of release 2.
+    pub fn exactly(faults: Vec<Fault>) -> Self {
+        Self { names: Vec::new(), fixed: faults }
     }
 
     /// The names of all faults that may be drawn.
@@ -138,7 +150,7 @@ impl Weather {
                 },
             }
         }
-        Ok(Self { names })
+        Ok(Self { names, fixed: Vec::new() })
     }
 
     /// The faults of one seed, for about the time of one release in a namespace.
@@ -147,12 +159,11 @@ impl Weather {
         let kinds: Vec<_> = KINDS.iter().filter(|kind| self.names.contains(&kind.name)).collect();
         // One seed in four has fair weather.
         let count = if kinds.is_empty() { 0 } else { dice.below(0, MOST + 1) };
-        (1..=count)
-            .filter_map(|n| {
-                let at = usize::try_from(dice.below(n, kinds.len() as u64)).ok()?;
-                Some(one(kinds[at], dice.of(&n.to_string()), namespace))
-            })
-            .collect()
+        let drawn = (1..=count).filter_map(|n| {
+            let at = usize::try_from(dice.below(n, kinds.len() as u64)).ok()?;
+            Some(one(kinds[at], dice.of(&n.to_string()), namespace))
+        });
+        self.fixed.iter().cloned().chain(drawn).collect()
     }
 }
 
@@ -177,9 +188,20 @@ fn one(kind: &Kind, dice: Dice, namespace: &str) -> Fault {
         rate,
         from: Span::fixed(from),
         until: Some(Span::fixed(from + lasts)),
-        target: Target { namespace: (!everywhere).then(|| namespace.to_owned()), ..Target::default() },
+        target: Target {
+            namespace: (!everywhere).then(|| namespace.to_owned()),
+            resource: webhook_of(&fault, dice),
+            ..Target::default()
+        },
         fault,
     }
+}
+
+/// What a webhook is asked about: what runs. One that says no says it to pods, as those do that know good images.
+fn webhook_of(fault: &FaultKind, dice: Dice) -> Option<String> {
+    let denies = matches!(fault, FaultKind::WebhookDenies);
+    let plural = if !denies && dice.hits(7, 0.5) { "deployments" } else { "pods" };
+    fault.is_of_webhook().then(|| plural.to_owned())
 }
 
 /// A drawn fault in a few words.

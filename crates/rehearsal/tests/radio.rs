@@ -18,6 +18,10 @@ apps:
 ";
 
 fn radio(apps: &str, faults: &str) -> Rehearsal {
+    radio_in(apps, Weather::parse(faults).expect("there are such faults"))
+}
+
+fn radio_in(apps: &str, weather: Weather) -> Rehearsal {
     // Every HTTP client wants a provider, also one that is never used.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let root: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/radio");
@@ -32,8 +36,13 @@ fn radio(apps: &str, faults: &str) -> Rehearsal {
         files.insert(name.clone(), read.unwrap_or_default());
     }
     let apps = Apps::read(apps).expect("they can be read");
-    let weather = Weather::parse(faults).expect("there are such faults");
     Rehearsal::new(environment, &files, apps, weather).expect("it can be rendered")
+}
+
+/// The project in exactly these faults, YAML with commas between them.
+fn in_faults(faults: &str) -> Rehearsal {
+    let faults = release_sim::faults::read_faults(&format!("faults: [{faults}]")).expect("they can be read");
+    radio_in("{}", Weather::exactly(faults))
 }
 
 fn endings(outcome: &Outcome) -> Vec<&'static str> {
@@ -82,6 +91,52 @@ fn a_troubled_api_alone_fails_no_release() {
     }
     // Windows that open after the release has ended hit nobody.
     assert!(hit > faults.len() / 2, "only {hit} faults hit anything");
+}
+
+#[test]
+fn a_late_or_changing_api_alone_fails_no_release() {
+    for faults in [
+        "{fault: {stale-reads: {servers: 2, by: 2s..20s}}, rate: 0.5}",
+        "{fault: {slow-watch: {by: 10s}}}",
+        "{fault: compaction}, {fault: {watch-closes: {after: 5s}}}",
+        "{fault: {repeated-events: {events: 3}}}, {fault: {watch-resets: {after: 3s}}}",
+        "{fault: no-bookmarks}, {fault: revision-too-large, until: 60s}",
+        "{fault: webhook-changes}",
+        "{fault: {denied: {status: 401}}, rate: 0.3}",
+        "{fault: {clock-skew: {by: 1h}}, until: 30s}",
+        "{fault: {clock-skew: {by: 1h, behind: true}}, from: 5s}",
+    ] {
+        let outcome = in_faults(faults).run(0);
+        assert_eq!(endings(&outcome), ["verified", "verified"], "{faults}: {:?}", outcome.releases);
+        let hit = outcome.timeline.iter().any(|moment| matches!(moment, Moment::Fault { .. }));
+        assert!(hit || faults.contains("revision") || faults.contains("compaction"), "{faults} hit nobody");
+    }
+}
+
+#[test]
+fn a_journal_that_is_refused_is_not_called_a_lost_lock() {
+    let faults =
+        "{fault: webhook-denies, rate: 0.6, target: {resource: configmaps, verb: update, name: 'release.*'}}";
+    let rehearsal = in_faults(faults);
+    let mut refused = 0;
+    for seed in 0..6 {
+        let outcome = rehearsal.run(seed);
+        if let Some(Ended::Failed { error }) = outcome.releases.last().map(|release| &release.ended) {
+            assert!(error.contains("denied the request") && !error.contains("taken over"), "{seed}: {error}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "no journal was refused");
+}
+
+/// Seed 0 of `foreign-apply` was called verified while somebody else's image ran.
+#[test]
+fn what_runs_somebody_elses_image_is_never_called_verified() {
+    let outcome = in_faults("{fault: foreign-apply, from: 20s, target: {name: player-api}}").run(0);
+    let Some(Ended::NotRolledBack { why }) = outcome.releases.last().map(|release| &release.ended) else {
+        panic!("{:?}", outcome.releases);
+    };
+    assert!(why.contains("somebody-else") && why.contains("image"), "{why}");
 }
 
 #[test]

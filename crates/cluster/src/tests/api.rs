@@ -116,6 +116,27 @@ async fn a_refusal_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn credentials_that_were_good_are_given_time_to_be_renewed() {
+    let unauthorized = || Act::status(401, "Unauthorized", "Unauthorized");
+    for call in [read(), write()] {
+        let fake = Fake::new();
+        let api = fake.api();
+        api.json(&Call::get("the pods", "/api/v1/namespaces/radio/pods".to_owned()))
+            .await
+            .expect("it is let in");
+        fake.on("GET /version", 3, unauthorized());
+        fake.on("POST configmaps", 3, unauthorized());
+        api.json(&call).await.expect("it is let in again");
+        fake.on("GET /version", ALWAYS, unauthorized());
+        fake.on("POST configmaps", ALWAYS, unauthorized());
+        let began = api.clock.now();
+        let error = api.json(&call).await.expect_err("it never is");
+        assert!(error.is_code(401), "{error}");
+        assert!((40.0..=45.0).contains(&api.clock.now().since(began).as_secs_f64()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_request_outlives_its_patience() {
     for patience in [3, 30, 45] {
         for call in [read(), write(), write().repeatable()] {

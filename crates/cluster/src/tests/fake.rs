@@ -171,7 +171,7 @@ impl Fake {
             let fake = fake.clone();
             async move { fake.answer(request).await }
         });
-        Api { client: kube::Client::new(service, "radio"), clock: self.clock.clone() }
+        Api::new(kube::Client::new(service, "radio"), self.clock.clone())
     }
 
     /// A connection to namespace `radio`.
