@@ -485,8 +485,8 @@ fn deleted_or_replaced_by_somebody_else() {
 #[test]
 fn another_image_than_ours_is_never_ready() {
     let world = |image: &str| {
-        let template = json!({"spec": {"containers": [{"name": "app", "image": image}]}});
-        World::updated().with(|w| w.workload["spec"]["template"] = template)
+        let place = "/spec/template/spec/containers/0/image";
+        World::updated().with(|w| *w.workload.pointer_mut(place).expect("it is there") = json!(image))
     };
     let target = Target { images: release_health::images(&world("r/web:v2").workload), ..target() };
     assert_eq!(target.images, ["r/web:v2"]);
