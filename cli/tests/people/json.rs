@@ -39,7 +39,8 @@ fn a_failure_is_one_line() {
     ] {
         let told = folder.run(&[words, &["-o", "json"]].concat());
         if words[0] == "build" || words[0] == "push" {
-            assert_eq!(read(&told.out).expect("events").len(), 2, "{}", told.screen());
+            // That it began, what its Dockerfile is warned about, and that it failed.
+            assert_eq!(read(&told.out).expect("events").len(), 3, "{}", told.screen());
         } else {
             assert_eq!(told.out.lines().count(), 1, "{}", told.screen());
         }

@@ -59,6 +59,8 @@ fn the_schema_has_exactly_the_keys_the_parser_accepts() {
         ("ServiceSpec", service("qqq: 1")),
         ("ImageSpec", service("image: {qqq: 1}")),
         ("LayerSpec", service("image: {layers: [{qqq: 1}]}")),
+        ("RustSpec", service("image: {rust: {qqq: 1}}")),
+        ("HealthcheckSpec", service("image: {healthcheck: {qqq: 1}}")),
         ("ResourcesSpec", service("resources: {qqq: 1}")),
         ("ConfigSpec", service("config: {qqq: 1}")),
         ("HealthSpec", service("health: {qqq: 1}")),
@@ -79,7 +81,7 @@ fn the_schema_has_exactly_the_keys_the_parser_accepts() {
         assert_eq!(keys, accepted(&text), "{definition}");
     }
     let maps = definitions(&schema).iter().filter(|(_, value)| value["properties"].is_object()).count();
-    assert_eq!(maps, 17, "a map of the schema is not compared above");
+    assert_eq!(maps, 19, "a map of the schema is not compared above");
 }
 
 #[test]

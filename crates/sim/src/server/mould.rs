@@ -91,8 +91,9 @@ impl ApiServer {
         Ok(self.store.put(now, Object::of_sections(Arc::clone(&mould.kind), id, sections)))
     }
 
+    /// Whether something looks at every single pod: a quota, or faults of webhooks and of the server's clock.
     fn is_counted(&self, namespace: &str) -> bool {
-        self.store.count(&RESOURCE_QUOTAS, Some(namespace)) > 0
+        self.store.count(&RESOURCE_QUOTAS, Some(namespace)) > 0 || !self.faults.is_empty()
     }
 
     fn looked_at(&self) -> [u64; 3] {

@@ -49,7 +49,7 @@ impl Set {
             replicas: status.replicas,
             ready: status.ready,
             available: status.available,
-            terminating: status.terminating,
+            terminating: status.terminating.unwrap_or(0),
             object,
         }
     }

@@ -166,7 +166,8 @@ pub(crate) struct DeploymentStatus {
     generation: i64,
     counts: Counts,
     unavailable: i64,
-    terminating: i64,
+    /// None where this version of Kubernetes does not say.
+    terminating: Option<i64>,
     collisions: Option<i64>,
     conditions: Vec<Arc<Value>>,
 }
@@ -178,6 +179,7 @@ impl DeploymentStatus {
         (old, new): (&[Set], Option<&Set>),
         collisions: Option<i64>,
         conditions: Vec<Arc<Value>>,
+        tells_terminating: bool,
     ) -> Self {
         let all = || old.iter().chain(new);
         let wanted: i64 = all().map(|s| s.spec).sum();
@@ -185,7 +187,7 @@ impl DeploymentStatus {
             generation,
             counts,
             unavailable: (wanted - counts.available).max(0),
-            terminating: all().map(|s| s.terminating).sum(),
+            terminating: tells_terminating.then(|| all().map(|s| s.terminating).sum()),
             collisions,
             conditions,
         }

@@ -352,7 +352,14 @@ impl<'a> Sync<'a> {
         }
         let again = if judged { status::recheck(&conditions, deadline_seconds) } else { None };
         let sets = (&self.old[..], self.new.as_ref());
-        let next = DeploymentStatus::new(deployment.generation(), counts, sets, self.collisions, conditions);
+        let next = DeploymentStatus::new(
+            deployment.generation(),
+            counts,
+            sets,
+            self.collisions,
+            conditions,
+            self.server.profile().terminating_replicas,
+        );
         write::status_facts(self.server, self.now, &deployment, next);
         Outcome::at(again)
     }

@@ -22,7 +22,8 @@ pub(crate) struct SetStatus {
     labelled: i64,
     pub(crate) ready: i64,
     pub(crate) available: i64,
-    pub(crate) terminating: i64,
+    /// None where this version of Kubernetes does not say.
+    pub(crate) terminating: Option<i64>,
     /// The generation of the spec it is about.
     pub(crate) generation: i64,
     pub(crate) conditions: Vec<Value>,
@@ -40,7 +41,7 @@ impl SetStatus {
             labelled: count(&status["fullyLabeledReplicas"]),
             ready: count(&status["readyReplicas"]),
             available: count(&status["availableReplicas"]),
-            terminating: count(&status["terminatingReplicas"]),
+            terminating: status["terminatingReplicas"].as_i64(),
             generation: count(&status["observedGeneration"]),
             conditions: conditions::of(status),
         }
@@ -116,7 +117,7 @@ impl Counts {
             labelled: self.labelled,
             ready: self.ready,
             available: self.available,
-            terminating: self.terminating,
+            terminating: server.profile().terminating_replicas.then_some(self.terminating),
             generation: set.generation(),
             conditions: failure_condition(set, now, failure),
         };
