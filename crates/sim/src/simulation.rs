@@ -72,6 +72,12 @@ impl Default for SimulationConfig {
     }
 }
 
+impl SimulationConfig {
+    fn server_seed(&self) -> Seed {
+        Seed { seed: self.seed, retention: self.retention, profile: self.profile }
+    }
+}
+
 /// A cluster in virtual time.
 pub struct Simulation {
     server: ApiServer,
@@ -102,8 +108,7 @@ impl fmt::Debug for Simulation {
 impl Simulation {
     /// A cluster with nodes and nobody else; controllers are added.
     pub fn new(config: SimulationConfig) -> Self {
-        let seed = Seed { seed: config.seed, retention: config.retention, profile: config.profile };
-        Self::around(ApiServer::new(config.start, &seed), config)
+        Self::around(ApiServer::new(config.start, &config.server_seed()), config)
     }
 
     /// A cluster with this server.

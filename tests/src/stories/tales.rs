@@ -28,7 +28,7 @@ fn web(replicas: u64, tag: &str, extra: &Value) -> Act {
                 "containers": [{
                     "name": WEB, "image": reference(tag), "imagePullPolicy": "Always",
                     "ports": [{"containerPort": 8080}],
-                    "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "initialDelaySeconds": 1, "periodSeconds": 1,
+                    "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "initialDelaySeconds": 3, "periodSeconds": 1,
                         "timeoutSeconds": 5, "failureThreshold": 5},
                 }],
             }},
@@ -167,7 +167,7 @@ fn going_well() -> Vec<Story> {
 }
 
 fn going_wrong() -> Vec<Story> {
-    use Until::{Complete, Stuck, TimedOut};
+    use Until::{Complete, Stuck, TimedOut, Unready};
     vec![
         story(
             "bad-image",
@@ -189,7 +189,7 @@ fn going_wrong() -> Vec<Story> {
             "never-ready",
             vec![
                 create(2),
-                step("image", hasty(image("unready")), TimedOut),
+                step("image", hasty(image("unready")), Unready),
                 step("better", patient(image("good-2")), Complete),
             ],
         ),

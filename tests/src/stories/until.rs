@@ -18,6 +18,8 @@ pub enum Until {
     Stuck(&'static str, i64),
     /// The Deployment's time is over.
     TimedOut,
+    /// A container runs and is not ready, and the Deployment's time is over.
+    Unready,
     /// Neither Deployment, ReplicaSet nor pod is left.
     Gone,
     /// The Deployment is gone, and what it made stays.
@@ -51,6 +53,11 @@ impl Until {
             }
             Self::Stuck(reason, restarts) => {
                 world.all("Pod").any(|pod| waits(pod, reason, restarts)) && Self::TimedOut.holds(world)
+            }
+            Self::Unready => {
+                let runs = |c: &Value| c["state"]["running"].is_object() && c["ready"] == false;
+                world.all("Pod").any(|pod| items(&pod["status"]["containerStatuses"]).any(runs))
+                    && Self::TimedOut.holds(world)
             }
             Self::TimedOut => {
                 Self::Condition("Progressing", "False", "ProgressDeadlineExceeded").holds(world)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Simulation, SimulationConfig};
-use crate::server::{ApiServer, Seed};
+use crate::server::ApiServer;
 
 /// The version of the form in which a cluster is kept.
 const VERSION: u32 = 1;
@@ -94,8 +94,8 @@ impl Simulation {
         if snapshot.v != VERSION {
             return Err(SnapshotError::Version { found: snapshot.v });
         }
-        let seed = Seed { seed: config.seed, retention: config.retention, ..Seed::default() };
-        let server = ApiServer::restore(&seed, snapshot.ids, snapshot.revision, snapshot.objects)?;
+        let server =
+            ApiServer::restore(&config.server_seed(), snapshot.ids, snapshot.revision, snapshot.objects)?;
         let start = config.start.max(snapshot.now);
         Ok(Self::around(server, SimulationConfig { start, ..config }).with_controllers())
     }
