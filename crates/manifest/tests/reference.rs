@@ -184,8 +184,10 @@ fn slug(heading: &str) -> String {
 fn title(name: &str) -> String {
     match name {
         "Amounted" => "quantity",
+        "CompressionSpec" => "compression",
         "EnvText" => "text or number",
         "Folder" => "folder",
+        "FormatSpec" => "format",
         "GateSpec" => "gate",
         "HttpPath" => "path",
         "Needed" => "service",

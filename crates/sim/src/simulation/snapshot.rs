@@ -94,13 +94,8 @@ impl Simulation {
         if snapshot.v != VERSION {
             return Err(SnapshotError::Version { found: snapshot.v });
         }
-<<<<<<< ours
-        let seed = Seed { seed: config.seed, retention: config.retention, profile: config.profile };
-        let server = ApiServer::restore(&seed, snapshot.ids, snapshot.revision, snapshot.objects)?;
-=======
         let server =
             ApiServer::restore(&config.server_seed(), snapshot.ids, snapshot.revision, snapshot.objects)?;
->>>>>>> theirs
         let start = config.start.max(snapshot.now);
         Ok(Self::around(server, SimulationConfig { start, ..config }).with_controllers())
     }
