@@ -180,7 +180,7 @@ impl Own {
         drop(free);
         let dir = tempfile::tempdir().unwrap();
         let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: '{host}'}}\n",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: '{host}', secret: 'not one'}}\n",
             dir.path().display()
         );
         fs::write(dir.path().join("config.yml"), config).unwrap();
@@ -284,6 +284,7 @@ async fn skopeo_reads_what_we_push_and_we_read_what_skopeo_copies() {
     skopeo(&[
         "copy",
         "--insecure-policy",
+        "--preserve-digests",
         "--src-tls-verify=false",
         "--dest-tls-verify=false",
         &ours,
@@ -296,6 +297,6 @@ async fn skopeo_reads_what_we_push_and_we_read_what_skopeo_copies() {
     assert_eq!(pulled.image.digest, digest);
     // And what we pulled is a layout for others, too.
     let archive = copy.path().join("image.tar");
-    let from = format!("oci:{}:{reference}", copy.path().display());
+    let from = format!("oci:{}", copy.path().display());
     skopeo(&["copy", "--insecure-policy", &from, &format!("oci-archive:{}", archive.display())]);
 }
