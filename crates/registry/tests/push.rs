@@ -180,7 +180,7 @@ impl Own {
         drop(free);
         let dir = tempfile::tempdir().unwrap();
         let config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: '{host}'}}\n",
+            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: '{host}', secret: 'not one'}}\n",
             dir.path().display()
         );
         fs::write(dir.path().join("config.yml"), config).unwrap();
@@ -284,6 +284,7 @@ async fn skopeo_reads_what_we_push_and_we_read_what_skopeo_copies() {
     skopeo(&[
         "copy",
         "--insecure-policy",
+        "--preserve-digests",
         "--src-tls-verify=false",
         "--dest-tls-verify=false",
         &ours,
