@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use release_cluster::State;
+use release_cluster::{Part, State};
 use release_core::{Certainty, Evidence, ObjectRef};
 
 use super::*;
@@ -100,7 +100,7 @@ fn record(suffix: &str) -> ObjectRef {
 }
 
 fn damaged(part: Part, suffix: &str, why: &str) -> StoreError {
-    StoreError::Damaged { part, object: record(suffix), why: why.to_owned() }
+    StoreError::Damaged { part, object: Box::new(record(suffix)), why: why.to_owned() }
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn runs_that_do_not_begin_or_do_not_go_on() {
         Failure::Run(RunError::Store(damaged(Part::Record, ".42", "chunk 2 of 3 is missing"))),
         Failure::Target(TargetError::Store(damaged(Part::Journal, ".journal", "it was deleted"))),
         Failure::Run(RunError::Store(damaged(Part::Events, ".42.events", "unexpected end of file"))),
-        Failure::Run(RunError::Store(StoreError::Newer { object: record(".42"), form: 2 })),
+        Failure::Run(RunError::Store(StoreError::Newer { object: Box::new(record(".42")), form: 2 })),
         Failure::Run(RunError::NotResumable {
             release: 42,
             why: "it was written by a newer version".to_owned()

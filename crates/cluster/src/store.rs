@@ -70,7 +70,7 @@ pub enum StoreError {
         /// What it is for.
         part: Part,
         /// The object; without it the rest can be read again.
-        object: ObjectRef,
+        object: Box<ObjectRef>,
         /// What is wrong.
         why: String,
     },
@@ -78,7 +78,7 @@ pub enum StoreError {
     #[error("{object} was written by a newer version (form {form}, this one reads {RECORD_VERSION})")]
     Newer {
         /// The object.
-        object: ObjectRef,
+        object: Box<ObjectRef>,
         /// Its form.
         form: u64,
     },
@@ -113,7 +113,7 @@ pub enum Part {
 
 impl StoreError {
     pub(crate) fn damaged(part: Part, object: &ObjectRef, why: &dyn Display) -> Self {
-        Self::Damaged { part, object: object.clone(), why: why.to_string() }
+        Self::Damaged { part, object: Box::new(object.clone()), why: why.to_string() }
     }
 }
 
@@ -352,7 +352,9 @@ pub(crate) fn read<T: DeserializeOwned>(object: &Value, part: Part) -> Result<T,
     let damaged = |error: serde_json::Error| StoreError::damaged(part, &name, &format!("`{key}`: {error}"));
     let value: Value = serde_json::from_str(text).map_err(damaged)?;
     match value["v"].as_u64() {
-        Some(form) if form > u64::from(RECORD_VERSION) => Err(StoreError::Newer { object: name, form }),
+        Some(form) if form > u64::from(RECORD_VERSION) => {
+            Err(StoreError::Newer { object: Box::new(name), form })
+        }
         _ => serde_json::from_value(value).map_err(damaged),
     }
 }

@@ -166,7 +166,7 @@ async fn a_record_outlasts_half_a_minute_of_an_api_server_in_trouble() {
         });
         let ended = Header { state: State::Verified, ..header };
         store(&fake).update(&ended).await.expect("written");
-        assert_eq!(store(&fake).headers().await.expect("headers"), [ended.clone()]);
+        assert_eq!(store(&fake).headers().await.expect("headers"), std::slice::from_ref(&ended));
 
         fake.on("PUT configmaps", usize::MAX, act);
         let error = store(&fake).update(&Header { state: State::RolledBack, ..ended }).await;
