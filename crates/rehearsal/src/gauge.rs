@@ -41,8 +41,8 @@ impl Gauge {
         let store = server.store();
         for (service, name) in &self.workloads {
             let Some(deployment) = store.get(&DEPLOYMENTS, &self.namespace, name) else { continue };
-            let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
-            let labels: Vec<(&str, &str)> = deployment["spec"]["selector"]["matchLabels"]
+            let wanted = deployment.field("spec", "replicas").as_u64().unwrap_or(1);
+            let labels: Vec<(&str, &str)> = deployment.field("spec", "selector")["matchLabels"]
                 .as_object()
                 .into_iter()
                 .flatten()
@@ -50,19 +50,15 @@ impl Gauge {
                 .collect();
             let is_of_it =
                 |pod: &&Arc<Object>| labels.iter().all(|(key, value)| pod.label(key) == Some(*value));
+            let is_up = |pod: &&Arc<Object>| pod.is_ready() && !pod.is_terminating();
             let namespace = Some(self.namespace.as_str());
-            let count = store.list(&PODS, namespace).filter(is_of_it).filter(|pod| is_ready(pod)).count();
+            let count = store.list(&PODS, namespace).filter(is_of_it).filter(is_up).count();
             let ready = u64::try_from(count).unwrap_or(0);
             let (last_wanted, least) = reading.entry(service.clone()).or_insert((wanted, ready));
             *last_wanted = wanted;
             *least = ready.min(*least);
         }
     }
-}
-
-fn is_ready(pod: &Object) -> bool {
-    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    !pod.is_terminating() && conditions.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
 impl Actor for Gauge {

@@ -1,15 +1,19 @@
 //! A stored object: an API object cut into its top-level sections, each shared. A write of the status shares spec
 //! and metadata with the version before it, so that a long history of a pod costs little more than its statuses.
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Index;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::kind::Kind;
+use crate::node::PodStatus;
 use crate::resource::Resource;
+use crate::section::{Facts, Section};
 
 /// What an absent field reads as.
 static NULL: Value = Value::Null;
@@ -61,10 +65,125 @@ pub struct Object {
     pub(crate) name: Arc<str>,
     pub(crate) uid: Arc<str>,
     pub(crate) managed: Option<Arc<Value>>,
-    sections: Vec<(Cow<'static, str>, Arc<Value>)>,
+    meta: Arc<Meta>,
+    content: Content,
+}
+
+/// What of the metadata is asked for all the time, read once.
+#[derive(Debug, Clone, Default)]
+struct Meta {
+    is_terminating: bool,
+    controller: Option<Controller>,
+}
+
+/// The owner that controls an object.
+#[derive(Debug, Clone)]
+pub(crate) struct Controller {
+    pub(crate) kind: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) uid: Arc<str>,
+}
+
+impl Meta {
+    fn read(metadata: Option<&Section>) -> Arc<Self> {
+        let Some(metadata) = metadata else { return Arc::default() };
+        let owners = metadata.field("ownerReferences").as_array().into_iter().flatten();
+        let controller = owners.into_iter().find(|o| o["controller"] == true).map(|owner| {
+            let text = |field: &str| Arc::from(owner[field].as_str().unwrap_or_default());
+            Controller { kind: text("kind"), name: text("name"), uid: text("uid") }
+        });
+        Arc::new(Self { is_terminating: metadata.field("deletionTimestamp").is_string(), controller })
+    }
+}
+
+/// The sections by name, in alphabetical order.
+type Sections = Vec<(Cow<'static, str>, Section)>;
+
+/// What an object says.
+#[derive(Debug, Clone)]
+enum Content {
+    Sections(Sections),
+    Facts(Arc<Lazy>),
+}
+
+/// Facts, and the sections they are made into when somebody reads them.
+#[derive(Debug)]
+struct Lazy {
+    facts: Box<dyn Whole>,
+    made: OnceLock<Sections>,
+}
+
+/// Facts that a whole object is made of, one that has no labels, no owners and no finalizers.
+pub(crate) trait Whole: Any + fmt::Debug + Send + Sync {
+    /// All its sections but for what every object has: name, namespace and uid.
+    fn sections(&self) -> Map<String, Value>;
 }
 
 impl Object {
+    /// An object of facts.
+    pub(crate) fn of(
+        kind: Arc<Kind>,
+        (namespace, name, uid): (Arc<str>, Arc<str>, Arc<str>),
+        facts: impl Whole,
+    ) -> Self {
+        let content = Content::Facts(Arc::new(Lazy { facts: Box::new(facts), made: OnceLock::new() }));
+        Self { kind, revision: 0, namespace, name, uid, managed: None, meta: Arc::default(), content }
+    }
+
+    /// An object of these sections, which are in alphabetical order.
+    pub(crate) fn of_sections(
+        kind: Arc<Kind>,
+        (namespace, name, uid): (Arc<str>, Arc<str>, Arc<str>),
+        sections: Sections,
+    ) -> Self {
+        let metadata = sections.iter().find(|(name, _)| name == "metadata");
+        let meta = Meta::read(metadata.map(|(_, section)| section));
+        let content = Content::Sections(sections);
+        Self { kind, revision: 0, namespace, name, uid, managed: None, meta, content }
+    }
+
+    /// The facts the object is made of, if it is made of some of this type.
+    pub(crate) fn whole<T: Whole>(&self) -> Option<&T> {
+        match &self.content {
+            Content::Sections(_) => None,
+            Content::Facts(lazy) => (&*lazy.facts as &dyn Any).downcast_ref(),
+        }
+    }
+
+    /// The same object with other facts.
+    pub(crate) fn with_facts(&self, facts: impl Whole) -> Self {
+        let id = (Arc::clone(&self.namespace), Arc::clone(&self.name), Arc::clone(&self.uid));
+        Self { revision: self.revision, ..Self::of(Arc::clone(&self.kind), id, facts) }
+    }
+
+    fn all(&self) -> &Sections {
+        match &self.content {
+            Content::Sections(sections) => sections,
+            Content::Facts(lazy) => lazy.made.get_or_init(|| self.make(&*lazy.facts)),
+        }
+    }
+
+    fn all_mut(&mut self) -> &mut Sections {
+        if let Content::Facts(_) = self.content {
+            self.content = Content::Sections(self.all().clone());
+        }
+        match &mut self.content {
+            Content::Sections(sections) => sections,
+            Content::Facts(_) => unreachable!("they were just made sections"),
+        }
+    }
+
+    fn make(&self, facts: &dyn Whole) -> Sections {
+        let mut map = facts.sections();
+        let metadata = map.entry("metadata").or_insert_with(|| json!({}));
+        for (field, text) in [("name", &self.name), ("namespace", &self.namespace), ("uid", &self.uid)] {
+            if !text.is_empty() {
+                metadata[field] = json!(&**text);
+            }
+        }
+        sections_of(map)
+    }
+
     /// Takes a whole object apart. What it says of its own revision is not believed.
     pub(crate) fn new(kind: Arc<Kind>, value: Value) -> Self {
         let Value::Object(mut map) = value else { unreachable!("objects are checked to be maps before") };
@@ -80,11 +199,8 @@ impl Object {
         map.remove("apiVersion");
         map.remove("kind");
         map.insert("metadata".to_owned(), Value::Object(metadata));
-        let mut sections: Vec<_> =
-            map.into_iter().map(|(key, value)| (section_name(key), Arc::new(value))).collect();
-        sections.sort_by(|a, b| a.0.cmp(&b.0));
-        sections.shrink_to_fit();
-        Self { kind, revision: 0, namespace, name, uid, managed: managed.map(Arc::new), sections }
+        let object = Self::of_sections(kind, (namespace, name, uid), sections_of(map));
+        Self { managed: managed.map(Arc::new), ..object }
     }
 
     /// What the object is.
@@ -119,7 +235,7 @@ impl Object {
 
     /// `metadata.generation`, zero where the kind has none.
     pub fn generation(&self) -> i64 {
-        self["metadata"]["generation"].as_i64().unwrap_or(0)
+        self.field("metadata", "generation").as_i64().unwrap_or(0)
     }
 
     /// `metadata.managedFields`, Null when nothing is tracked.
@@ -127,57 +243,161 @@ impl Object {
         self.managed.as_deref().unwrap_or(&NULL)
     }
 
+    /// The labels, Null if there are none.
+    pub fn labels(&self) -> &Value {
+        self.field("metadata", "labels")
+    }
+
     /// A label's value.
     pub fn label(&self, key: &str) -> Option<&str> {
-        self["metadata"]["labels"][key].as_str()
+        self.labels()[key].as_str()
     }
 
     /// Whether somebody asked for its deletion.
     pub fn is_terminating(&self) -> bool {
-        self["metadata"]["deletionTimestamp"].is_string()
+        self.meta.is_terminating
+    }
+
+    /// `status.phase`, empty if there is none.
+    pub fn phase(&self) -> &str {
+        match self.facts::<PodStatus>("status") {
+            Some(status) => status.phase(),
+            None => self.field("status", "phase").as_str().unwrap_or_default(),
+        }
+    }
+
+    /// Whether its condition `Ready` is true.
+    pub fn is_ready(&self) -> bool {
+        match self.facts::<PodStatus>("status") {
+            Some(status) => status.is_ready(),
+            None => self.condition("Ready").is_some_and(|c| c["status"] == "True"),
+        }
+    }
+
+    /// The address of a pod that has one.
+    pub fn pod_ip(&self) -> Option<&str> {
+        match self.facts::<PodStatus>("status") {
+            Some(status) => status.ip().map(|ip| &**ip),
+            None => self.field("status", "podIP").as_str(),
+        }
+    }
+
+    /// Why containers of a pod wait.
+    pub(crate) fn waiting_reasons(&self) -> Vec<&str> {
+        if let Some(status) = self.facts::<PodStatus>("status") {
+            return status.waiting_reasons().collect();
+        }
+        let containers = self["status"]["containerStatuses"].as_array().into_iter().flatten();
+        containers.filter_map(|c| c["state"]["waiting"]["reason"].as_str()).collect()
+    }
+
+    /// A condition of its status.
+    pub fn condition(&self, kind: &str) -> Option<&Value> {
+        self.field("status", "conditions").as_array()?.iter().find(|c| c["type"] == kind)
     }
 
     /// The entries of `ownerReferences`.
     pub fn owners(&self) -> impl Iterator<Item = &Value> {
-        self["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+        self.field("metadata", "ownerReferences").as_array().into_iter().flatten()
     }
 
     /// The uid of the controlling owner.
     pub fn controller(&self) -> Option<&str> {
-        self.owners().find(|o| o["controller"] == true)?["uid"].as_str()
+        self.meta.controller.as_ref().map(|controller| &*controller.uid)
+    }
+
+    /// The controlling owner.
+    pub(crate) fn controlled_by(&self) -> Option<&Controller> {
+        self.meta.controller.as_ref()
     }
 
     /// A section, if the object has it.
-    pub fn section(&self, name: &str) -> Option<&Arc<Value>> {
-        self.sections.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    pub fn section(&self, name: &str) -> Option<&Section> {
+        self.all().iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
     /// All sections in alphabetical order.
-    pub fn sections(&self) -> impl Iterator<Item = (&str, &Arc<Value>)> {
-        self.sections.iter().map(|(key, value)| (key.as_ref(), value))
+    pub fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
+        self.all().iter().map(|(key, value)| (key.as_ref(), value))
+    }
+
+    /// One field of a section, Null if it is not there. Cheaper than the whole section.
+    pub fn field(&self, section: &str, name: &str) -> &Value {
+        if let (
+            Content::Facts(_),
+            "metadata",
+            "deletionTimestamp" | "finalizers" | "labels" | "ownerReferences",
+        ) = (&self.content, section, name)
+        {
+            return &NULL;
+        }
+        self.section(section).map_or(&NULL, |section| section.field(name))
+    }
+
+    /// Whether a section is certainly the same as that of another version.
+    pub(crate) fn shares(&self, other: &Self, name: &str) -> bool {
+        match (&self.content, &other.content) {
+            (Content::Sections(_), Content::Sections(_)) => match (self.section(name), other.section(name)) {
+                (Some(a), Some(b)) => a.is(b),
+                _ => false,
+            },
+            (Content::Facts(a), Content::Facts(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
+    /// The node a pod is on, empty for none.
+    pub fn node_name(&self) -> &str {
+        self.field("spec", "nodeName").as_str().unwrap_or_default()
+    }
+
+    /// The same object with other fields of one section; Null takes one away.
+    pub(crate) fn with_fields(
+        &self,
+        section: &str,
+        changes: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Self {
+        match self.section(section) {
+            Some(known) => self.with_section(section, known.with(changes)),
+            None => self.with_section(section, Section::new(Value::Object(Map::new())).with(changes)),
+        }
+    }
+
+    /// The facts a section is made of, if it is made of some of this type.
+    pub(crate) fn facts<T: Facts>(&self, name: &str) -> Option<&T> {
+        self.section(name)?.facts()
     }
 
     /// The same object with another section; Null takes it away.
     pub(crate) fn with(&self, name: &str, value: Value) -> Self {
+        if value.is_null() {
+            let mut next = self.clone();
+            next.all_mut().retain(|(key, _)| key != name);
+            next.meta = Meta::read(next.section("metadata"));
+            return next;
+        }
+        self.with_section(name, Section::new(value))
+    }
+
+    /// The same object with another section.
+    pub(crate) fn with_section(&self, name: &str, section: Section) -> Self {
         let mut next = self.clone();
-        let at = next.sections.iter().position(|(key, _)| key == name);
-        match (at, value.is_null()) {
-            (Some(at), true) => drop(next.sections.remove(at)),
-            (Some(at), false) => next.sections[at].1 = Arc::new(value),
-            (None, true) => {}
-            (None, false) => {
-                let at = next.sections.partition_point(|(key, _)| key.as_ref() < name);
-                next.sections.insert(at, (section_name(name.to_owned()), Arc::new(value)));
-            }
+        if name == "metadata" {
+            next.meta = Meta::read(Some(&section));
+        }
+        let sections = next.all_mut();
+        match sections.binary_search_by(|(key, _)| key.as_ref().cmp(name)) {
+            Ok(at) => sections[at].1 = section,
+            Err(at) => sections.insert(at, (section_name(name.to_owned()), section)),
         }
         next
     }
 
     /// Takes over every section that is equal to one of `before`, so that both versions share it.
     pub(crate) fn share(&mut self, before: &Self) {
-        for (key, value) in &mut self.sections {
-            if let Some(old) = before.section(key).filter(|old| ***old == **value) {
-                *value = Arc::clone(old);
+        for (key, value) in self.all_mut() {
+            if let Some(old) = before.section(key).filter(|old| *old == value) {
+                *value = old.clone();
             }
         }
         if self.managed == before.managed {
@@ -195,9 +415,7 @@ impl Object {
 
     /// Whether both say the same, whatever their revisions and owners of fields.
     pub(crate) fn sections_equal(&self, other: &Self) -> bool {
-        let same = |a: &Arc<Value>, b: &Arc<Value>| Arc::ptr_eq(a, b) || a == b;
-        self.sections.len() == other.sections.len()
-            && self.sections.iter().zip(&other.sections).all(|(a, b)| a.0 == b.0 && same(&a.1, &b.1))
+        self.all() == other.all()
     }
 
     /// The whole object, copied.
@@ -205,7 +423,7 @@ impl Object {
         let mut map = Map::new();
         map.insert("apiVersion".to_owned(), json!(self.kind.api_version()));
         map.insert("kind".to_owned(), json!(self.kind.kind));
-        for (key, value) in &self.sections {
+        for (key, value) in self.all() {
             map.insert(key.to_string(), (**value).clone());
         }
         if self.revision > 0 {
@@ -232,7 +450,7 @@ impl Serialize for Object {
         map.serialize_entry("kind", &self.kind.kind)?;
         map.serialize_entry("apiVersion", &self.kind.api_version())?;
         map.serialize_entry("metadata", &Metadata(self))?;
-        for (key, value) in self.sections.iter().filter(|(key, _)| key != "metadata") {
+        for (key, value) in self.all().iter().filter(|(key, _)| key != "metadata") {
             map.serialize_entry(key.as_ref(), &**value)?;
         }
         map.end()
@@ -256,6 +474,14 @@ impl Serialize for Metadata<'_> {
         }
         map.end()
     }
+}
+
+fn sections_of(map: Map<String, Value>) -> Sections {
+    let mut sections: Sections =
+        map.into_iter().map(|(key, value)| (section_name(key), Section::new(value))).collect();
+    sections.sort_by(|a, b| a.0.cmp(&b.0));
+    sections.shrink_to_fit();
+    sections
 }
 
 fn section_name(name: String) -> Cow<'static, str> {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::faults::Note;
 use crate::object::Object;
 use crate::resource::{EVENTS, LEASES, PODS};
+use crate::server::EventFacts;
 use crate::store::{Change, Store, What};
 
 /// How much of what happened is kept.
@@ -113,22 +114,22 @@ impl Trace {
 
 /// What matters of an object, in a few words.
 fn describe(object: &Object, line: &mut String) {
-    let status = &object["status"];
     // A text takes every write.
     if *object.resource() == PODS {
-        let phase = status["phase"].as_str().unwrap_or_default();
-        let conditions = status["conditions"].as_array().into_iter().flatten();
-        let is_ready = conditions.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
-        let _ = write!(line, " {phase} {}", if is_ready { "ready" } else { "unready" });
-        let containers = status["containerStatuses"].as_array().into_iter().flatten();
-        for reason in containers.filter_map(|c| c["state"]["waiting"]["reason"].as_str()) {
+        let _ = write!(line, " {} {}", object.phase(), if object.is_ready() { "ready" } else { "unready" });
+        for reason in object.waiting_reasons() {
             let _ = write!(line, " {reason}");
         }
     } else if *object.resource() == EVENTS {
-        let text = |field: &str| object[field].as_str().unwrap_or_default().to_owned();
-        let count = object["count"].as_u64().unwrap_or(1);
-        let _ = write!(line, " {} x{count}: {}", text("reason"), text("message"));
+        let text = |field: &str| object[field].as_str().unwrap_or_default();
+        let _ = if let Some(event) = object.whole::<EventFacts>() {
+            write!(line, " {} x{}: {}", event.reason, event.count(), event.message)
+        } else {
+            let count = object["count"].as_u64().unwrap_or(1);
+            write!(line, " {} x{count}: {}", text("reason"), text("message"))
+        };
     } else {
+        let status = &object["status"];
         for field in ["replicas", "readyReplicas", "availableReplicas", "active", "succeeded", "failed"] {
             if let Some(count) = status[field].as_u64() {
                 let _ = write!(line, " {field}={count}");

@@ -19,7 +19,7 @@ impl News<'_> {
     pub(crate) fn changed(&self, section: &str) -> bool {
         let Some(before) = self.before.filter(|_| self.what == What::Modified) else { return true };
         match (before.section(section), self.object.section(section)) {
-            (Some(old), Some(new)) => !Arc::ptr_eq(old, new) && old != new,
+            (Some(old), Some(new)) => old != new,
             (None, None) => false,
             _ => true,
         }

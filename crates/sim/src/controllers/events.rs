@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::object::Object;
 use crate::resource::EVENTS;
-use crate::server::{ApiServer, By};
-use crate::time;
+use crate::server::{About, ApiServer, EventFacts, Style};
+use crate::time::{self, Second};
 
 /// From so many different messages of one reason on, they are combined.
 const SIMILAR: usize = 10;
@@ -107,29 +107,28 @@ impl Recorder {
             .get(&key)
             .and_then(|name| server.store().get(&EVENTS, namespace_of(about), name).map(Arc::clone));
         if let Some(event) = known {
-            let count = event["count"].as_i64().unwrap_or(1) + 1;
-            let next = event
-                .with("count", json!(count))
-                .with("lastTimestamp", json!(time::seconds(now)))
-                .with("message", json!(text));
+            let message: Arc<str> = text.into();
+            let again = event.whole::<EventFacts>().and_then(|f| f.again(now, None, Arc::clone(&message)));
+            let next = match again {
+                Some(facts) => event.with_facts(facts),
+                None => event
+                    .with("count", json!(event["count"].as_i64().unwrap_or(1) + 1))
+                    .with("lastTimestamp", json!(time::seconds(now)))
+                    .with("message", json!(&*message)),
+            };
             server.store_mut().put(now, next);
             return;
         }
-        let reporter = if combined { "" } else { self.component };
-        let body = json!({
-            "involvedObject": reference(about),
-            "type": tone.text(),
-            "reason": reason,
-            "message": text,
-            "source": {"component": self.component},
-            "firstTimestamp": time::seconds(now),
-            "lastTimestamp": time::seconds(now),
-            "count": 1,
-            "eventTime": null,
-            "reportingComponent": reporter,
-            "reportingInstance": "",
-        });
-        if let Some(name) = self.create(server, now, about, body) {
+        let second = Second::of(now);
+        let style = Style::Counted {
+            component: self.component,
+            host: Arc::from(""),
+            reporter: if combined { "" } else { self.component },
+            first: second,
+            last: second,
+            count: 1,
+        };
+        if let Some(name) = self.create(server, now, about, facts(now, about, tone, reason, &text, style)) {
             self.remember(key, name);
         }
     }
@@ -155,20 +154,8 @@ impl Recorder {
             server.store_mut().put(now, event.with("series", series));
             return;
         }
-        let body = json!({
-            "involvedObject": reference(about),
-            "type": tone.text(),
-            "reason": reason,
-            "action": action,
-            "message": message,
-            "source": {},
-            "firstTimestamp": null,
-            "lastTimestamp": null,
-            "eventTime": time::micros(now),
-            "reportingComponent": self.component,
-            "reportingInstance": format!("{}-sim", self.component),
-        });
-        let name = self.create(server, now, about, body);
+        let style = Style::Action { component: self.component, action, at: now };
+        let name = self.create(server, now, about, facts(now, about, tone, reason, message, style));
         if let Some(name) = name.filter(|_| tone == Tone::Warning) {
             self.remember(key, name);
         }
@@ -179,7 +166,7 @@ impl Recorder {
         server: &mut ApiServer,
         now: Timestamp,
         about: &Object,
-        mut body: Value,
+        facts: EventFacts,
     ) -> Option<String> {
         self.serial += 1;
         let nanos = u64::try_from(now.as_nanosecond()).unwrap_or(0);
@@ -188,9 +175,7 @@ impl Recorder {
             self.serial += 1;
             name = format!("{}.{:x}", about.name(), nanos.wrapping_add(self.serial));
         }
-        body["metadata"] = json!({"name": name});
-        let made = server.create(now, &EVENTS, namespace_of(about), body, &By::nobody());
-        made.is_ok().then_some(name)
+        server.post(now, name.clone(), facts).is_ok().then_some(name)
     }
 
     fn remember(&mut self, key: MessageKey, name: String) {
@@ -262,16 +247,20 @@ fn namespace_of(about: &Object) -> &str {
     if about.namespace().is_empty() { "default" } else { about.namespace() }
 }
 
-fn reference(about: &Object) -> Value {
-    let mut reference = json!({
-        "apiVersion": about.kind().api_version(),
-        "kind": about.kind().kind,
-        "name": about.name(),
-        "uid": about.uid(),
-        "resourceVersion": about.revision().to_string(),
-    });
-    if !about.namespace().is_empty() {
-        reference["namespace"] = json!(about.namespace());
+fn facts(
+    now: Timestamp,
+    about: &Object,
+    tone: Tone,
+    reason: &'static str,
+    message: &str,
+    style: Style,
+) -> EventFacts {
+    EventFacts {
+        about: About::of(about, Arc::from("")),
+        created: Second::of(now),
+        tone: tone.text(),
+        reason,
+        message: message.into(),
+        style,
     }
-    reference
 }

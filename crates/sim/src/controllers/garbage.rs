@@ -53,11 +53,9 @@ impl GarbageCollector {
                 }
                 return;
             }
-            let is_same = news.before.is_some_and(|before| {
-                matches!((before.section("metadata"), news.object.section("metadata")),
-                    (Some(a), Some(b)) if Arc::ptr_eq(a, b))
-            });
-            let waits = news.object.is_terminating() && !news.object["metadata"]["finalizers"].is_null();
+            let is_same = news.before.is_some_and(|before| before.shares(news.object, "metadata"));
+            let waits =
+                news.object.is_terminating() && !news.object.field("metadata", "finalizers").is_null();
             if !is_same && (waits || news.object.owners().next().is_some()) {
                 queue.add(item(news.object));
             }
@@ -153,7 +151,7 @@ fn drop_finalizer(server: &mut ApiServer, now: Timestamp, object: &Object, final
 }
 
 fn has_finalizer(object: &Object, name: &str) -> bool {
-    items(&object["metadata"]["finalizers"]).any(|f| f == name)
+    items(object.field("metadata", "finalizers")).any(|f| f == name)
 }
 
 fn item(object: &Object) -> (Resource, Key) {

@@ -22,10 +22,7 @@ impl Key {
 
     /// The controlling owner of an object, if it is of this kind.
     pub(crate) fn of_controller(object: &Object, kind: &str) -> Option<Self> {
-        let owner = object.owners().find(|o| o["controller"] == true)?;
-        (owner["kind"] == kind).then(|| Self {
-            namespace: Arc::clone(&object.namespace),
-            name: Arc::from(owner["name"].as_str().unwrap_or_default()),
-        })
+        let owner = object.controlled_by().filter(|owner| *owner.kind == *kind)?;
+        Some(Self { namespace: Arc::clone(&object.namespace), name: Arc::clone(&owner.name) })
     }
 }

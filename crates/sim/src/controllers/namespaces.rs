@@ -78,7 +78,7 @@ fn empty(server: &mut ApiServer, now: Timestamp, namespace: &Arc<Object>) {
         }
         for object in server.store().list(&resource, Some(name)) {
             *left.entry(resource.to_string()).or_default() += 1;
-            for finalizer in super::read::items(&object["metadata"]["finalizers"]) {
+            for finalizer in super::read::items(object.field("metadata", "finalizers")) {
                 *held.entry(super::read::text(finalizer).to_owned()).or_default() += 1;
             }
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::read::{items, moment, text};
+use super::read::{items, moment};
+use crate::node::PodStatus;
 use crate::object::Object;
 use crate::resource::PODS;
 use crate::store::Store;
@@ -23,11 +24,11 @@ pub(crate) enum Availability {
 }
 
 pub(crate) fn condition<'a>(pod: &'a Object, kind: &str) -> Option<&'a Value> {
-    items(&pod["status"]["conditions"]).find(|c| c["type"] == kind)
+    pod.condition(kind)
 }
 
 pub(crate) fn phase(pod: &Object) -> &str {
-    text(&pod["status"]["phase"])
+    pod.phase()
 }
 
 /// Whether all its containers have ended for good.
@@ -41,23 +42,26 @@ pub(crate) fn is_active(pod: &Object) -> bool {
 }
 
 pub(crate) fn is_ready(pod: &Object) -> bool {
-    condition(pod, "Ready").is_some_and(|c| c["status"] == "True")
+    pod.is_ready()
 }
 
 pub(crate) fn ready_since(pod: &Object) -> Option<Timestamp> {
-    moment(&condition(pod, "Ready")?["lastTransitionTime"])
+    match pod.facts::<PodStatus>("status") {
+        Some(status) => status.ready_since(),
+        None => moment(&condition(pod, "Ready")?["lastTransitionTime"]),
+    }
 }
 
 /// Ready for at least so many seconds.
 pub(crate) fn availability(pod: &Object, min_ready_seconds: i64, now: Timestamp) -> Availability {
-    let Some(ready) = condition(pod, "Ready").filter(|c| c["status"] == "True") else {
+    if !is_ready(pod) {
         return Availability::No;
-    };
+    }
     let wait = Duration::from_secs(min_ready_seconds.max(0).unsigned_abs());
     if wait.is_zero() {
         return Availability::Yes;
     }
-    match moment(&ready["lastTransitionTime"]).map(|since| since + wait) {
+    match ready_since(pod).map(|since| since + wait) {
         Some(at) if at > now => Availability::At(at),
         Some(_) => Availability::Yes,
         None => Availability::No,
@@ -66,12 +70,14 @@ pub(crate) fn availability(pod: &Object, min_ready_seconds: i64, now: Timestamp)
 
 /// The pods an owner controls, by name.
 pub(crate) fn controlled_by<'a>(store: &'a Store, uid: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {
-    let is_controlled = move |o: &Object| o.owners().any(|r| r["controller"] == true && r["uid"] == uid);
-    store.owned_by(uid).filter(move |o| *o.resource() == PODS && is_controlled(o))
+    store.owned_by(uid).filter(move |o| *o.resource() == PODS && o.controller() == Some(uid))
 }
 
 /// How often containers of the pod were started again, at most.
 pub(crate) fn restarts(pod: &Object) -> i64 {
+    if let Some(status) = pod.facts::<PodStatus>("status") {
+        return status.restarts();
+    }
     let all = ["initContainerStatuses", "containerStatuses"];
     let counts = all.iter().flat_map(|list| items(&pod["status"][*list]));
     counts.filter_map(|c| c["restartCount"].as_i64()).max().unwrap_or(0)

@@ -21,6 +21,8 @@ pub(crate) struct Selected {
     selectors: BTreeMap<Key, (LabelSelector, Option<Pair>)>,
     /// Selectors by namespace and one label they demand; under None those that demand no value.
     index: BTreeMap<(Arc<str>, Option<Pair>), BTreeSet<Key>>,
+    /// The pods by namespace and each of their labels; kept once there is a selector.
+    labelled: BTreeMap<(Arc<str>, Pair), BTreeSet<Arc<str>>>,
     pods: BTreeMap<Key, BTreeSet<Arc<str>>>,
     by_pod: BTreeMap<Key, BTreeSet<Key>>,
 }
@@ -29,18 +31,46 @@ impl Selected {
     /// Takes a selector up. `labels` is a map of labels it demands.
     pub(crate) fn insert(&mut self, store: &Store, key: Key, selector: LabelSelector, labels: &Value) {
         self.remove(&key);
+        if self.selectors.is_empty() {
+            self.labelled.clear();
+            store.list(&PODS, None).for_each(|pod| self.label(pod));
+        }
         let pair = labels.as_object().and_then(|map| map.iter().next());
         let pair = pair.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned()));
         self.index.entry((Arc::clone(&key.namespace), pair.clone())).or_default().insert(key.clone());
         let mut names = BTreeSet::new();
-        for pod in store.list(&PODS, Some(&key.namespace)) {
-            if selector.matches(&pod["metadata"]["labels"]) {
+        let candidates: Vec<&Arc<Object>> = match &pair {
+            Some(pair) => {
+                let names = self.labelled.get(&(Arc::clone(&key.namespace), pair.clone()));
+                let names = names.into_iter().flatten();
+                names.filter_map(|name| store.get(&PODS, &key.namespace, name)).collect()
+            }
+            None => store.list(&PODS, Some(&key.namespace)).collect(),
+        };
+        for pod in candidates {
+            if selector.matches(pod.labels()) {
                 names.insert(Arc::clone(&pod.name));
                 self.by_pod.entry(Key::of(pod)).or_default().insert(key.clone());
             }
         }
         self.pods.insert(key.clone(), names);
         self.selectors.insert(key, (selector, pair));
+    }
+
+    fn label(&mut self, pod: &Object) {
+        for place in places(pod) {
+            self.labelled.entry(place).or_default().insert(Arc::clone(&pod.name));
+        }
+    }
+
+    fn unlabel(&mut self, pod: &Object) {
+        for place in places(pod) {
+            let Some(names) = self.labelled.get_mut(&place) else { continue };
+            names.remove(&pod.name);
+            if names.is_empty() {
+                self.labelled.remove(&place);
+            }
+        }
     }
 
     /// Forgets a selector.
@@ -70,9 +100,18 @@ impl Selected {
             return;
         }
         let pod = Key::of(news.object);
-        if news.what == What::Modified && !news.changed("metadata") {
+        let is_labelled_as_before = news
+            .before
+            .is_some_and(|before| !news.changed("metadata") || before.labels() == news.object.labels());
+        if news.what == What::Modified && is_labelled_as_before {
             self.by_pod.get(&pod).into_iter().flatten().for_each(touched);
             return;
+        }
+        if let Some(before) = news.before.filter(|_| news.what != What::Added) {
+            self.unlabel(before);
+        }
+        if news.what != What::Deleted {
+            self.label(news.object);
         }
         let before = self.by_pod.remove(&pod).unwrap_or_default();
         let after = if news.what == What::Deleted { BTreeSet::new() } else { self.who_selects(news.object) };
@@ -90,7 +129,7 @@ impl Selected {
     }
 
     fn who_selects(&self, pod: &Object) -> BTreeSet<Key> {
-        let labels = &pod["metadata"]["labels"];
+        let labels = pod.labels();
         let pairs = labels.as_object().into_iter().flatten();
         let pairs = pairs.map(|(k, v)| Some((k.clone(), v.as_str().unwrap_or_default().to_owned())));
         pairs
@@ -111,4 +150,12 @@ impl Selected {
         let names = self.pods.get(key).into_iter().flatten();
         names.filter_map(|name| store.get(&PODS, &key.namespace, name))
     }
+}
+
+fn places(pod: &Object) -> impl Iterator<Item = (Arc<str>, Pair)> {
+    let labels = pod.labels().as_object().into_iter().flatten();
+    labels.map(|(key, value)| {
+        let pair = (key.clone(), value.as_str().unwrap_or_default().to_owned());
+        (Arc::clone(&pod.namespace), pair)
+    })
 }

@@ -53,7 +53,7 @@ impl Actor for Volumes {
 }
 
 fn claims(pod: &Object) -> impl Iterator<Item = &str> {
-    items(&pod["spec"]["volumes"]).filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str())
+    items(pod.field("spec", "volumes")).filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str())
 }
 
 /// A claim of a class that is not there waits.

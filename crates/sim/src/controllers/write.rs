@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::key::Key;
 use crate::object::Object;
 use crate::resource::{PODS, Resource};
+use crate::section::Facts;
 use crate::server::{ApiServer, By, DeleteOptions, Propagation};
 use crate::status::Status;
 
@@ -23,14 +24,31 @@ impl From<Status> for Refused {
 
 /// Writes the status if it is another one. Fields that are Null are left out.
 pub(crate) fn status(server: &mut ApiServer, now: Timestamp, object: &Object, mut status: Value) -> bool {
-    if let Some(map) = status.as_object_mut() {
-        map.retain(|_, value| !value.is_null());
-    }
+    without_nulls(&mut status);
     if object["status"] == status {
         return false;
     }
     let (namespace, name) = (object.namespace(), object.name());
     server.update_status(now, object.resource(), namespace, name, status, &By::nobody()).is_ok()
+}
+
+/// Writes the status if it is another one.
+pub(crate) fn status_facts<T: Facts + PartialEq>(
+    server: &mut ApiServer,
+    now: Timestamp,
+    object: &Object,
+    status: T,
+) {
+    let (resource, namespace, name) = (object.resource(), object.namespace(), object.name());
+    // What is gone meanwhile has no status.
+    let _ = server.update_status_facts(now, resource, namespace, name, status);
+}
+
+/// Takes fields away that say nothing.
+pub(crate) fn without_nulls(map: &mut Value) {
+    if let Some(map) = map.as_object_mut() {
+        map.retain(|_, value| !value.is_null());
+    }
 }
 
 /// A count that is left out when it is zero.
@@ -52,6 +70,29 @@ pub(crate) fn section(
     value: Value,
 ) -> Arc<Object> {
     server.store_mut().put(now, object.with(name, value))
+}
+
+/// Writes fields of the spec and, if given, all annotations of the newest version of an object; Null takes a field away.
+/// What a controller works out needs no validation. Nothing is written if nothing is different.
+pub(crate) fn spec(
+    server: &mut ApiServer,
+    now: Timestamp,
+    object: &Object,
+    fields: impl IntoIterator<Item = (&'static str, Value)>,
+    annotations: Option<Map<String, Value>>,
+) -> Result<Arc<Object>, Status> {
+    let old = Arc::clone(server.get(object.resource(), object.namespace(), object.name())?);
+    let mut next = old.with_fields("spec", fields);
+    let mut marks = Vec::new();
+    if let Some(annotations) = annotations {
+        marks.push(("annotations", Value::Object(annotations)));
+    }
+    if next.section("spec") != old.section("spec") {
+        marks.push(("generation", json!(old.generation() + 1)));
+    }
+    next = next.with_fields("metadata", marks);
+    let is_same = ["spec", "metadata"].into_iter().all(|name| next.section(name) == old.section(name));
+    Ok(if is_same { old } else { server.store_mut().put(now, next) })
 }
 
 /// The entry of a controlling owner.

@@ -76,7 +76,7 @@ impl Nodes {
         path: &str,
     ) -> Result<HttpAnswer, NoAnswer> {
         let pod = server.store().get(&PODS, namespace, pod).ok_or(NoAnswer::NoRoute)?;
-        let ip = pod["status"]["podIP"].as_str().ok_or(NoAnswer::NoRoute)?;
+        let ip = pod.pod_ip().ok_or(NoAnswer::NoRoute)?;
         self.ask_address(now, ip, port, path, 0)
     }
 
@@ -86,7 +86,7 @@ impl Nodes {
             return number;
         }
         let Some(pod) = server.store().get(&PODS, namespace, pod) else { return 0 };
-        let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+        let containers = pod.field("spec", "containers").as_array().into_iter().flatten();
         let mut ports = containers.flat_map(|c| c["ports"].as_array().into_iter().flatten());
         let found = ports.find(|p| port.is_empty() || p["name"] == port);
         let number = found.and_then(|p| p["containerPort"].as_u64());
@@ -175,7 +175,7 @@ impl Pod {
 
     fn declares(&self, container: &Container, port: u16) -> bool {
         let list = if container.spec.init { "initContainers" } else { "containers" };
-        let all = self.object["spec"][list].as_array().into_iter().flatten();
+        let all = self.object.field("spec", list).as_array().into_iter().flatten();
         let mut of_it = all.into_iter().filter(|c| c["name"] == container.spec.name.as_str());
         of_it.any(|c| c["ports"].as_array().into_iter().flatten().any(|p| p["containerPort"] == port))
     }

@@ -1,37 +1,38 @@
 //! The five conditions of a pod, each with the time it last changed.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::container::Container;
-use crate::time;
+use super::status::ContainerStatus;
+use crate::time::{self, Second};
 
-/// One condition as it was written last.
-#[derive(Debug, Clone, Default)]
+/// One condition as it was written last; its message follows from the containers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Condition {
     status: bool,
     reason: &'static str,
-    message: String,
-    /// When, as it is written.
-    changed: Option<String>,
+    changed: Option<Second>,
 }
 
 impl Condition {
-    fn set(&mut self, now: Timestamp, status: bool, reason: &'static str, message: String) {
+    fn set(&mut self, now: Timestamp, status: bool, reason: &'static str) {
         if self.changed.is_none() || self.status != status {
-            self.changed = Some(time::seconds(now));
+            self.changed = Some(Second::of(now));
         }
-        (self.status, self.reason, self.message) = (status, reason, message);
+        (self.status, self.reason) = (status, reason);
     }
 
-    fn to_value(&self, kind: &str, generation: i64) -> Value {
+    fn to_value(self, kind: &str, message: &str, generation: i64) -> Value {
         let mut map = Map::new();
         map.insert("type".to_owned(), json!(kind));
         map.insert("status".to_owned(), json!(if self.status { "True" } else { "False" }));
         map.insert("observedGeneration".to_owned(), json!(generation));
         map.insert("lastProbeTime".to_owned(), Value::Null);
-        map.insert("lastTransitionTime".to_owned(), self.changed.clone().map_or(Value::Null, Value::String));
-        for (key, text) in [("reason", self.reason), ("message", self.message.as_str())] {
+        map.insert("lastTransitionTime".to_owned(), self.changed.map_or(Value::Null, |at| json!(at.text())));
+        for (key, text) in [("reason", self.reason), ("message", message)] {
             if !text.is_empty() {
                 map.insert(key.to_owned(), json!(text));
             }
@@ -41,7 +42,7 @@ impl Condition {
 }
 
 /// The conditions a kubelet keeps.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Conditions {
     /// Whether the pod has a network.
     pub(super) sandbox: bool,
@@ -63,53 +64,78 @@ impl Conditions {
                 _ => continue,
             };
             mine.status = condition["status"] == "True";
-            mine.changed = condition["lastTransitionTime"].as_str().map(str::to_owned);
+            let changed = condition["lastTransitionTime"].as_str().and_then(time::parse);
+            mine.changed = changed.map(Second::of);
         }
         self.sandbox = true;
     }
 
     /// Works them out again.
     pub(super) fn update(&mut self, phase: &'static str, containers: &[Container], now: Timestamp) {
-        self.has_sandbox.set(now, self.sandbox, "", String::new());
-        let names = |wanted: &dyn Fn(&Container) -> bool| -> Vec<&str> {
-            containers.iter().filter(|c| wanted(c)).map(|c| c.spec.name.as_str()).collect()
-        };
-        let completed = phase == "Succeeded";
-        let uninitialized = names(&|c| c.spec.init && !c.lets_others_start());
-        if completed {
-            self.initialized.set(now, true, "PodCompleted", String::new());
-        } else if uninitialized.is_empty() {
-            self.initialized.set(now, true, "", String::new());
-        } else {
-            let message = format!("containers with incomplete status: [{}]", uninitialized.join(" "));
-            self.initialized.set(now, false, "ContainersNotInitialized", message);
+        self.has_sandbox.set(now, self.sandbox, "");
+        let is_uninitialized = containers.iter().any(|c| c.spec.init && !c.lets_others_start());
+        match phase {
+            "Succeeded" => self.initialized.set(now, true, "PodCompleted"),
+            _ if is_uninitialized => self.initialized.set(now, false, "ContainersNotInitialized"),
+            _ => self.initialized.set(now, true, ""),
         }
-        let unready = names(&|c| (!c.spec.init || c.spec.sidecar) && !c.ready);
-        let (ready, reason, message) = match phase {
-            "Succeeded" => (false, "PodCompleted", String::new()),
-            "Failed" => (false, "PodFailed", String::new()),
-            _ if unready.is_empty() => (true, "", String::new()),
-            _ => {
-                let message = format!("containers with unready status: [{}]", unready.join(" "));
-                (false, "ContainersNotReady", message)
-            }
+        let is_unready = containers.iter().any(|c| (!c.spec.init || c.spec.sidecar) && !c.ready);
+        let (ready, reason) = match phase {
+            "Succeeded" => (false, "PodCompleted"),
+            "Failed" => (false, "PodFailed"),
+            _ if is_unready => (false, "ContainersNotReady"),
+            _ => (true, ""),
         };
-        self.ready.set(now, ready, reason, message.clone());
-        self.containers_ready.set(now, ready, reason, message);
+        self.ready.set(now, ready, reason);
+        self.containers_ready.set(now, ready, reason);
     }
 
-    pub(super) fn to_value(&self, scheduled: Option<&Value>, started: &str, generation: i64) -> Value {
-        let fallback = Condition { status: true, changed: Some(started.to_owned()), ..Condition::default() };
-        let mut last = fallback.to_value("PodScheduled", generation);
-        if let Some(at) = scheduled.filter(|c| c["status"] == "True").map(|c| &c["lastTransitionTime"]) {
-            last["lastTransitionTime"] = at.clone();
+    /// Whether the pod is ready.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.status
+    }
+
+    /// Since when the pod is ready, or is not.
+    pub(super) fn ready_since(&self) -> Option<Timestamp> {
+        self.ready.changed.map(Second::at)
+    }
+
+    /// `scheduled` is when the scheduler decided, as it wrote it.
+    pub(super) fn to_value(
+        self,
+        scheduled: Option<&Arc<Value>>,
+        started: Second,
+        generation: i64,
+        containers: &[ContainerStatus],
+    ) -> Value {
+        let uninitialized = if self.initialized.status {
+            String::new()
+        } else {
+            let names = names(containers, |c| c.of.init && !c.lets_others_start);
+            format!("containers with incomplete status: [{names}]")
+        };
+        let unready = if self.ready.reason == "ContainersNotReady" {
+            let names = names(containers, |c| (!c.of.init || c.of.sidecar) && !c.ready);
+            format!("containers with unready status: [{names}]")
+        } else {
+            String::new()
+        };
+        let placed = Condition { status: true, reason: "", changed: Some(started) };
+        let mut last = placed.to_value("PodScheduled", "", generation);
+        if let Some(at) = scheduled {
+            last["lastTransitionTime"] = (**at).clone();
         }
         Value::Array(vec![
-            self.has_sandbox.to_value("PodReadyToStartContainers", generation),
-            self.initialized.to_value("Initialized", generation),
-            self.ready.to_value("Ready", generation),
-            self.containers_ready.to_value("ContainersReady", generation),
+            self.has_sandbox.to_value("PodReadyToStartContainers", "", generation),
+            self.initialized.to_value("Initialized", &uninitialized, generation),
+            self.ready.to_value("Ready", &unready, generation),
+            self.containers_ready.to_value("ContainersReady", &unready, generation),
             last,
         ])
     }
+}
+
+fn names(containers: &[ContainerStatus], wanted: impl Fn(&ContainerStatus) -> bool) -> String {
+    let names: Vec<&str> = containers.iter().filter(|c| wanted(c)).map(|c| c.of.name.as_str()).collect();
+    names.join(" ")
 }

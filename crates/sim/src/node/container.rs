@@ -5,6 +5,7 @@
 
 mod adopt;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -60,18 +61,18 @@ pub(super) enum State {
 /// One container.
 #[derive(Debug, Clone)]
 pub(super) struct Container {
-    pub(super) spec: Spec,
+    pub(super) spec: Arc<Spec>,
     pub(super) dice: Dice,
     pub(super) state: State,
     /// When something happens to it without being asked.
     pub(super) next: Option<Timestamp>,
     /// How often a container was made.
     pub(super) starts: u32,
-    pub(super) ended: Option<Ended>,
+    pub(super) ended: Option<Arc<Ended>>,
     /// The run before the last one.
-    pub(super) before: Option<Ended>,
-    pub(super) shown: Option<Reason>,
-    pub(super) cached: Option<Reason>,
+    pub(super) before: Option<Arc<Ended>>,
+    pub(super) shown: Option<Arc<Reason>>,
+    pub(super) cached: Option<Arc<Reason>>,
     pub(super) tries: u32,
     pub(super) failed_pulls: u32,
     pub(super) pull_error: Option<(Timestamp, String)>,
@@ -86,7 +87,7 @@ pub(super) struct Container {
 }
 
 impl Container {
-    pub(super) fn new(spec: Spec, seed: Dice, fate: Fate) -> Self {
+    pub(super) fn new(spec: Arc<Spec>, seed: Dice, fate: Fate) -> Self {
         let fate = Fate { memory_limit: spec.memory_limit, read_only_root: spec.read_only_root, ..fate };
         Self {
             dice: seed.of(&spec.name),
@@ -138,10 +139,7 @@ impl Container {
 
     /// The id of the container made last.
     pub(super) fn id(&self) -> String {
-        let n = u64::from(self.starts) * 4;
-        let dice = self.dice.of("id");
-        let part = |i: u64| dice.number(n + i);
-        format!("containerd://{:016x}{:016x}{:016x}{:016x}", part(0), part(1), part(2), part(3))
+        id_of(self.dice, self.starts)
     }
 
     /// The run that is there now.
@@ -337,11 +335,19 @@ impl Container {
             Restart::OnFailure => ended.code != 0,
             Restart::Never => false,
         };
-        self.before = self.ended.replace(ended);
+        self.before = self.ended.replace(Arc::new(ended));
         self.state = State::Over;
         self.watches.clear();
         self.started = false;
         self.ready = self.spec.init && !again;
         self.next = (again && !desk.stopping).then(|| desk.now + NOTICED);
     }
+}
+
+/// The id of a container that was made for the n-th time.
+pub(super) fn id_of(dice: Dice, starts: u32) -> String {
+    let n = u64::from(starts) * 4;
+    let dice = dice.of("id");
+    let part = |i: u64| dice.number(n + i);
+    format!("containerd://{:016x}{:016x}{:016x}{:016x}", part(0), part(1), part(2), part(3))
 }

@@ -1,6 +1,7 @@
 //! What a container's next step may look at and do: the server, the time, the node's images, the pod's events.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ pub(super) struct Desk<'a> {
     pub(super) server: &'a mut ApiServer,
     pub(super) now: Timestamp,
     pub(super) pod: &'a Object,
-    pub(super) node: &'a str,
+    pub(super) node: &'a Arc<str>,
     pub(super) ip: &'a str,
     pub(super) events: &'a mut Recorder,
     pub(super) images: &'a mut BTreeSet<(Box<str>, Box<str>)>,
@@ -44,11 +45,11 @@ impl Desk<'_> {
 
     pub(super) fn has_image(&self, image: &str) -> bool {
         self.config.images_present && self.pull_fault.is_none()
-            || self.images.contains(&(self.node.into(), image.into()))
+            || self.images.contains(&((**self.node).into(), image.into()))
     }
 
     pub(super) fn keep_image(&mut self, image: &str) {
-        self.images.insert((self.node.into(), image.into()));
+        self.images.insert(((**self.node).into(), image.into()));
     }
 
     pub(super) fn start_takes(&self, dice: Dice, n: u64) -> Duration {
@@ -63,7 +64,7 @@ impl Desk<'_> {
     /// The container's own spec.
     fn container(&self, spec: &Spec) -> &Value {
         let list = if spec.init { "initContainers" } else { "containers" };
-        let containers = self.pod["spec"][list].as_array().into_iter().flatten();
+        let containers = self.pod.field("spec", list).as_array().into_iter().flatten();
         containers.into_iter().find(|c| c["name"] == spec.name.as_str()).unwrap_or(&Value::Null)
     }
 

@@ -1,5 +1,6 @@
 //! The events a kubelet writes about a pod: repeated ones are counted, and not too many of one type are written.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::object::Object;
 use crate::resource::EVENTS;
-use crate::server::{ApiServer, By};
-use crate::time;
+use crate::server::{About, ApiServer, By, EventFacts, Style};
+use crate::time::{self, Second};
 
 /// So many events of one type about one pod are written at once.
 const BURST: u32 = 25;
@@ -28,14 +29,14 @@ pub(super) struct Say<'a> {
     pub(super) reason: &'static str,
     pub(super) message: String,
     /// As in `spec.containers{app}`, empty for the pod.
-    pub(super) field: &'a str,
+    pub(super) field: &'a Arc<str>,
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
     reason: &'static str,
-    message: Box<str>,
-    field: Box<str>,
+    message: Arc<str>,
+    field: Arc<str>,
     name: Box<str>,
     count: u32,
 }
@@ -82,18 +83,18 @@ impl Recorder {
         server: &mut ApiServer,
         now: Timestamp,
         pod: &Object,
-        node: &str,
+        node: &Arc<str>,
         say: &Say<'_>,
     ) {
-        let same = |e: &Entry| e.reason == say.reason && *e.message == *say.message && *e.field == *say.field;
+        let same = |e: &Entry| e.reason == say.reason && *e.message == *say.message && e.field == *say.field;
         let known = self.entries.iter().position(same);
         let at = known.unwrap_or(self.entries.len());
         match known {
             Some(at) => self.entries[at].count += 1,
             None => self.entries.push(Entry {
                 reason: say.reason,
-                message: say.message.clone().into(),
-                field: say.field.into(),
+                message: say.message.as_str().into(),
+                field: Arc::clone(say.field),
                 name: Box::default(),
                 count: 1,
             }),
@@ -116,44 +117,48 @@ impl Recorder {
         server: &mut ApiServer,
         now: Timestamp,
         pod: &Object,
-        node: &str,
+        node: &Arc<str>,
         say: &Say<'_>,
         at: usize,
     ) {
         self.written += 1;
         let moment = now.as_nanosecond() + i128::from(self.written);
         let name = format!("{}.{moment:x}", pod.name());
-        let mut about = json!({
-            "apiVersion": "v1", "kind": "Pod", "name": pod.name(), "namespace": pod.namespace(),
-            "uid": pod.uid(), "resourceVersion": pod.revision().to_string(),
-        });
-        if !say.field.is_empty() {
-            about["fieldPath"] = json!(say.field);
-        }
-        let seconds = time::seconds(now);
-        let event = json!({
-            "metadata": {"name": name, "namespace": pod.namespace()},
-            "involvedObject": about,
-            "reason": say.reason,
-            "message": say.message,
-            "source": {"component": "kubelet", "host": node},
-            "firstTimestamp": seconds,
-            "lastTimestamp": seconds,
-            "count": self.entries[at].count,
-            "eventTime": Value::Null,
-            "type": if say.tone == Tone::Normal { "Normal" } else { "Warning" },
-            "reportingComponent": "kubelet",
-            "reportingInstance": node,
-        });
+        let entry = &mut self.entries[at];
+        let second = Second::of(now);
+        let facts = EventFacts {
+            about: About::of(pod, Arc::clone(&entry.field)),
+            created: second,
+            tone: if say.tone == Tone::Normal { "Normal" } else { "Warning" },
+            reason: say.reason,
+            message: Arc::clone(&entry.message),
+            style: Style::Counted {
+                component: "kubelet",
+                host: Arc::clone(node),
+                reporter: "kubelet",
+                first: second,
+                last: second,
+                count: i64::from(entry.count),
+            },
+        };
         // A namespace that is going away takes no more events, as in a real cluster.
-        if server.create(now, &EVENTS, pod.namespace(), event, &By::nobody()).is_ok() {
-            self.entries[at].name = name.into();
+        if server.post(now, name.clone(), facts).is_ok() {
+            entry.name = name.into();
         }
     }
 
     fn count_up(&mut self, server: &mut ApiServer, now: Timestamp, namespace: &str, at: usize) {
         let entry = &mut self.entries[at];
-        let count = entry.count;
+        let count = i64::from(entry.count);
+        let known = server.store().get(&EVENTS, namespace, &entry.name);
+        let facts = known.and_then(|event| Some((event, event.whole::<EventFacts>()?)));
+        let again = facts.and_then(|(event, facts)| {
+            Some(event.with_facts(facts.again(now, Some(count), Arc::clone(&facts.message))?))
+        });
+        if let Some(again) = again {
+            server.store_mut().put(now, again);
+            return;
+        }
         let change = |event: &mut Value| {
             event["count"] = json!(count);
             event["lastTimestamp"] = json!(time::seconds(now));

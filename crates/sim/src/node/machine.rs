@@ -121,8 +121,9 @@ impl Machine {
         if self.silence != Silence::None {
             return;
         }
-        let renew = |lease: &mut Value| lease["spec"]["renewTime"] = json!(time::micros(now));
-        drop(server.edit(now, &LEASES, "kube-node-lease", &self.name, &By::nobody(), renew));
+        let Some(lease) = server.store().get(&LEASES, "kube-node-lease", &self.name) else { return };
+        let next = lease.with_fields("spec", [("renewTime", json!(time::micros(now)))]);
+        server.store_mut().put(now, next);
     }
 
     /// When the control plane does something about its silence.

@@ -30,6 +30,7 @@ use jiff::Timestamp;
 
 pub use ask::{HttpAnswer, NoAnswer};
 pub use config::NodeConfig;
+pub(crate) use status::PodStatus;
 
 use crate::actor::Actor;
 use crate::apps::Apps;
@@ -48,6 +49,7 @@ use pods::Pods;
 pub struct Nodes {
     seed: u64,
     apps: Apps,
+    specs: spec::Recent,
     config: NodeConfig,
     faults: Faults,
     machines: BTreeMap<Arc<str>, Machine>,
@@ -84,6 +86,7 @@ impl Nodes {
         Self {
             seed,
             apps,
+            specs: spec::Recent::default(),
             config,
             faults,
             machines,
@@ -106,6 +109,7 @@ impl Nodes {
 
     /// The scripts, to add to; pods that are there already keep theirs.
     pub fn apps_mut(&mut self) -> &mut Apps {
+        self.specs = spec::Recent::default();
         &mut self.apps
     }
 
@@ -128,7 +132,7 @@ impl Nodes {
         let mut own = std::mem::take(&mut self.written).into_iter().peekable();
         let changes: Vec<(bool, Arc<Object>)> = if let Ok(changes) = store.changes(&PODS, self.seen) {
             let of_others = changes.filter(|change| own.next_if_eq(&change.revision()).is_none());
-            let of_nodes = of_others.filter(|change| change.object["spec"]["nodeName"].is_string());
+            let of_nodes = of_others.filter(|change| !change.object.node_name().is_empty());
             of_nodes.map(|change| (change.what == What::Deleted, Arc::clone(&change.object))).collect()
         } else {
             // Too late for history: what is there now counts.
@@ -165,16 +169,17 @@ impl Nodes {
             }
             return;
         }
-        let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
+        let node = object.node_name();
         let Some(machine) = self.machines.get(node) else { return };
-        let finished = matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        let finished = matches!(object.phase(), "Succeeded" | "Failed");
         let current = server.store().get(&PODS, object.namespace(), object.name());
         // An older version of a pod that is gone again, or one that somebody else finished.
         let Some(object) = current.filter(|current| !finished && current.uid == object.uid) else { return };
         let object = Arc::clone(object);
         let home = (Arc::clone(&machine.name), Arc::clone(&machine.ip));
         let fate = self.faults.pod(&object, now, &mut self.notes);
-        let pod = Pod::new(object, home, &self.apps, self.seed, fate, now);
+        let containers = self.specs.containers(&object, &self.apps);
+        let pod = Pod::new(object, home, containers, self.seed, fate, now);
         let key = self.pods.insert(pod);
         self.with_pod(server, now, key, take_in);
     }

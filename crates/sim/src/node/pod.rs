@@ -15,13 +15,14 @@ use super::config::NodeConfig;
 use super::container::{Container, State};
 use super::desk::Desk;
 use super::event::{Recorder, Say, Tone};
-use super::{spec, volumes};
-use crate::apps::{Apps, Dice, Fate};
+use super::spec::{self, Spec};
+use super::volumes;
+use crate::apps::{Dice, Fate};
 use crate::faults::PodFate;
 use crate::object::Object;
 use crate::resource::PODS;
 use crate::server::{ApiServer, By, DeleteOptions, Preconditions};
-use crate::time;
+use crate::time::Second;
 
 /// How soon a network of a finished pod is taken down.
 const SANDBOX_ENDS: Duration = Duration::from_secs(1);
@@ -50,15 +51,15 @@ pub(super) struct Pod {
     pub(super) host_ip: Arc<str>,
     pub(super) ip: Option<Arc<str>>,
     pub(super) containers: Vec<Container>,
-    /// When it was taken in, as it is written.
-    pub(super) started: String,
+    /// When it was taken in.
+    pub(super) started: Second,
     /// The due time that stands in the queue.
     pub(super) queued: Option<Timestamp>,
 
     pub(super) fate: PodFate,
     /// What its containers want together, as in its status.
-    pub(super) resources: Option<Value>,
-    pub(super) allocated: Option<Value>,
+    pub(super) resources: Option<Arc<Value>>,
+    pub(super) allocated: Option<Arc<Value>>,
     stage: Stage,
     next: Option<Timestamp>,
     conditions: Conditions,
@@ -81,14 +82,13 @@ impl Pod {
     pub(super) fn new(
         object: Arc<Object>,
         (node, host_ip): (Arc<str>, Arc<str>),
-        apps: &Apps,
+        containers: Vec<Arc<Spec>>,
         seed: u64,
         fate: PodFate,
         now: Timestamp,
     ) -> Self {
         let dice = Dice::new(seed, object.uid(), "pod");
         let run = Fate { crash: fate.crash, flaps: fate.flaps, hangs: fate.hangs, ..Fate::default() };
-        let containers = spec::containers(&object, apps);
         let sum = |part: &str| {
             let of_main = containers.iter().filter(|c| !c.init || c.sidecar);
             spec::sum(of_main.map(|c| &c.resources[part]))
@@ -98,7 +98,8 @@ impl Pod {
             .into_iter()
             .filter_map(|(part, sum)| Some((part.to_owned(), sum.clone()?)))
             .collect();
-        let resources = (!resources.is_empty()).then_some(Value::Object(resources));
+        let resources = (!resources.is_empty()).then(|| Arc::new(Value::Object(resources)));
+        let allocated = allocated.map(Arc::new);
         let containers = containers.into_iter().map(|c| {
             let fate = if c.init { Fate::default() } else { run };
             Container::new(c, dice, fate)
@@ -108,7 +109,7 @@ impl Pod {
             host_ip,
             ip: None,
             containers: containers.collect(),
-            started: time::seconds(now),
+            started: Second::of(now),
             queued: None,
             fate,
             resources,
@@ -207,8 +208,8 @@ impl Pod {
 
     /// How long its containers may take to end.
     fn grace(&self) -> Duration {
-        let metadata = &self.object["metadata"]["deletionGracePeriodSeconds"];
-        let own = &self.object["spec"]["terminationGracePeriodSeconds"];
+        let metadata = self.object.field("metadata", "deletionGracePeriodSeconds");
+        let own = self.object.field("spec", "terminationGracePeriodSeconds");
         let seconds = metadata.as_u64().or_else(|| own.as_u64()).unwrap_or(30);
         Duration::from_secs(seconds)
     }
@@ -230,7 +231,7 @@ impl Pod {
             let pause = volumes::pause(self.mounts);
             self.mounts += 1;
             self.next = Some(around.now + pause);
-            let say = Say { tone: Tone::Warning, reason: "FailedMount", message: why, field: "" };
+            let say = Say { tone: Tone::Warning, reason: "FailedMount", message: why, field: &Arc::from("") };
             if around.config.events {
                 self.events.record(around.server, around.now, &self.object, &self.node, &say);
             }
@@ -336,18 +337,17 @@ impl Pod {
             },
             ..DeleteOptions::now()
         };
-        let (namespace, name) = (self.object.namespace().to_owned(), self.object.name().to_owned());
+        let (namespace, name) = (self.object.namespace(), self.object.name());
         // Whoever removed it before has done what is wanted here.
-        drop(around.server.delete(around.now, &PODS, &namespace, &name, &options, &By::nobody()));
+        drop(around.server.delete(around.now, &PODS, namespace, name, &options, &By::nobody()));
     }
 
     /// Writes what there is to say into the pod's status.
     pub(super) fn publish(&mut self, around: &mut Around<'_>) {
         self.conditions.update(self.phase(), &self.containers, around.now);
-        let status = self.status(&self.conditions);
-        let (namespace, name) = (self.object.namespace().to_owned(), self.object.name().to_owned());
-        let by = By::nobody();
-        if let Ok(object) = around.server.update_status(around.now, &PODS, &namespace, &name, status, &by) {
+        let status = self.status(self.conditions);
+        let (namespace, name) = (self.object.namespace(), self.object.name());
+        if let Ok(object) = around.server.update_status_facts(around.now, &PODS, namespace, name, status) {
             if object.revision() != self.object.revision() {
                 around.written.push(object.revision());
             }
@@ -372,11 +372,5 @@ impl Pod {
             return "Running";
         }
         if others().all(Container::succeeded) { "Succeeded" } else { "Failed" }
-    }
-
-    /// What the scheduler decided, when.
-    pub(super) fn scheduled(&self) -> Option<&Value> {
-        let conditions = self.object["status"]["conditions"].as_array()?;
-        conditions.iter().find(|c| c["type"] == "PodScheduled")
     }
 }

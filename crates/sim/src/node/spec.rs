@@ -1,6 +1,6 @@
 //! What of a container's spec a kubelet acts on, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use super::probe::Probe;
 use crate::apps::{Apps, Script};
 use crate::object::Object;
 use crate::quantity::Quantity;
+use crate::section::Section;
 
 /// Which containers are started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(super) struct Spec {
     pub(super) image: String,
     pub(super) script: Arc<Script>,
     /// Its place in events, as in `spec.containers{app}`.
-    pub(super) field: String,
+    pub(super) field: Arc<str>,
     pub(super) init: bool,
     /// An init container that keeps running.
     pub(super) sidecar: bool,
@@ -52,23 +53,47 @@ pub(super) struct Spec {
     pub(super) mounts: Value,
 }
 
+/// How many specs are remembered.
+const REMEMBERED: usize = 256;
+
+/// The containers of specs that were read lately; pods of one template share theirs.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    read: VecDeque<(Section, Vec<Arc<Spec>>)>,
+}
+
+impl Recent {
+    /// The containers of a pod, as [`containers`] reads them. What changes in a spec, as the node, is beside its base.
+    pub(super) fn containers(&mut self, pod: &Object, apps: &Apps) -> Vec<Arc<Spec>> {
+        let base = pod.section("spec").map(Section::base);
+        if let Some((_, known)) = self.read.iter().find(|(read, _)| base.is_some_and(|base| base.is(read))) {
+            return known.clone();
+        }
+        let read = containers(pod, apps);
+        if let Some(base) = base {
+            self.read.push_front((base.clone(), read.clone()));
+            self.read.truncate(REMEMBERED);
+        }
+        read
+    }
+}
+
 /// The containers of a pod: init containers, then the others by name, as in its status.
-pub(super) fn containers(pod: &Object, apps: &Apps) -> Vec<Spec> {
-    let spec = &pod["spec"];
-    let policy = match spec["restartPolicy"].as_str() {
+fn containers(pod: &Object, apps: &Apps) -> Vec<Arc<Spec>> {
+    let policy = match pod.field("spec", "restartPolicy").as_str() {
         Some("Never") => Restart::Never,
         Some("OnFailure") => Restart::OnFailure,
         _ => Restart::Always,
     };
     let read = |list: &str, init: bool| -> Vec<Spec> {
-        let list = spec[list].as_array().into_iter().flatten();
+        let list = pod.field("spec", list).as_array().into_iter().flatten();
         list.map(|container| read_one(container, init, policy, apps)).collect()
     };
     let mut all = read("initContainers", true);
     let mut others = read("containers", false);
     others.sort_by(|a, b| a.name.cmp(&b.name));
     all.append(&mut others);
-    all
+    all.into_iter().map(Arc::new).collect()
 }
 
 fn read_one(container: &Value, init: bool, policy: Restart, apps: &Apps) -> Spec {
@@ -82,7 +107,7 @@ fn read_one(container: &Value, init: bool, policy: Restart, apps: &Apps) -> Spec
     };
     let list = if init { "initContainers" } else { "containers" };
     Spec {
-        field: format!("spec.{list}{{{name}}}"),
+        field: format!("spec.{list}{{{name}}}").into(),
         script: Arc::clone(apps.script(&image, &name)),
         init,
         sidecar,

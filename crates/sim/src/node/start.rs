@@ -1,5 +1,6 @@
 //! Starting a container: the rounds a kubelet makes until a process runs, and what it says when one fails.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -31,7 +32,7 @@ impl Container {
 
     /// The round failed: what it found is shown by the next one.
     fn try_again(&mut self, desk: &Desk<'_>, reason: &'static str, message: String) {
-        self.cached = Some(Reason { reason, message });
+        self.cached = Some(Arc::new(Reason { reason, message }));
         self.state = State::Trying;
         let n = u64::from(self.tries);
         let pause = if n == 0 { FIRST_ROUND } else { self.dice.of("round").between(n, ROUNDS.0, ROUNDS.1) };
@@ -165,7 +166,7 @@ impl Container {
             id: self.id(),
         };
         self.over(desk, ended);
-        self.shown = Some(Reason { reason: "RunContainerError", message });
+        self.shown = Some(Arc::new(Reason { reason: "RunContainerError", message }));
         self.cached.clone_from(&self.shown);
         true
     }
@@ -209,7 +210,7 @@ impl Container {
         let message = format!("back-off {wait} restarting failed container={name} pod={pod}");
         let event = format!("Back-off restarting failed container {name} in pod {pod}");
         self.say(desk, Tone::Warning, "BackOff", event);
-        self.cached = Some(Reason { reason: "CrashLoopBackOff", message });
+        self.cached = Some(Arc::new(Reason { reason: "CrashLoopBackOff", message }));
         // Another round in between shows the reason early: sometimes at once, in long waits always.
         let dice = self.dice.of("glance");
         let n = u64::from(self.starts);

@@ -1,53 +1,150 @@
-//! The status of a pod as its kubelet writes it.
+//! The status of a pod as its kubelet writes it: the facts, and what they are in JSON.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::conditions::Conditions;
-use super::container::{Container, Ended, State};
+use super::container::{Container, Ended, Reason, State, id_of};
 use super::image;
 use super::pod::Pod;
-use crate::time;
+use super::spec::Spec;
+use crate::apps::Dice;
+use crate::section::Facts;
+use crate::time::{self, Second};
+
+/// What a kubelet says of a pod. Controllers ask it directly; everybody else reads JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PodStatus {
+    phase: &'static str,
+    generation: i64,
+    conditions: Conditions,
+    /// When the scheduler decided, as it wrote it.
+    scheduled: Option<Arc<Value>>,
+    containers: Vec<ContainerStatus>,
+    host_ip: Arc<str>,
+    ip: Option<Arc<str>>,
+    started: Second,
+    qos: Arc<str>,
+    resources: Option<Arc<Value>>,
+    allocated: Option<Arc<Value>>,
+    /// Fields that others wrote and that stay.
+    others: Others,
+}
+
+/// Fields by name.
+type Others = Vec<(&'static str, Arc<Value>)>;
+
+/// What a kubelet says of one container.
+#[derive(Debug, Clone)]
+pub(super) struct ContainerStatus {
+    pub(super) of: Arc<Spec>,
+    /// What its id is made from.
+    dice: Dice,
+    /// How often it was made.
+    starts: u32,
+    pub(super) ready: bool,
+    started: bool,
+    /// Whether the containers after this init container may start.
+    pub(super) lets_others_start: bool,
+    state: Shown,
+    last: Option<Arc<Ended>>,
+}
+
+/// `state` of a container.
+#[derive(Debug, Clone, PartialEq)]
+enum Shown {
+    Running(Second),
+    Waiting(Arc<Reason>),
+    /// It has not had its turn.
+    Next,
+    Ended(Arc<Ended>),
+}
+
+impl PartialEq for ContainerStatus {
+    fn eq(&self, other: &Self) -> bool {
+        // What a container is does not change in a pod's life, nor what its ids are made from.
+        Arc::ptr_eq(&self.of, &other.of)
+            && (self.starts, self.ready, self.started) == (other.starts, other.ready, other.started)
+            && self.lets_others_start == other.lets_others_start
+            && self.state == other.state
+            && self.last == other.last
+    }
+}
+
+impl PodStatus {
+    pub(crate) fn phase(&self) -> &'static str {
+        self.phase
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.conditions.is_ready()
+    }
+
+    /// Since when the pod is ready, or is not.
+    pub(crate) fn ready_since(&self) -> Option<Timestamp> {
+        self.conditions.ready_since()
+    }
+
+    pub(crate) fn ip(&self) -> Option<&Arc<str>> {
+        self.ip.as_ref()
+    }
+
+    /// Why containers wait; init containers aside.
+    pub(crate) fn waiting_reasons(&self) -> impl Iterator<Item = &str> {
+        let next = self.reason_of_next();
+        self.containers.iter().filter(|c| !c.of.init).filter_map(move |container| match &container.state {
+            Shown::Waiting(shown) => Some(shown.reason),
+            Shown::Next => Some(next),
+            Shown::Running(_) | Shown::Ended(_) => None,
+        })
+    }
+
+    /// Why a container waits that has not had its turn.
+    fn reason_of_next(&self) -> &'static str {
+        let has_init = self.containers.iter().any(|c| c.of.init);
+        if has_init { "PodInitializing" } else { "ContainerCreating" }
+    }
+
+    /// How often containers were started again, at most.
+    pub(crate) fn restarts(&self) -> i64 {
+        self.containers.iter().map(|c| i64::from(c.restarts())).max().unwrap_or(0)
+    }
+}
 
 impl Pod {
     /// The whole status.
-    pub(super) fn status(&self, conditions: &Conditions) -> Value {
-        let generation = self.object.generation();
-        let old = &self.object["status"];
-        let mut map = Map::new();
-        let mut put = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
-        put("phase", json!(self.phase()));
-        put("conditions", conditions.to_value(self.scheduled(), &self.started, generation));
-        let has_init = self.containers.iter().any(|c| c.spec.init);
-        let waiting = if has_init { "PodInitializing" } else { "ContainerCreating" };
-        for (key, init) in [("initContainerStatuses", true), ("containerStatuses", false)] {
-            let list = self.containers.iter().filter(|c| c.spec.init == init);
-            let list: Vec<_> = list.map(|c| c.status(waiting)).collect();
-            if !list.is_empty() {
-                put(key, Value::Array(list));
-            }
+    pub(super) fn status(&self, conditions: Conditions) -> PodStatus {
+        let (scheduled, qos, others) = match self.object.facts::<PodStatus>("status") {
+            Some(old) => (old.scheduled.clone(), Arc::clone(&old.qos), old.others.clone()),
+            None => self.said_by_others(),
+        };
+        PodStatus {
+            phase: self.phase(),
+            generation: self.object.generation(),
+            conditions,
+            scheduled,
+            containers: self.containers.iter().map(Container::status).collect(),
+            host_ip: Arc::clone(&self.host_ip),
+            ip: self.ip.clone(),
+            started: self.started,
+            qos,
+            resources: self.resources.clone(),
+            allocated: self.allocated.clone(),
+            others,
         }
-        put("hostIP", json!(&*self.host_ip));
-        put("hostIPs", json!([{"ip": &*self.host_ip}]));
-        put("observedGeneration", json!(generation));
-        put("startTime", json!(self.started));
-        let qos = old["qosClass"].as_str();
-        put("qosClass", json!(qos.unwrap_or_else(|| self.qos())));
-        if let Some(ip) = &self.ip {
-            put("podIP", json!(&**ip));
-            put("podIPs", json!([{"ip": &**ip}]));
-        }
-        if let Some(resources) = &self.resources {
-            put("resources", resources.clone());
-        }
-        if let Some(allocated) = &self.allocated {
-            put("allocatedResources", allocated.clone());
-        }
-        for key in ["nominatedNodeName", "resourceClaimStatuses"] {
-            if !old[key].is_null() {
-                put(key, old[key].clone());
-            }
-        }
-        Value::Object(map)
+    }
+
+    /// What stays of a status that another one wrote.
+    fn said_by_others(&self) -> (Option<Arc<Value>>, Arc<str>, Others) {
+        let old = |field: &str| self.object.field("status", field);
+        let scheduled = self.object.condition("PodScheduled");
+        let scheduled = scheduled.filter(|c| c["status"] == "True").map(|c| &c["lastTransitionTime"]);
+        let qos = old("qosClass").as_str().unwrap_or_else(|| self.qos());
+        let others = ["nominatedNodeName", "resourceClaimStatuses"].into_iter();
+        let others = others.filter(|key| !old(key).is_null()).map(|key| (key, Arc::new(old(key).clone())));
+        (scheduled.cloned().map(Arc::new), Arc::from(qos), others.collect())
     }
 
     /// Guaranteed: limits for processor and memory of every container, equal to the requests. `BestEffort`: neither.
@@ -72,60 +169,116 @@ impl Pod {
 }
 
 impl Container {
-    fn status(&self, waiting: &str) -> Value {
-        let mut map = Map::new();
-        let mut put = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
-        let made = self.starts > 0;
-        put("name", json!(self.spec.name));
-        put("ready", json!(self.ready));
-        put("started", json!(self.started));
-        put("restartCount", json!(self.restarts()));
-        let (state, last) = self.states(waiting);
-        put("state", state);
-        put("lastState", last);
-        if made {
-            let (image, id) = image::identity(&self.spec.image, &self.spec.script);
-            put("image", json!(image));
-            put("imageID", json!(id));
-            put("containerID", json!(self.id()));
-            if !self.spec.allocated.is_null() {
-                put("allocatedResources", self.spec.allocated.clone());
-            }
-            if self.spec.resources.is_object() {
-                put("resources", self.spec.resources.clone());
-            }
-        } else {
-            put("image", json!(self.spec.image));
-            put("imageID", json!(""));
-        }
-        if self.spec.mounts.as_array().is_some_and(|mounts| !mounts.is_empty()) {
-            put("volumeMounts", self.spec.mounts.clone());
-        }
-        Value::Object(map)
-    }
-
-    /// `state` and `lastState`.
-    fn states(&self, waiting: &str) -> (Value, Value) {
-        let last = |ended: &Option<Ended>| ended.as_ref().map_or_else(|| json!({}), terminated);
-        match (&self.state, &self.shown, &self.ended) {
+    fn status(&self) -> ContainerStatus {
+        let (state, last) = match (&self.state, &self.shown, &self.ended) {
             (State::Running { since } | State::Stopping { since, .. }, ..) => {
-                (json!({"running": {"startedAt": time::seconds(*since)}}), last(&self.ended))
+                (Shown::Running(Second::of(*since)), &self.ended)
             }
-            (_, Some(shown), _) => {
-                let mut reason = json!({"reason": shown.reason});
-                if !shown.message.is_empty() {
-                    reason["message"] = json!(shown.message);
-                }
-                (json!({"waiting": reason}), last(&self.ended))
-            }
-            (_, None, Some(ended)) => (terminated(ended), last(&self.before)),
-            (_, None, None) => (json!({"waiting": {"reason": waiting}}), json!({})),
+            (_, Some(shown), _) => (Shown::Waiting(Arc::clone(shown)), &self.ended),
+            (_, None, Some(ended)) => (Shown::Ended(Arc::clone(ended)), &self.before),
+            (_, None, None) => (Shown::Next, &None),
+        };
+        ContainerStatus {
+            of: Arc::clone(&self.spec),
+            dice: self.dice,
+            starts: self.starts,
+            ready: self.ready,
+            started: self.started,
+            lets_others_start: self.lets_others_start(),
+            state,
+            last: last.clone(),
         }
     }
 }
 
+impl Facts for PodStatus {
+    fn mark(&self) -> &'static str {
+        "hostIP"
+    }
+
+    fn to_value(&self) -> Value {
+        let mut map = Map::new();
+        let mut put = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
+        put("phase", json!(self.phase));
+        let conditions = self.conditions;
+        let scheduled = self.scheduled.as_ref();
+        put("conditions", conditions.to_value(scheduled, self.started, self.generation, &self.containers));
+        let waiting = self.reason_of_next();
+        for (key, init) in [("initContainerStatuses", true), ("containerStatuses", false)] {
+            let list = self.containers.iter().filter(|c| c.of.init == init);
+            let list: Vec<_> = list.map(|c| c.to_value(waiting)).collect();
+            if !list.is_empty() {
+                put(key, Value::Array(list));
+            }
+        }
+        put("hostIP", json!(&*self.host_ip));
+        put("hostIPs", json!([{"ip": &*self.host_ip}]));
+        put("observedGeneration", json!(self.generation));
+        put("startTime", json!(self.started.text()));
+        put("qosClass", json!(&*self.qos));
+        if let Some(ip) = &self.ip {
+            put("podIP", json!(&**ip));
+            put("podIPs", json!([{"ip": &**ip}]));
+        }
+        let sums = [("resources", &self.resources), ("allocatedResources", &self.allocated)];
+        let sums = sums.into_iter().filter_map(|(key, sum)| Some((key, sum.as_ref()?)));
+        for (key, value) in sums.chain(self.others.iter().map(|(key, value)| (*key, value))) {
+            put(key, (**value).clone());
+        }
+        Value::Object(map)
+    }
+}
+
+impl ContainerStatus {
+    fn restarts(&self) -> u32 {
+        self.starts.saturating_sub(1)
+    }
+
+    fn to_value(&self, waiting: &str) -> Value {
+        let mut map = Map::new();
+        let mut put = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
+        put("name", json!(self.of.name));
+        put("ready", json!(self.ready));
+        put("started", json!(self.started));
+        put("restartCount", json!(self.restarts()));
+        let state = match &self.state {
+            Shown::Running(since) => json!({"running": {"startedAt": since.text()}}),
+            Shown::Waiting(shown) => {
+                let mut reason = json!({"reason": shown.reason});
+                if !shown.message.is_empty() {
+                    reason["message"] = json!(shown.message);
+                }
+                json!({"waiting": reason})
+            }
+            Shown::Next => json!({"waiting": {"reason": waiting}}),
+            Shown::Ended(ended) => terminated(ended),
+        };
+        put("state", state);
+        put("lastState", self.last.as_deref().map_or_else(|| json!({}), terminated));
+        if self.starts > 0 {
+            let (image, id) = image::identity(&self.of.image, &self.of.script);
+            put("image", json!(image));
+            put("imageID", json!(id));
+            put("containerID", json!(id_of(self.dice, self.starts)));
+            if !self.of.allocated.is_null() {
+                put("allocatedResources", self.of.allocated.clone());
+            }
+            if self.of.resources.is_object() {
+                put("resources", self.of.resources.clone());
+            }
+        } else {
+            put("image", json!(self.of.image));
+            put("imageID", json!(""));
+        }
+        if self.of.mounts.as_array().is_some_and(|mounts| !mounts.is_empty()) {
+            put("volumeMounts", self.of.mounts.clone());
+        }
+        Value::Object(map)
+    }
+}
+
 fn terminated(ended: &Ended) -> Value {
-    let started = ended.started.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let started = ended.started.unwrap_or(Timestamp::UNIX_EPOCH);
     let mut state = json!({
         "exitCode": ended.code,
         "reason": ended.reason,

@@ -17,7 +17,7 @@ pub(super) fn pause(failures: u32) -> Duration {
 
 /// The first volume that cannot be mounted, in the words of the event.
 pub(super) fn missing(pod: &Object, server: &ApiServer) -> Option<String> {
-    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let volumes = pod.field("spec", "volumes").as_array().into_iter().flatten();
     volumes.into_iter().find_map(|volume| missing_source(pod, server, volume))
 }
 

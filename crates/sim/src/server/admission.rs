@@ -235,23 +235,18 @@ impl ApiServer {
             let why = format!("pod {name} is being deleted, cannot be assigned to a host");
             return Err(Status::conflict(&binding, name, &why));
         }
-        if let Some(other) = old["spec"]["nodeName"].as_str().filter(|n| !n.is_empty()) {
+        let other = old.node_name();
+        if !other.is_empty() {
             let why = format!("pod {name} is already assigned to node \"{other}\"");
             return Err(Status::conflict(&binding, name, &why));
         }
-        let mut spec = old["spec"].clone();
-        spec["nodeName"] = json!(node);
-        let mut status = old["status"].clone();
         let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null,
             "lastTransitionTime": crate::time::seconds(now)});
-        match status["conditions"].as_array_mut() {
-            Some(list) => {
-                list.retain(|c| c["type"] != "PodScheduled");
-                list.push(condition);
-            }
-            None => status["conditions"] = json!([condition]),
-        }
-        Ok(self.store.put(now, old.with("spec", spec).with("status", status)))
+        let known = old.field("status", "conditions").as_array().into_iter().flatten();
+        let mut list: Vec<Value> = known.filter(|c| c["type"] != "PodScheduled").cloned().collect();
+        list.push(condition);
+        let placed = old.with_fields("spec", [("nodeName", json!(node))]);
+        Ok(self.store.put(now, placed.with_fields("status", [("conditions", Value::Array(list))])))
     }
 }
 

@@ -53,7 +53,7 @@ impl ApiServer {
         }
         let sent_status = body["status"].take();
         self.prepare_create(now, &kind, namespace, &mut body);
-        let owners = if applied.is_some() {
+        let owners = if applied.is_some() || by.manager.is_none() {
             applied
         } else {
             let mut sent = body.clone();
@@ -94,7 +94,7 @@ impl ApiServer {
     }
 
     /// What the server alone decides about a new object.
-    fn prepare_create(&mut self, now: Timestamp, kind: &Kind, namespace: &str, body: &mut Value) {
+    pub(super) fn prepare_create(&mut self, now: Timestamp, kind: &Kind, namespace: &str, body: &mut Value) {
         body["apiVersion"] = json!(kind.api_version());
         body["kind"] = json!(kind.kind);
         if kind.has_status
@@ -135,15 +135,20 @@ impl ApiServer {
             return;
         }
         let Some(base) = metadata.get("generateName").and_then(Value::as_str) else { return };
-        let base: String = base.chars().take(MAX_GENERATED_BASE).collect();
         if !base.is_empty() {
-            let name = format!("{base}{}", self.ids.suffix());
+            let name = self.name_after(base);
             metadata.insert("name".to_owned(), json!(name));
         }
     }
 
+    /// A generated name.
+    pub(super) fn name_after(&mut self, base: &str) -> String {
+        let base: String = base.chars().take(MAX_GENERATED_BASE).collect();
+        format!("{base}{}", self.ids.suffix())
+    }
+
     /// Nothing is made in a namespace that is not there or is about to go.
-    fn check_namespace(&self, kind: &Kind, namespace: &str, name: &str) -> Result<(), Status> {
+    pub(super) fn check_namespace(&self, kind: &Kind, namespace: &str, name: &str) -> Result<(), Status> {
         if !kind.namespaced {
             return Ok(());
         }

@@ -43,7 +43,7 @@ impl ApiServer {
         let finalizers = finalizers_after(&old, options);
         let grace = grace_of(&old, options);
         if old.is_terminating() {
-            let current = old["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+            let current = old.field("metadata", "deletionGracePeriodSeconds").as_i64().unwrap_or(0);
             let is_same = same_finalizers(&old, &finalizers);
             if grace >= current && is_same && !(current == 0 && finalizers.is_empty()) {
                 return Ok(old);
@@ -55,31 +55,30 @@ impl ApiServer {
             }
             if is_pod(&old.kind) {
                 // A pod is marked before it goes, even when it goes at once.
-                let mut metadata = old["metadata"].clone();
-                metadata["deletionTimestamp"] = json!(time::seconds(now));
-                metadata["deletionGracePeriodSeconds"] = json!(0);
-                let marked = self.commit(now, old.with("metadata", metadata), by);
+                let marks = [
+                    ("deletionTimestamp", json!(time::seconds(now))),
+                    ("deletionGracePeriodSeconds", json!(0)),
+                ];
+                let marked = self.commit(now, old.with_fields("metadata", marks), by);
                 return self.end(now, &marked, by);
             }
-            let mut metadata = old["metadata"].clone();
-            metadata["deletionGracePeriodSeconds"] = json!(0);
-            return self.end(now, &old.with("metadata", metadata), by);
+            return self.end(
+                now,
+                &old.with_fields("metadata", [("deletionGracePeriodSeconds", json!(0))]),
+                by,
+            );
         }
-        let mut metadata = old["metadata"].clone();
+        let mut marks = vec![("deletionGracePeriodSeconds", json!(grace))];
         let due = now + Duration::from_secs(u64::try_from(grace).unwrap_or(0));
         let is_first = !old.is_terminating();
         if is_first || is_pod(&old.kind) {
-            metadata["deletionTimestamp"] = json!(time::seconds(due));
+            marks.push(("deletionTimestamp", json!(time::seconds(due))));
         }
-        metadata["deletionGracePeriodSeconds"] = json!(grace);
-        if let Some(generation) = metadata["generation"].as_i64().filter(|_| is_first) {
-            metadata["generation"] = json!(generation + 1);
+        if let Some(generation) = old.field("metadata", "generation").as_i64().filter(|_| is_first) {
+            marks.push(("generation", json!(generation + 1)));
         }
-        match (finalizers.is_empty(), metadata.as_object_mut()) {
-            (true, Some(map)) => drop(map.remove("finalizers")),
-            _ => metadata["finalizers"] = json!(finalizers),
-        }
-        let next = old.with("metadata", metadata);
+        marks.push(("finalizers", if finalizers.is_empty() { Value::Null } else { json!(finalizers) }));
+        let next = old.with_fields("metadata", marks);
         if is_finished(&next) {
             return self.end(now, &next, by);
         }
@@ -175,20 +174,20 @@ pub(super) fn check_preconditions(
 ) -> Result<(), Status> {
     let wanted = &options.preconditions;
     // A real server names the kind here, not the resource.
-    let kind = Resource::new(profile.internal_group(&old.kind), old.kind().kind.clone());
+    let kind = || Resource::new(profile.internal_group(&old.kind), old.kind().kind.clone());
     if let Some(uid) = wanted.uid.as_deref().filter(|uid| *uid != old.uid()) {
         let why = format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
             old.uid()
         );
-        return Err(Status::conflict(&kind, old.name(), &why));
+        return Err(Status::conflict(&kind(), old.name(), &why));
     }
-    let current = old.revision().to_string();
-    if let Some(version) = wanted.resource_version.as_deref().filter(|v| *v != current) {
+    if let Some(version) = wanted.resource_version.as_deref().filter(|v| **v != old.revision().to_string()) {
+        let current = old.revision();
         let why = format!(
             "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({current}). The object might have been modified"
         );
-        return Err(Status::conflict(&kind, old.name(), &why));
+        return Err(Status::conflict(&kind(), old.name(), &why));
     }
     Ok(())
 }
@@ -198,10 +197,10 @@ fn grace_of(old: &Object, options: &DeleteOptions) -> i64 {
     if !is_pod(&old.kind) {
         return 0;
     }
-    let own = old["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
+    let own = old.field("spec", "terminationGracePeriodSeconds").as_i64().unwrap_or(30);
     let grace = options.grace_period_seconds.unwrap_or(own);
-    let is_over = matches!(old["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    let is_placed = old["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
+    let is_over = matches!(old.phase(), "Succeeded" | "Failed");
+    let is_placed = !old.node_name().is_empty();
     if !is_placed || is_over {
         return 0;
     }
@@ -209,13 +208,13 @@ fn grace_of(old: &Object, options: &DeleteOptions) -> i64 {
 }
 
 fn same_finalizers(old: &Object, finalizers: &[Value]) -> bool {
-    let list = old["metadata"]["finalizers"].as_array().map_or(&[][..], Vec::as_slice);
+    let list = old.field("metadata", "finalizers").as_array().map_or(&[][..], Vec::as_slice);
     list.len() == finalizers.len() && list.iter().all(|f| finalizers.contains(f))
 }
 
 /// The finalizers after a deletion was asked for.
 fn finalizers_after(old: &Object, options: &DeleteOptions) -> Vec<Value> {
-    let mut finalizers = old["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let mut finalizers = old.field("metadata", "finalizers").as_array().cloned().unwrap_or_default();
     let wanted = options.propagation.or_else(|| {
         let is_kept = |name: &str| finalizers.iter().any(|f| f == name);
         let is_old = matches!(&*old.kind.resource.plural, "jobs" | "replicationcontrollers");

@@ -30,14 +30,23 @@ impl Ids {
     /// A text of the form of a random UUID.
     pub(super) fn uid(&mut self) -> String {
         let (a, b) = (self.next(), self.next());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            a >> 32,
-            (a >> 16) & 0xffff,
-            a & 0xfff,
-            0x8000 | (b >> 48) & 0x3fff,
-            b & 0xffff_ffff_ffff
-        )
+        let mut text = String::with_capacity(36);
+        for (n, digits) in [
+            (a >> 32, 8),
+            ((a >> 16) & 0xffff, 4),
+            (0x4000 | a & 0xfff, 4),
+            (0x8000 | (b >> 48) & 0x3fff, 4),
+            (b & 0xffff_ffff_ffff, 12),
+        ] {
+            if !text.is_empty() {
+                text.push('-');
+            }
+            for digit in (0..digits).rev() {
+                let digit = usize::try_from((n >> (4 * digit)) & 0xf).unwrap_or(0);
+                text.push(char::from(b"0123456789abcdef"[digit]));
+            }
+        }
+        text
     }
 
     /// Five letters for the end of a generated name.
@@ -49,5 +58,21 @@ impl Ids {
             n /= 27;
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_have_the_form_of_random_ones() {
+        let mut ids = Ids::new(7);
+        for _ in 0..100 {
+            let uid = ids.uid();
+            let parts: Vec<&str> = uid.split('-').collect();
+            assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "{uid}");
+            assert!(parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']), "{uid}");
+        }
     }
 }

@@ -12,8 +12,10 @@ mod garbage;
 mod ids;
 mod limits;
 mod managed;
+mod mould;
 mod options;
 mod patch;
+mod post;
 mod quota;
 mod restore;
 mod services;
@@ -24,7 +26,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+pub(crate) use mould::Mould;
 pub use options::{By, DeleteOptions, Patch, Preconditions, Propagation, Seed};
+pub(crate) use post::{About, EventFacts, Style};
 pub(crate) use update::{Part, other_uid};
 
 use crate::kind::{Kind, Kinds};

@@ -6,6 +6,7 @@
 mod history;
 mod owners;
 mod shard;
+mod shards;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,12 +20,13 @@ use crate::resource::Resource;
 use history::History;
 use owners::Owners;
 use shard::Shard;
+use shards::Shards;
 
 /// All objects of one cluster and their recent history.
 #[derive(Debug, Clone)]
 pub struct Store {
     revision: u64,
-    shards: BTreeMap<Resource, Shard>,
+    shards: Shards,
     history: History,
     owners: Owners,
 }
@@ -34,7 +36,7 @@ impl Store {
     pub fn new(retention: Retention) -> Self {
         Self {
             revision: 1,
-            shards: BTreeMap::new(),
+            shards: Shards::default(),
             history: History::new(retention),
             owners: Owners::default(),
         }
@@ -49,7 +51,7 @@ impl Store {
     pub(crate) fn restore(&mut self, object: Object) {
         let object = Arc::new(object);
         self.owners.update(None, Some(&object));
-        self.shard(object.resource()).put(object);
+        self.shards.make(&object.kind.resource).put(Arc::clone(&object));
     }
 
     /// The revision of the last write.
@@ -77,6 +79,11 @@ impl Store {
         self.shards.get(resource).map_or(0, |shard| shard.count(namespace))
     }
 
+    /// The revision of the last write to a resource; 0 if there never was one.
+    pub(crate) fn last_change(&self, resource: &Resource) -> u64 {
+        self.shards.get(resource).map_or(0, Shard::last)
+    }
+
     /// The objects that name this uid as an owner, by resource, namespace and name.
     pub fn owned_by(&self, uid: &str) -> impl Iterator<Item = &Arc<Object>> {
         self.owners.of(uid).filter_map(|(resource, namespace, name)| self.get(resource, namespace, name))
@@ -101,7 +108,7 @@ impl Store {
 
     /// The resources that have objects, or had some.
     pub fn resources(&self) -> impl Iterator<Item = &Resource> {
-        self.shards.keys()
+        self.shards.resources()
     }
 
     /// The changes of one resource after `revision`, in order.
@@ -167,8 +174,9 @@ impl Store {
         self.revision += 1;
         object.revision = self.revision;
         let object = Arc::new(object);
-        let shard = self.shard(object.resource());
+        let shard = self.shards.make(object.resource());
         let before = shard.put(Arc::clone(&object));
+        shard.note(self.revision);
         let what = if before.is_some() { What::Modified } else { What::Added };
         self.owners.update(before.as_deref(), Some(&object));
         self.record(Change { at: now, what, object: Arc::clone(&object), before });
@@ -177,8 +185,10 @@ impl Store {
 
     /// Takes an object away. What is returned, and told to watchers, is its last state at the revision of its end.
     pub(crate) fn remove(&mut self, now: Timestamp, mut last: Object) -> Option<Arc<Object>> {
-        let before = self.shards.get_mut(&last.kind.resource)?.remove(&last.namespace, &last.name)?;
+        let shard = self.shards.get_mut(&last.kind.resource)?;
+        let before = shard.remove(&last.namespace, &last.name)?;
         self.revision += 1;
+        shard.note(self.revision);
         last.revision = self.revision;
         let last = Arc::new(last);
         self.owners.update(Some(&before), None);
@@ -201,17 +211,9 @@ impl Store {
         }
     }
 
-    fn shard(&mut self, resource: &Resource) -> &mut Shard {
-        if !self.shards.contains_key(resource) {
-            self.shards.insert(resource.clone(), Shard::default());
-        }
-        self.shards.get_mut(resource).unwrap_or_else(|| unreachable!("it was just put there"))
-    }
-
     fn record(&mut self, change: Change) {
-        let (revision, now) = (change.object.revision, change.at);
-        self.shard(&change.object.kind.resource.clone()).note(revision);
-        self.history.push(revision, change);
+        let now = change.at;
+        self.history.push(self.revision, change);
         if self.history.is_due() {
             self.compact(now, false);
         }

@@ -1,6 +1,6 @@
 //! Who names whom as an owner, and who has which uid.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -12,8 +12,10 @@ type Reference = (Resource, Arc<str>, Arc<str>);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
-    owned: BTreeMap<String, BTreeSet<Reference>>,
-    uids: BTreeMap<Arc<str>, Reference>,
+    /// As `uids`, only iterated in the order of the uids.
+    owned: HashMap<Arc<str>, BTreeSet<Reference>>,
+    /// Never iterated, so that its order does not matter.
+    uids: HashMap<Arc<str>, Reference>,
     terminating: BTreeSet<Reference>,
 }
 
@@ -23,7 +25,8 @@ impl Owners {
     }
 
     pub(super) fn uids(&self) -> impl Iterator<Item = &str> {
-        self.owned.keys().map(String::as_str)
+        let sorted: BTreeSet<&str> = self.owned.keys().map(|uid| &**uid).collect();
+        sorted.into_iter()
     }
 
     pub(super) fn terminating(&self) -> impl Iterator<Item = &Reference> {
@@ -51,10 +54,9 @@ impl Owners {
             (None, Some(after)) => drop(self.uids.insert(Arc::clone(&after.uid), reference(after))),
             _ => {}
         }
-        let metadata = |o: Option<&Object>| o.and_then(|o| o.section("metadata")).cloned();
-        let (old, new) = (metadata(before), metadata(after));
-        if let (Some(old), Some(new)) = (&old, &new)
-            && (Arc::ptr_eq(old, new) || old["ownerReferences"] == new["ownerReferences"])
+        if let (Some(old), Some(new)) = (before, after)
+            && (old.shares(new, "metadata")
+                || old.field("metadata", "ownerReferences") == new.field("metadata", "ownerReferences"))
         {
             return;
         }
@@ -67,7 +69,10 @@ impl Owners {
             }
         }
         for (object, uid) in after.into_iter().flat_map(named) {
-            self.owned.entry(uid.to_owned()).or_default().insert(reference(object));
+            match self.owned.get_mut(uid) {
+                Some(owned) => drop(owned.insert(reference(object))),
+                None => drop(self.owned.insert(uid.into(), BTreeSet::from([reference(object)]))),
+            }
         }
     }
 }

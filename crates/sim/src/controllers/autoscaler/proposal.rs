@@ -48,7 +48,7 @@ pub(super) fn all(
     let pods: Vec<Arc<Object>> = server
         .store()
         .list(&PODS, Some(target.namespace()))
-        .filter(|pod| selector.matches(&pod["metadata"]["labels"]) && pods::is_active(pod))
+        .filter(|pod| selector.matches(pod.labels()) && pods::is_active(pod))
         .cloned()
         .collect();
     let load = Load { metrics, now, target, pods, current };
@@ -93,7 +93,7 @@ impl Load<'_> {
             let request = request(pod, name);
             let goal = if by_share {
                 let Some(request) = request else {
-                    let container = text(&pod["spec"]["containers"][0]["name"]);
+                    let container = text(&pod.field("spec", "containers")[0]["name"]);
                     let why = format!(
                         "failed to get {name} utilization: missing request for {name} in container {container} of Pod {}",
                         pod.name()
@@ -207,7 +207,9 @@ fn amount(usage: Usage, name: &str) -> i128 {
 }
 
 fn request(pod: &Object, name: &str) -> Option<i128> {
-    items(&pod["spec"]["containers"]).map(|container| millis(&container["resources"]["requests"][name])).sum()
+    items(pod.field("spec", "containers"))
+        .map(|container| millis(&container["resources"]["requests"][name]))
+        .sum()
 }
 
 fn written(thousandths: i128, name: &str) -> String {

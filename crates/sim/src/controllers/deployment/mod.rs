@@ -25,6 +25,7 @@ use super::write;
 use crate::actor::Actor;
 use crate::object::Object;
 use crate::resource::{DEPLOYMENTS, REPLICA_SETS};
+use crate::section::Section;
 use crate::selector::LabelSelector;
 use crate::server::ApiServer;
 use crate::store::{Store, What};
@@ -46,13 +47,16 @@ pub struct Deployments {
 /// A ReplicaSet that has the template of a Deployment; both specs as they were when they were compared.
 #[derive(Debug, Clone)]
 struct Match {
-    deployment: Arc<Value>,
-    set: Arc<Value>,
+    deployment: Section,
+    set: Section,
 }
 
 impl Match {
     fn is(&self, deployment: &Object, set: &Object) -> bool {
-        let same = |a: &Arc<Value>, of: &Object| of.section("spec").is_some_and(|b| Arc::ptr_eq(a, b));
+        // A spec of another size still has the same template.
+        let same = |a: &Section, of: &Object| {
+            of.section("spec").is_some_and(|b| std::ptr::eq(a.field("template"), b.field("template")))
+        };
         same(&self.deployment, deployment) && same(&self.set, set)
     }
 }
@@ -108,7 +112,7 @@ impl Deployments {
                 orphans.remove(&key);
             } else {
                 let of = store.list(&deployments, Some(news.object.namespace()));
-                let labels = &news.object["metadata"]["labels"];
+                let labels = news.object.labels();
                 for deployment in of.filter(|d| selects(d, labels)) {
                     queue.add(Key::of(deployment));
                 }
@@ -141,11 +145,12 @@ impl Deployments {
         {
             return Some(at);
         }
-        let template = &deployment["spec"]["template"];
-        let at = sets.iter().position(|s| same_template(&s.object["spec"]["template"], template, HASH))?;
+        let template = deployment.field("spec", "template");
+        let at =
+            sets.iter().position(|s| same_template(s.object.field("spec", "template"), template, HASH))?;
         let specs = (deployment.section("spec"), sets[at].object.section("spec"));
         if let (Some(deployment), Some(set)) = specs {
-            let found = Match { deployment: Arc::clone(deployment), set: Arc::clone(set) };
+            let found = Match { deployment: deployment.clone(), set: set.clone() };
             self.known.insert(key.clone(), found);
         }
         Some(at)
@@ -159,7 +164,7 @@ impl Deployments {
         let here = self.orphans.range(first..).take_while(|k| k.namespace == deployment.namespace);
         let mine: Vec<Arc<Object>> = here
             .filter_map(|k| server.store().get(&REPLICA_SETS, &k.namespace, &k.name))
-            .filter(|o| !o.is_terminating() && selects(deployment, &o["metadata"]["labels"]))
+            .filter(|o| !o.is_terminating() && selects(deployment, o.labels()))
             .cloned()
             .collect();
         for set in mine {
@@ -170,6 +175,6 @@ impl Deployments {
 }
 
 fn selects(owner: &Object, labels: &Value) -> bool {
-    let selector = LabelSelector::of(&owner["spec"]["selector"]);
+    let selector = LabelSelector::of(owner.field("spec", "selector"));
     !selector.is_empty() && selector.matches(labels)
 }

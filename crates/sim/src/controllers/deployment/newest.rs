@@ -31,21 +31,16 @@ impl Sync<'_> {
     pub(super) fn update_new(&mut self) -> Result<(), Refused> {
         let revision = self.next_revision();
         let Some(set) = &self.new else { return Ok(()) };
-        let min_ready = count(&self.deployment["spec"]["minReadySeconds"]);
+        let min_ready = count(self.deployment.field("spec", "minReadySeconds"));
         if set::needs_revision(&set.object, &self.deployment, revision)
-            || count(&set.object["spec"]["minReadySeconds"]) != min_ready
+            || count(set.object.field("spec", "minReadySeconds")) != min_ready
         {
             let mut annotations = annotations(&set.object);
             set::annotate_revision(&mut annotations, &self.deployment, revision, true);
-            let (namespace, name) = (set.object.namespace.clone(), set.object.name.clone());
-            let edit = |body: &mut Value| {
-                body["metadata"]["annotations"] = Value::Object(annotations);
-                if min_ready != 0 || !body["spec"]["minReadySeconds"].is_null() {
-                    body["spec"]["minReadySeconds"] = json!(min_ready);
-                }
-            };
-            let by = By::nobody();
-            let object = self.server.edit(self.now, &REPLICA_SETS, &namespace, &name, &by, edit)?;
+            let known = set.object.field("spec", "minReadySeconds");
+            let min_ready = if min_ready == 0 && known.is_null() { Value::Null } else { json!(min_ready) };
+            let spec = [("minReadySeconds", min_ready)];
+            let object = write::spec(self.server, self.now, &set.object, spec, Some(annotations))?;
             self.new = Some(Set { object, ..set.clone() });
         }
         let unknown = conditions::find(&self.conditions, PROGRESSING).is_none();
@@ -61,7 +56,7 @@ impl Sync<'_> {
 
     fn create_new(&mut self) -> Result<(), Refused> {
         let deployment = Arc::clone(&self.deployment);
-        let hash = of_template(&deployment["spec"]["template"], self.collisions);
+        let hash = of_template(deployment.field("spec", "template"), self.collisions);
         let size = if self.is_recreated() {
             self.desired
         } else {
@@ -129,7 +124,7 @@ impl Sync<'_> {
             let name = format!("{}-{hash}", self.deployment.name());
             let message = format!("Failed to create new replica set \"{name}\": {}", why.message);
             if self.deadline_seconds().is_some() {
-                let claim = Claim::new(PROGRESSING, "False", "ReplicaSetCreateError", message.clone());
+                let claim = Claim::new(PROGRESSING, "False", "ReplicaSetCreateError", message.as_str());
                 conditions::set_updated(&mut self.conditions, self.now, &claim);
             }
             self.tell(Tone::Warning, "ReplicaSetCreateError", &message);
@@ -139,12 +134,14 @@ impl Sync<'_> {
     /// The Deployment takes over the revision of its newest ReplicaSet; its generation does not change by that.
     fn write_revision(&mut self) {
         let Some(new) = &self.new else { return };
-        let revision = &new.object["metadata"]["annotations"][REVISION];
-        if revision.is_null() || self.deployment["metadata"]["annotations"][REVISION] == *revision {
+        let revision = &new.object.field("metadata", "annotations")[REVISION];
+        let known = self.deployment.field("metadata", "annotations");
+        if revision.is_null() || known[REVISION] == *revision {
             return;
         }
-        let mut metadata = self.deployment["metadata"].clone();
-        metadata["annotations"][REVISION] = json!(text(revision));
-        self.deployment = write::section(self.server, self.now, &self.deployment, "metadata", metadata);
+        let mut annotations = known.clone();
+        annotations[REVISION] = json!(text(revision));
+        let next = self.deployment.with_fields("metadata", [("annotations", annotations)]);
+        self.deployment = self.server.store_mut().put(self.now, next);
     }
 }

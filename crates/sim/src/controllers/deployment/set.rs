@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::maths::Count;
-use crate::controllers::read::{count, int, text};
+use crate::controllers::conditions;
+use crate::controllers::read::{int, text};
+use crate::controllers::replica_set::{self, SetStatus};
 use crate::object::Object;
 
 /// The label that holds the hash of the template.
@@ -41,15 +43,21 @@ pub(super) struct Set {
 
 impl Set {
     pub(super) fn new(object: Arc<Object>) -> Self {
-        let status = &object["status"];
+        let status = SetStatus::of(&object);
         Self {
-            spec: int(&object["spec"]["replicas"], 1),
-            replicas: count(&status["replicas"]),
-            ready: count(&status["readyReplicas"]),
-            available: count(&status["availableReplicas"]),
-            terminating: count(&status["terminatingReplicas"]),
+            spec: int(object.field("spec", "replicas"), 1),
+            replicas: status.replicas,
+            ready: status.ready,
+            available: status.available,
+            terminating: status.terminating,
             object,
         }
+    }
+
+    /// Why it cannot make or delete pods.
+    pub(super) fn failure(&self) -> Option<Value> {
+        let status = SetStatus::of(&self.object);
+        conditions::find(&status.conditions, replica_set::FAILURE).cloned()
     }
 
     pub(super) fn name(&self) -> &str {
@@ -57,7 +65,7 @@ impl Set {
     }
 
     pub(super) fn created(&self) -> &str {
-        text(&self.object["metadata"]["creationTimestamp"])
+        text(self.object.field("metadata", "creationTimestamp"))
     }
 
     pub(super) fn count(&self) -> Count {
@@ -65,7 +73,7 @@ impl Set {
     }
 
     fn annotation(&self, key: &str) -> Option<&str> {
-        self.object["metadata"]["annotations"][key].as_str()
+        self.object.field("metadata", "annotations")[key].as_str()
     }
 
     pub(super) fn revision(&self) -> i64 {
@@ -95,8 +103,8 @@ pub(super) fn annotate_size(annotations: &mut Map<String, Value>, desired: i64, 
 
 /// Whether [`annotate_revision`] would change anything.
 pub(super) fn needs_revision(set: &Object, deployment: &Object, revision: i64) -> bool {
-    let known = &set["metadata"]["annotations"];
-    let others = deployment["metadata"]["annotations"].as_object().into_iter().flatten();
+    let known = set.field("metadata", "annotations");
+    let others = deployment.field("metadata", "annotations").as_object().into_iter().flatten();
     text(&known[REVISION]).parse().unwrap_or(0) < revision
         || others.filter(|(key, _)| !OWN.contains(&key.as_str())).any(|(key, value)| known[key] != *value)
 }
@@ -109,7 +117,7 @@ pub(super) fn annotate_revision(
     exists: bool,
 ) -> bool {
     let mut changed = false;
-    for (key, value) in deployment["metadata"]["annotations"].as_object().into_iter().flatten() {
+    for (key, value) in deployment.field("metadata", "annotations").as_object().into_iter().flatten() {
         if !OWN.contains(&key.as_str()) && annotations.get(key) != Some(value) {
             annotations.insert(key.clone(), value.clone());
             changed = true;
@@ -135,5 +143,5 @@ pub(super) fn annotate_revision(
 
 /// The annotations of an object, copied.
 pub(super) fn annotations(object: &Object) -> Map<String, Value> {
-    object["metadata"]["annotations"].as_object().cloned().unwrap_or_default()
+    object.field("metadata", "annotations").as_object().cloned().unwrap_or_default()
 }

@@ -1,12 +1,16 @@
 //! What the status of a Deployment says.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::set::Set;
 use crate::controllers::conditions::{self, Claim};
 use crate::controllers::read::{count, moment, text};
-use crate::controllers::write::{unless_empty, unless_zero};
+use crate::controllers::write::{unless_empty, unless_zero, without_nulls};
+use crate::object::Object;
+use crate::section;
 
 pub(super) const PROGRESSING: &str = "Progressing";
 const AVAILABLE: &str = "Available";
@@ -72,13 +76,13 @@ pub(super) struct Facts<'a> {
 
 impl Facts<'_> {
     /// Whether enough replicas are available.
-    pub(super) fn judge_availability(&self, conditions: &mut Vec<Value>, counts: Counts) {
+    pub(super) fn judge_availability(&self, conditions: &mut Vec<Arc<Value>>, counts: Counts) {
         let claim = if counts.available >= self.desired - self.unavailable {
             let message = "Deployment has minimum availability.";
-            Claim::new(AVAILABLE, "True", "MinimumReplicasAvailable", message.to_owned())
+            Claim::new(AVAILABLE, "True", "MinimumReplicasAvailable", message)
         } else {
             let message = "Deployment does not have minimum availability.";
-            Claim::new(AVAILABLE, "False", "MinimumReplicasUnavailable", message.to_owned())
+            Claim::new(AVAILABLE, "False", "MinimumReplicasUnavailable", message)
         };
         conditions::set_updated(conditions, self.now, &claim);
     }
@@ -86,7 +90,7 @@ impl Facts<'_> {
     /// Whether the rollout progresses. `known` is the condition as it is stored.
     pub(super) fn judge_progress(
         &self,
-        conditions: &mut Vec<Value>,
+        conditions: &mut Vec<Arc<Value>>,
         known: Option<&Value>,
         counts: Counts,
         before: Counts,
@@ -118,12 +122,8 @@ impl Facts<'_> {
     }
 
     /// Takes over why a ReplicaSet cannot make or delete pods.
-    pub(super) fn pass_on_failures(&self, conditions: &mut Vec<Value>) {
-        let failure = |set: &Set| {
-            let list = &set.object["status"]["conditions"];
-            crate::controllers::read::items(list).find(|c| c["type"] == FAILURE).cloned()
-        };
-        let found = self.new.and_then(failure).or_else(|| self.old.iter().find_map(failure));
+    pub(super) fn pass_on_failures(&self, conditions: &mut Vec<Arc<Value>>) {
+        let found = self.new.and_then(Set::failure).or_else(|| self.old.iter().find_map(Set::failure));
         let Some(found) = found else {
             conditions::remove(conditions, FAILURE);
             return;
@@ -135,11 +135,11 @@ impl Facts<'_> {
         let mut next = found.clone();
         next["lastUpdateTime"] = found["lastTransitionTime"].clone();
         conditions::remove(conditions, FAILURE);
-        conditions.push(next);
+        conditions.push(Arc::new(next));
     }
 }
 
-fn is_timed_out(conditions: &[Value], deadline_seconds: i64, now: Timestamp) -> bool {
+fn is_timed_out(conditions: &[Arc<Value>], deadline_seconds: i64, now: Timestamp) -> bool {
     let Some(condition) = conditions::find(conditions, PROGRESSING) else { return false };
     match text(&condition["reason"]) {
         DONE => false,
@@ -151,7 +151,7 @@ fn is_timed_out(conditions: &[Value], deadline_seconds: i64, now: Timestamp) -> 
 }
 
 /// When to look again whether the deadline has passed.
-pub(super) fn recheck(conditions: &[Value], deadline_seconds: Option<i64>) -> Option<Timestamp> {
+pub(super) fn recheck(conditions: &[Arc<Value>], deadline_seconds: Option<i64>) -> Option<Timestamp> {
     let condition = conditions::find(conditions, PROGRESSING)?;
     if matches!(text(&condition["reason"]), DONE | TIMED_OUT) {
         return None;
@@ -160,27 +160,80 @@ pub(super) fn recheck(conditions: &[Value], deadline_seconds: Option<i64>) -> Op
     moment(&condition["lastUpdateTime"]).map(|at| at + wait)
 }
 
-/// The whole status.
-pub(super) fn write_up(
+/// The status of a Deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DeploymentStatus {
     generation: i64,
-    before: &Value,
     counts: Counts,
-    old: &[Set],
-    new: Option<&Set>,
-    conditions: Vec<Value>,
-) -> Value {
-    let all = || old.iter().chain(new);
-    let wanted: i64 = all().map(|s| s.spec).sum();
-    let terminating: i64 = all().map(|s| s.terminating).sum();
-    json!({
-        "observedGeneration": generation,
-        "replicas": unless_zero(counts.replicas),
-        "updatedReplicas": unless_zero(counts.updated),
-        "readyReplicas": unless_zero(counts.ready),
-        "availableReplicas": unless_zero(counts.available),
-        "unavailableReplicas": unless_zero((wanted - counts.available).max(0)),
-        "terminatingReplicas": terminating,
-        "collisionCount": before["collisionCount"],
-        "conditions": unless_empty(conditions),
-    })
+    unavailable: i64,
+    terminating: i64,
+    collisions: Option<i64>,
+    conditions: Vec<Arc<Value>>,
+}
+
+impl DeploymentStatus {
+    pub(super) fn new(
+        generation: i64,
+        counts: Counts,
+        (old, new): (&[Set], Option<&Set>),
+        collisions: Option<i64>,
+        conditions: Vec<Arc<Value>>,
+    ) -> Self {
+        let all = || old.iter().chain(new);
+        let wanted: i64 = all().map(|s| s.spec).sum();
+        Self {
+            generation,
+            counts,
+            unavailable: (wanted - counts.available).max(0),
+            terminating: all().map(|s| s.terminating).sum(),
+            collisions,
+            conditions,
+        }
+    }
+}
+
+impl section::Facts for DeploymentStatus {
+    fn mark(&self) -> &'static str {
+        "observedGeneration"
+    }
+
+    fn to_value(&self) -> Value {
+        let counts = self.counts;
+        let list: Vec<Value> = self.conditions.iter().map(|c| (**c).clone()).collect();
+        let mut status = json!({
+            "observedGeneration": self.generation,
+            "replicas": unless_zero(counts.replicas),
+            "updatedReplicas": unless_zero(counts.updated),
+            "readyReplicas": unless_zero(counts.ready),
+            "availableReplicas": unless_zero(counts.available),
+            "unavailableReplicas": unless_zero(self.unavailable),
+            "terminatingReplicas": self.terminating,
+            "collisionCount": self.collisions,
+            "conditions": unless_empty(list),
+        });
+        without_nulls(&mut status);
+        status
+    }
+}
+
+/// What the stored status of a Deployment says, whoever wrote it.
+pub(super) struct Stored {
+    pub(super) counts: Counts,
+    pub(super) collisions: Option<i64>,
+    pub(super) conditions: Vec<Arc<Value>>,
+}
+
+impl Stored {
+    pub(super) fn of(deployment: &Object) -> Self {
+        if let Some(status) = deployment.facts::<DeploymentStatus>("status") {
+            let (counts, collisions) = (status.counts, status.collisions);
+            return Self { counts, collisions, conditions: status.conditions.clone() };
+        }
+        let status = &deployment["status"];
+        Self {
+            counts: Counts::read(status),
+            collisions: status["collisionCount"].as_i64(),
+            conditions: conditions::of(status).into_iter().map(Arc::new).collect(),
+        }
+    }
 }

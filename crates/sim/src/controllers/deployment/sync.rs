@@ -7,17 +7,18 @@ use serde_json::{Value, json};
 
 use super::maths::{self, Part, Room};
 use super::set::{self, Set, annotations};
-use super::status::{self, Counts, Facts, PROGRESSING, TIMED_OUT};
+use super::status::{self, Counts, DeploymentStatus, Facts, PROGRESSING, Stored, TIMED_OUT};
 use crate::controllers::conditions::{self, Claim};
 use crate::controllers::events::{Recorder, Tone};
 use crate::controllers::key::Key;
 use crate::controllers::pods;
 use crate::controllers::queue::Outcome;
-use crate::controllers::read::{count, int, size};
+use crate::controllers::read::{int, size};
+use crate::controllers::replica_set::SetStatus;
 use crate::controllers::write::{self, Refused};
 use crate::object::Object;
 use crate::resource::REPLICA_SETS;
-use crate::server::{ApiServer, By};
+use crate::server::ApiServer;
 
 /// What Kubernetes writes where no deadline is meant.
 const NO_DEADLINE: i64 = i32::MAX as i64;
@@ -33,8 +34,10 @@ pub(super) struct Sync<'a> {
     pub(super) new: Option<Set>,
     /// The others, oldest first.
     pub(super) old: Vec<Set>,
-    pub(super) conditions: Vec<Value>,
+    pub(super) conditions: Vec<Arc<Value>>,
     pub(super) collisions: Option<i64>,
+    /// The counts of the stored status.
+    before: Counts,
 }
 
 impl<'a> Sync<'a> {
@@ -59,9 +62,8 @@ impl<'a> Sync<'a> {
             let room = maths::fenceposts(surge, unavailable, desired);
             Room { surge: room.surge, unavailable: room.unavailable.min(desired) }
         };
-        let conditions = conditions::of(&deployment["status"]);
-        let collisions = deployment["status"]["collisionCount"].as_i64();
-        Self { server, events, now, deployment, desired, room, new, old, conditions, collisions }
+        let Stored { conditions, collisions, counts: before } = Stored::of(&deployment);
+        Self { server, events, now, deployment, desired, room, new, old, conditions, collisions, before }
     }
 
     pub(super) fn run(mut self) -> Outcome {
@@ -82,11 +84,11 @@ impl<'a> Sync<'a> {
     }
 
     fn is_paused(&self) -> bool {
-        self.deployment["spec"]["paused"] == true
+        self.deployment.field("spec", "paused") == true
     }
 
     pub(super) fn is_recreated(&self) -> bool {
-        self.deployment["spec"]["strategy"]["type"] == "Recreate"
+        self.deployment.field("spec", "strategy")["type"] == "Recreate"
     }
 
     /// Whether the Deployment was scaled since its ReplicaSets were written.
@@ -99,7 +101,7 @@ impl<'a> Sync<'a> {
     }
 
     pub(super) fn deadline_seconds(&self) -> Option<i64> {
-        self.deployment["spec"]["progressDeadlineSeconds"].as_i64().filter(|s| *s != NO_DEADLINE)
+        self.deployment.field("spec", "progressDeadlineSeconds").as_i64().filter(|s| *s != NO_DEADLINE)
     }
 
     fn note_pause(&mut self) {
@@ -116,7 +118,7 @@ impl<'a> Sync<'a> {
             (false, true) => ("DeploymentResumed", "Deployment is resumed"),
             _ => return,
         };
-        let claim = Claim::new(PROGRESSING, "Unknown", claim.0, claim.1.to_owned());
+        let claim = Claim::new(PROGRESSING, "Unknown", claim.0, claim.1);
         conditions::set_updated(&mut self.conditions, self.now, &claim);
     }
 
@@ -229,7 +231,7 @@ impl<'a> Sync<'a> {
         });
         let parts: Vec<Part> =
             places.iter().filter_map(set).map(|s| Part { spec: s.spec, max_before: s.max() }).collect();
-        let before = count(&self.deployment["status"]["replicas"]);
+        let before = self.before.replicas;
         let sizes = maths::in_proportion(self.desired, self.room.surge, before, &parts);
         for (place, size) in places.into_iter().zip(sizes) {
             match place {
@@ -263,12 +265,9 @@ impl<'a> Sync<'a> {
         if set.spec == to && !(annotated && self.is_scaled()) {
             return Ok((set, false));
         }
-        let (namespace, name) = (set.object.namespace.clone(), set.object.name.clone());
-        let by = By::nobody();
-        let written = self.server.edit(self.now, &REPLICA_SETS, &namespace, &name, &by, |body| {
-            body["spec"]["replicas"] = json!(to);
-            body["metadata"]["annotations"] = Value::Object(annotations);
-        })?;
+        let spec = [("replicas", json!(to))];
+        let written = write::spec(self.server, self.now, &set.object, spec, Some(annotations))?;
+        let name = set.name().to_owned();
         if set.spec == to {
             return Ok((Set { object: written, ..set }, false));
         }
@@ -291,7 +290,7 @@ impl<'a> Sync<'a> {
 
     /// Deletes the oldest revisions beyond the limit.
     fn clean_up(&mut self) {
-        let Some(limit) = self.deployment["spec"]["revisionHistoryLimit"].as_i64() else { return };
+        let Some(limit) = self.deployment.field("spec", "revisionHistoryLimit").as_i64() else { return };
         let alive: Vec<_> = self.old.iter().filter(|s| !s.object.is_terminating()).collect();
         let Some(surplus) = alive.len().checked_sub(size(limit)).filter(|s| *s > 0) else { return };
         let mut by_age = alive;
@@ -299,7 +298,7 @@ impl<'a> Sync<'a> {
         let gone: Vec<Key> = by_age[..surplus]
             .iter()
             .filter(|s| {
-                let observed = count(&s.object["status"]["observedGeneration"]);
+                let observed = SetStatus::of(&s.object).generation;
                 s.spec == 0 && s.replicas == 0 && s.object.generation() <= observed
             })
             .map(|s| Key::of(&s.object))
@@ -314,7 +313,6 @@ impl<'a> Sync<'a> {
 
     fn write_status(mut self, judged: bool) -> Outcome {
         let deployment = Arc::clone(&self.deployment);
-        let before = &deployment["status"];
         let counts = Counts::of(&self.old, self.new.as_ref());
         let deadline_seconds = self.deadline_seconds();
         let mut conditions = std::mem::take(&mut self.conditions);
@@ -330,20 +328,13 @@ impl<'a> Sync<'a> {
         };
         facts.judge_availability(&mut conditions, counts);
         if judged {
-            facts.judge_progress(&mut conditions, known.as_ref(), counts, Counts::read(before));
+            facts.judge_progress(&mut conditions, known.as_ref(), counts, self.before);
             facts.pass_on_failures(&mut conditions);
         }
         let again = if judged { status::recheck(&conditions, deadline_seconds) } else { None };
-        let generation = deployment.generation();
-        let mut next = status::write_up(generation, before, counts, &self.old, self.new.as_ref(), conditions);
-        if let Some(collisions) = self.collisions {
-            next["collisionCount"] = json!(collisions);
-        }
-        let current =
-            self.server.store().get(deployment.resource(), deployment.namespace(), deployment.name());
-        if let Some(current) = current.cloned() {
-            write::status(self.server, self.now, &current, next);
-        }
+        let sets = (&self.old[..], self.new.as_ref());
+        let next = DeploymentStatus::new(deployment.generation(), counts, sets, self.collisions, conditions);
+        write::status_facts(self.server, self.now, &deployment, next);
         Outcome::at(again)
     }
 }

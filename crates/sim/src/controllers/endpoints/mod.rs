@@ -1,12 +1,15 @@
 //! EndpointSlices and Endpoints: the pods behind a Service.
 
+mod member;
+mod ports;
 mod proxy;
 mod slices;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub use proxy::{Endpoint, Proxy};
 
@@ -14,15 +17,16 @@ use super::cursor::{Cursor, News};
 use super::key::Key;
 use super::pods;
 use super::queue::Queue;
-use super::read::items;
 use super::selected::Selected;
-use super::write;
 use crate::actor::Actor;
 use crate::object::Object;
 use crate::resource::{ENDPOINTS, PODS, SERVICES};
+use crate::section::{Facts as _, Section};
 use crate::selector::LabelSelector;
 use crate::server::{ApiServer, By};
 use crate::store::{Store, What};
+use member::{Member, Subset, Subsets};
+use ports::Ports;
 
 /// The controller of EndpointSlices, and of the Endpoints there were before them.
 #[derive(Debug, Clone)]
@@ -32,6 +36,7 @@ pub struct ServiceEndpoints {
     cursor: Cursor,
     queue: Queue<Key>,
     selected: Selected,
+    ports: BTreeMap<Key, Ports>,
 }
 
 impl Default for ServiceEndpoints {
@@ -41,6 +46,7 @@ impl Default for ServiceEndpoints {
             cursor: Cursor::default(),
             queue: Queue::default(),
             selected: Selected::default(),
+            ports: BTreeMap::new(),
         }
     }
 }
@@ -52,14 +58,17 @@ impl Actor for ServiceEndpoints {
             let Some(service) = server.store().get(&SERVICES, &key.namespace, &key.name).cloned() else {
                 continue;
             };
-            if service["spec"]["selector"].as_object().is_none_or(serde_json::Map::is_empty) {
+            if service.field("spec", "selector").as_object().is_none_or(Map::is_empty) {
                 continue;
             }
             let pods: Vec<Arc<Object>> = self.selected.pods(server.store(), &key).cloned().collect();
-            slices::write(server, now, &service, &pods);
+            let known = self.ports.get(&key).filter(|ports| ports.are_of(&service));
+            let ports = known.cloned().unwrap_or_else(|| Ports::read(&service));
+            slices::write(server, now, &service, &ports, &pods);
             if self.with_endpoints {
-                write_endpoints(server, now, &service, &pods);
+                write_endpoints(server, now, &service, &ports, &pods);
             }
+            self.ports.insert(key, ports);
         }
         self.queue.next_at()
     }
@@ -69,8 +78,9 @@ impl ServiceEndpoints {
     fn watch(&mut self, store: &Store) {
         if self.cursor.is_lost(store) {
             self.selected = Selected::default();
+            self.ports.clear();
         }
-        let Self { cursor, queue, selected, .. } = self;
+        let Self { cursor, queue, selected, ports, .. } = self;
         cursor.look(store, &[SERVICES, PODS], |news| {
             let key = Key::of(news.object);
             if *news.object.resource() == PODS {
@@ -82,6 +92,7 @@ impl ServiceEndpoints {
                 });
             } else if news.what == What::Deleted {
                 selected.remove(&key);
+                ports.remove(&key);
             } else if !news.is_only_status() {
                 let labels = &news.object["spec"]["selector"];
                 if labels.is_object() {
@@ -97,14 +108,12 @@ impl ServiceEndpoints {
 
 /// Whether a change of a pod can be seen in its endpoints.
 fn matters(news: News<'_>) -> bool {
-    let face = |pod: &Object| {
-        let ip = pod["status"]["podIP"].as_str().map(str::to_owned);
-        (ip, pods::is_ready(pod), pods::is_finished(pod), pod.is_terminating())
-    };
+    let face = |pod: &Object| (pod.is_ready(), pods::is_finished(pod), pod.is_terminating());
     match news.before.filter(|_| news.what == What::Modified) {
         Some(before) => {
             face(before) != face(news.object)
-                || before["metadata"]["labels"] != news.object["metadata"]["labels"]
+                || before.pod_ip() != news.object.pod_ip()
+                || before.labels() != news.object.labels()
         }
         None => true,
     }
@@ -112,88 +121,52 @@ fn matters(news: News<'_>) -> bool {
 
 /// Whether a pod has a place among the endpoints.
 fn is_reachable(pod: &Object) -> bool {
-    !pods::is_finished(pod) && pod["status"]["podIP"].as_str().is_some_and(|ip| !ip.is_empty())
-}
-
-/// The ports of a Service at one pod, by name.
-fn ports_at(service: &Object, pod: &Object) -> Vec<Value> {
-    let mut ports = Vec::new();
-    for port in items(&service["spec"]["ports"]) {
-        let target = match &port["targetPort"] {
-            Value::String(name) => port_named(pod, name),
-            Value::Null => port["port"].as_i64(),
-            number => number.as_i64(),
-        };
-        let Some(target) = target else { continue };
-        let protocol = port["protocol"].as_str().unwrap_or("TCP");
-        let mut entry = json!({"port": target, "protocol": protocol});
-        if let Some(name) = port["name"].as_str() {
-            entry["name"] = json!(name);
-        }
-        if !port["appProtocol"].is_null() {
-            entry["appProtocol"] = port["appProtocol"].clone();
-        }
-        ports.push(entry);
-    }
-    ports
-}
-
-fn port_named(pod: &Object, name: &str) -> Option<i64> {
-    items(&pod["spec"]["containers"])
-        .flat_map(|container| items(&container["ports"]))
-        .find(|port| port["name"] == name)?["containerPort"]
-        .as_i64()
-}
-
-fn target(pod: &Object) -> Value {
-    json!({"kind": "Pod", "namespace": pod.namespace(), "name": pod.name(), "uid": pod.uid()})
+    !pods::is_finished(pod) && pod.pod_ip().is_some_and(|ip| !ip.is_empty())
 }
 
 /// The older kind: all addresses of a port in one list.
-fn write_endpoints(server: &mut ApiServer, now: Timestamp, service: &Object, pods: &[Arc<Object>]) {
-    let publish = service["spec"]["publishNotReadyAddresses"] == true;
-    let mut subsets: Vec<(Vec<Value>, Vec<Value>, Vec<Value>)> = Vec::new();
+fn write_endpoints(
+    server: &mut ApiServer,
+    now: Timestamp,
+    service: &Object,
+    ports: &Ports,
+    pods: &[Arc<Object>],
+) {
+    let publish = service.field("spec", "publishNotReadyAddresses") == true;
+    let mut subsets: Vec<Subset> = Vec::new();
     for pod in pods.iter().filter(|pod| is_reachable(pod) && (publish || !pod.is_terminating())) {
-        let address = json!({
-            "ip": pod["status"]["podIP"], "nodeName": pod["spec"]["nodeName"], "targetRef": target(pod),
-        });
-        let ports = ports_at(service, pod);
-        let at = subsets.iter().position(|(known, ..)| *known == ports).unwrap_or_else(|| {
-            subsets.push((ports, Vec::new(), Vec::new()));
+        let ports = ports.at(service, pod);
+        let at = subsets.iter().position(|known| known.ports == ports).unwrap_or_else(|| {
+            subsets.push(Subset { ports, ready: Vec::new(), waiting: Vec::new() });
             subsets.len() - 1
         });
-        if publish || pods::is_ready(pod) {
-            subsets[at].1.push(address);
-        } else {
-            subsets[at].2.push(address);
-        }
+        let member = Member::new(pod, publish);
+        let list = if member.serving { &mut subsets[at].ready } else { &mut subsets[at].waiting };
+        list.push(member);
     }
-    let list: Vec<Value> =
-        subsets.into_iter().map(|(ports, ready, waiting)| subset(ports, ready, waiting)).collect();
-    let subsets = if list.is_empty() { Value::Null } else { Value::Array(list) };
+    let subsets = Subsets(subsets);
     let (namespace, name) = (service.namespace(), service.name());
-    let Some(known) = server.store().get(&ENDPOINTS, namespace, name).cloned() else {
-        let mut labels = service["metadata"]["labels"].clone();
+    let Some(known) = server.store().get(&ENDPOINTS, namespace, name) else {
+        let mut labels = service.labels().clone();
         labels["endpoints.kubernetes.io/managed-by"] = json!("endpoint-controller");
         let mut body = json!({"metadata": {"name": name, "labels": labels}});
-        if !subsets.is_null() {
-            body["subsets"] = subsets;
+        if !subsets.0.is_empty() {
+            body["subsets"] = subsets.to_value();
         }
         // The next change of a pod tries again.
         let _ = server.create(now, &ENDPOINTS, namespace, body, &By::nobody());
         return;
     };
-    if known["subsets"] != subsets {
-        write::section(server, now, &known, "subsets", subsets);
+    let next = if subsets.0.is_empty() {
+        (!known["subsets"].is_null()).then(|| known.with("subsets", Value::Null))
+    } else {
+        let is_same = match known.facts::<Subsets>("subsets") {
+            Some(before) => *before == subsets,
+            None => known["subsets"] == subsets.to_value(),
+        };
+        (!is_same).then(|| known.with_section("subsets", Section::of(subsets)))
+    };
+    if let Some(next) = next {
+        server.store_mut().put(now, next);
     }
-}
-
-fn subset(ports: Vec<Value>, ready: Vec<Value>, waiting: Vec<Value>) -> Value {
-    let mut subset = json!({});
-    for (field, list) in [("addresses", ready), ("notReadyAddresses", waiting), ("ports", ports)] {
-        if !list.is_empty() {
-            subset[field] = Value::Array(list);
-        }
-    }
-    subset
 }

@@ -1,6 +1,7 @@
 //! What traffic sees of EndpointSlices: the same, a while later.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -39,7 +40,7 @@ struct Pending {
     at: Timestamp,
     slice: Key,
     /// None: the slice is gone.
-    now_is: Option<(Key, Vec<Endpoint>)>,
+    now_is: Option<(Key, Arc<Object>)>,
 }
 
 /// The proxies of all nodes.
@@ -49,7 +50,7 @@ pub struct Proxy {
     pub delay: Duration,
     cursor: Cursor,
     pending: VecDeque<Pending>,
-    slices: BTreeMap<Key, (Key, Vec<Endpoint>)>,
+    slices: BTreeMap<Key, (Key, Arc<Object>)>,
     services: BTreeMap<Key, BTreeSet<Key>>,
 }
 
@@ -65,7 +66,7 @@ impl Actor for Proxy {
             let service = news.object.label("kubernetes.io/service-name").unwrap_or_default();
             let is_gone = news.what == What::Deleted || service.is_empty();
             let service = Key::new(news.object.namespace(), service);
-            let now_is = (!is_gone).then(|| (service, read(news.object)));
+            let now_is = (!is_gone).then(|| (service, Arc::clone(news.object)));
             pending.push_back(Pending { at: now + *delay, slice: Key::of(news.object), now_is });
         });
         while self.pending.front().is_some_and(|p| p.at <= now) {
@@ -87,25 +88,27 @@ impl Proxy {
                 self.services.remove(&service);
             }
         }
-        if let Some((service, endpoints)) = change.now_is {
+        if let Some((service, object)) = change.now_is {
             self.services.entry(service.clone()).or_default().insert(change.slice.clone());
-            self.slices.insert(change.slice, (service, endpoints));
+            self.slices.insert(change.slice, (service, object));
         }
     }
 
     /// All endpoints of a Service that proxies know.
-    pub fn endpoints(&self, namespace: &str, service: &str) -> impl Iterator<Item = &Endpoint> {
+    pub fn endpoints(&self, namespace: &str, service: &str) -> impl Iterator<Item = Endpoint> {
         let slices = self.services.get(&Key::new(namespace, service)).into_iter().flatten();
-        slices.filter_map(|slice| self.slices.get(slice)).flat_map(|(_, endpoints)| endpoints)
+        slices.filter_map(|slice| self.slices.get(slice)).flat_map(|(_, slice)| read(slice))
     }
 
     /// Those that get traffic: the ready ones; if there are none, those that are about to end but still answer.
-    pub fn traffic(&self, namespace: &str, service: &str) -> Vec<&Endpoint> {
-        let ready: Vec<_> = self.endpoints(namespace, service).filter(|e| e.ready).collect();
-        if ready.is_empty() {
-            return self.endpoints(namespace, service).filter(|e| e.serving && e.terminating).collect();
+    pub fn traffic(&self, namespace: &str, service: &str) -> Vec<Endpoint> {
+        let mut all: Vec<_> = self.endpoints(namespace, service).collect();
+        if all.iter().any(|e| e.ready) {
+            all.retain(|e| e.ready);
+        } else {
+            all.retain(|e| e.serving && e.terminating);
         }
-        ready
+        all
     }
 }
 

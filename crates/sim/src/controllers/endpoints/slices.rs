@@ -5,12 +5,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{is_reachable, ports_at, target};
+use super::is_reachable;
+use super::member::{Member, Members};
+use super::ports::Ports;
 use crate::controllers::key::Key;
-use crate::controllers::pods;
+use crate::controllers::read::text;
 use crate::controllers::write as writing;
 use crate::object::Object;
 use crate::resource::ENDPOINT_SLICES;
+use crate::section::{Facts as _, Section};
 use crate::server::{ApiServer, By};
 use crate::time;
 
@@ -21,40 +24,28 @@ const CHANGED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// So many endpoints fit into a slice.
 const SIZE: usize = 100;
 
+/// The pods with the same ports, and these.
+type Group = (Option<Arc<Value>>, Members);
+
 /// Makes the slices of a Service what its pods say.
-pub(super) fn write(server: &mut ApiServer, now: Timestamp, service: &Object, all: &[Arc<Object>]) {
-    let publish = service["spec"]["publishNotReadyAddresses"] == true;
-    let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
-    for pod in all.iter().filter(|pod| is_reachable(pod)) {
-        let mut ports = ports_at(service, pod);
-        for port in &mut ports {
-            if port["name"].is_null() {
-                port["name"] = json!("");
-            }
-        }
-        let ports = Value::Array(ports);
-        let endpoint = endpoint(pod, publish);
-        match groups.iter_mut().find(|(known, list)| *known == ports && list.len() < SIZE) {
-            Some((_, list)) => list.push(endpoint),
-            None => groups.push((ports, vec![endpoint])),
-        }
-    }
-    if groups.is_empty() {
-        groups.push((Value::Null, Vec::new()));
-    }
-    let known: Vec<Arc<Object>> = server
-        .store()
-        .owned_by(service.uid())
-        .filter(|o| *o.resource() == ENDPOINT_SLICES && o.label(MANAGER) == Some(CONTROLLER))
-        .cloned()
-        .collect();
+pub(super) fn write(
+    server: &mut ApiServer,
+    now: Timestamp,
+    service: &Object,
+    ports: &Ports,
+    all: &[Arc<Object>],
+) {
+    let groups = groups(service, ports, all);
+    let is_its_slice =
+        |o: &&Arc<Object>| *o.resource() == ENDPOINT_SLICES && o.label(MANAGER) == Some(CONTROLLER);
+    let known: Vec<Arc<Object>> =
+        server.store().owned_by(service.uid()).filter(is_its_slice).cloned().collect();
     let surplus: Vec<Key> = known.iter().skip(groups.len()).map(|slice| Key::of(slice)).collect();
     let mut known = known.into_iter();
-    for (ports, endpoints) in groups {
-        let endpoints = if endpoints.is_empty() { Value::Null } else { Value::Array(endpoints) };
+    for (ports, members) in groups {
         match known.next() {
-            Some(slice) => change(server, now, &slice, ports, endpoints),
-            None => create(server, now, service, &ports, &endpoints),
+            Some(slice) => change(server, now, &slice, ports.as_deref(), members),
+            None => create(server, now, service, ports.as_deref(), &members),
         }
     }
     for key in surplus {
@@ -62,38 +53,84 @@ pub(super) fn write(server: &mut ApiServer, now: Timestamp, service: &Object, al
     }
 }
 
-fn endpoint(pod: &Object, publish: bool) -> Value {
-    let serving = pods::is_ready(pod);
-    let terminating = pod.is_terminating();
-    let mut endpoint = json!({
-        "addresses": [pod["status"]["podIP"]],
-        "conditions": {
-            "ready": publish || (serving && !terminating),
-            "serving": publish || serving,
-            "terminating": terminating,
-        },
-        "nodeName": pod["spec"]["nodeName"],
-        "targetRef": target(pod),
-    });
-    if !pod["spec"]["subdomain"].is_null() && !pod["spec"]["hostname"].is_null() {
-        endpoint["hostname"] = pod["spec"]["hostname"].clone();
+fn groups(service: &Object, ports: &Ports, all: &[Arc<Object>]) -> Vec<Group> {
+    let publish = service.field("spec", "publishNotReadyAddresses") == true;
+    let mut groups: Vec<Group> = Vec::new();
+    for pod in all.iter().filter(|pod| is_reachable(pod)) {
+        let ports = ports.at(service, pod);
+        let member = Member::new(pod, publish);
+        let has_room = |known: &Option<Arc<Value>>, members: &Members| {
+            known.as_ref() == Some(&ports) && members.0.len() < SIZE
+        };
+        match groups.iter_mut().find(|(known, members)| has_room(known, members)) {
+            Some((_, members)) => members.0.push(member),
+            None => groups.push((Some(ports), Members(vec![member]))),
+        }
     }
-    endpoint
+    if groups.is_empty() {
+        groups.push((None, Members::default()));
+    }
+    groups
 }
 
-fn change(server: &mut ApiServer, now: Timestamp, slice: &Object, ports: Value, endpoints: Value) {
-    if slice["ports"] == ports && slice["endpoints"] == endpoints {
+/// Ports as slices show them: a port without a name has an empty one.
+fn shown(ports: Option<&Value>) -> Value {
+    let mut ports = ports.cloned().unwrap_or(Value::Null);
+    for port in ports.as_array_mut().into_iter().flatten() {
+        if port["name"].is_null() {
+            port["name"] = json!("");
+        }
+    }
+    ports
+}
+
+fn change(server: &mut ApiServer, now: Timestamp, slice: &Object, ports: Option<&Value>, members: Members) {
+    let is_same = match slice.facts::<Members>("endpoints") {
+        Some(before) => *before == members,
+        None if members.0.is_empty() => slice["endpoints"].is_null(),
+        None => slice["endpoints"] == members.to_value(),
+    };
+    let has_ports = has_ports(&slice["ports"], ports);
+    if has_ports && is_same {
         return;
     }
-    let mut metadata = slice["metadata"].clone();
-    metadata["generation"] = json!(slice.generation() + 1);
-    metadata["annotations"][CHANGED] = json!(time::seconds(now));
-    let next = slice.with("metadata", metadata).with("ports", ports).with("endpoints", endpoints);
+    let mut annotations = slice.field("metadata", "annotations").clone();
+    annotations[CHANGED] = json!(time::seconds(now));
+    let generation = json!(slice.generation() + 1);
+    let mut next = slice.with_fields("metadata", [("generation", generation), ("annotations", annotations)]);
+    if !has_ports {
+        next = next.with("ports", shown(ports));
+    }
+    next = if members.0.is_empty() {
+        next.with("endpoints", Value::Null)
+    } else {
+        next.with_section("endpoints", Section::of(members))
+    };
     server.store_mut().put(now, next);
 }
 
-fn create(server: &mut ApiServer, now: Timestamp, service: &Object, ports: &Value, endpoints: &Value) {
-    let mut labels = service["metadata"]["labels"].clone();
+/// Whether a slice has these ports already.
+fn has_ports(known: &Value, wanted: Option<&Value>) -> bool {
+    let (known, wanted) = match (known.as_array(), wanted.and_then(Value::as_array)) {
+        (None, None) => return true,
+        (Some(known), Some(wanted)) => (known, wanted),
+        _ => return false,
+    };
+    let fields = ["port", "protocol", "appProtocol"];
+    let name = |port: &Value| text(&port["name"]).to_owned();
+    known.len() == wanted.len()
+        && known.iter().zip(wanted).all(|(a, b)| fields.iter().all(|f| a[*f] == b[*f]) && name(a) == name(b))
+}
+
+fn create(
+    server: &mut ApiServer,
+    now: Timestamp,
+    service: &Object,
+    ports: Option<&Value>,
+    members: &Members,
+) {
+    let endpoints = if members.0.is_empty() { Value::Null } else { members.to_value() };
+    let mut labels = service.labels().clone();
     labels[MANAGER] = json!(CONTROLLER);
     labels["kubernetes.io/service-name"] = json!(service.name());
     if service["spec"]["clusterIP"] == "None" {
@@ -108,7 +145,7 @@ fn create(server: &mut ApiServer, now: Timestamp, service: &Object, ports: &Valu
         },
         "addressType": "IPv4",
         "endpoints": endpoints,
-        "ports": ports,
+        "ports": shown(ports),
     });
     // The next change of a pod tries again.
     let _ = server.create(now, &ENDPOINT_SLICES, service.namespace(), body, &By::nobody());

@@ -1,33 +1,34 @@
 //! ReplicaSets: so many pods of one template.
 
+mod status;
 mod victims;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use super::conditions;
 use super::cursor::Cursor;
 use super::events::{Recorder, Tone};
 use super::key::Key;
-use super::pods::{self, Availability};
+use super::pods;
 use super::queue::{Outcome, Queue};
-use super::read::{count, int, size};
-use super::write::{self, unless_empty, unless_zero};
+use super::read::{int, size};
+use super::write;
 use crate::actor::Actor;
 use crate::object::Object;
 use crate::resource::{PODS, REPLICA_SETS};
 use crate::selector::LabelSelector;
-use crate::server::ApiServer;
+use crate::server::{ApiServer, Mould};
+use crate::status::Status;
 use crate::store::{Store, What};
-use crate::time;
+use status::Counts;
+pub(super) use status::SetStatus;
 
 /// So many pods are made or deleted in one go at most.
 const BURST: usize = 500;
 
-const FAILURE: &str = "ReplicaFailure";
+pub(super) const FAILURE: &str = "ReplicaFailure";
 
 /// The controller of ReplicaSets.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct ReplicaSets {
     orphans: BTreeSet<Key>,
     /// Pods whose labels changed.
     relabelled: BTreeSet<Key>,
+    /// What pods of each have in common.
+    moulds: BTreeMap<Key, Mould>,
 }
 
 impl Default for ReplicaSets {
@@ -49,6 +52,7 @@ impl Default for ReplicaSets {
             events: Recorder::new("replicaset-controller"),
             orphans: BTreeSet::new(),
             relabelled: BTreeSet::new(),
+            moulds: BTreeMap::new(),
         }
     }
 }
@@ -95,14 +99,14 @@ impl ReplicaSets {
                 relabelled.remove(&key);
             } else if news.object.controller().is_some() {
                 orphans.remove(&key);
-                let labels = &news.object["metadata"]["labels"];
-                if is_owned && news.before.is_some_and(|old| old["metadata"]["labels"] != *labels) {
+                let labels = news.object.labels();
+                if is_owned && news.before.is_some_and(|old| old.labels() != labels) {
                     relabelled.insert(key);
                 }
             } else {
                 orphans.insert(key);
                 let sets = store.list(&all, Some(news.object.namespace()));
-                let labels = &news.object["metadata"]["labels"];
+                let labels = news.object.labels();
                 for set in sets.filter(|set| selector(set).matches(labels)) {
                     queue.add(Key::of(set));
                 }
@@ -112,13 +116,14 @@ impl ReplicaSets {
 
     fn reconcile(&mut self, server: &mut ApiServer, now: Timestamp, key: &Key) -> Outcome {
         let Some(set) = server.store().get(&REPLICA_SETS, &key.namespace, &key.name).cloned() else {
+            self.moulds.remove(key);
             return Outcome::Done;
         };
         if !set.is_terminating() {
             self.claim(server, now, &set);
         }
         let mut counts = Counts::of(server.store(), &set, now);
-        let wanted = int(&set["spec"]["replicas"], 1);
+        let wanted = int(set.field("spec", "replicas"), 1);
         if set.is_terminating() || counts.replicas == wanted {
             return counts.write(server, now, &set, None);
         }
@@ -128,6 +133,9 @@ impl ReplicaSets {
         } else {
             self.shrink(server, now, &set, difference)
         };
+        if wanted == 0 {
+            self.moulds.remove(key);
+        }
         counts = Counts::of(server.store(), &set, now);
         counts.write(server, now, &set, failure.as_ref())
     }
@@ -145,7 +153,7 @@ impl ReplicaSets {
         };
         let (orphans, relabelled) = (here(&self.orphans), here(&self.relabelled));
         let selector = selector(set);
-        let matches = |pod: &Object| selector.matches(&pod["metadata"]["labels"]);
+        let matches = |pod: &Object| selector.matches(pod.labels());
         for pod in orphans.iter().filter(|pod| matches(pod) && pods::is_active(pod)) {
             self.orphans.remove(&Key::of(pod));
             write::adopt(server, now, set, pod);
@@ -170,8 +178,7 @@ impl ReplicaSets {
         while batch > 0 {
             let mut failure = None;
             for _ in 0..batch {
-                let pod = write::pod_from_template(set, &set["spec"]["template"]);
-                match write::create_pod(server, now, set, pod) {
+                match self.make(server, now, set) {
                     Ok(pod) => {
                         let message = format!("Created pod: {}", pod.name());
                         self.events.record(server, now, set, Tone::Normal, "SuccessfulCreate", &message);
@@ -193,6 +200,21 @@ impl ReplicaSets {
             batch = (2 * batch).min(left);
         }
         None
+    }
+
+    fn make(&mut self, server: &mut ApiServer, now: Timestamp, set: &Object) -> Result<Arc<Object>, Status> {
+        let key = Key::of(set);
+        if let Some(mould) = self.moulds.get(&key).filter(|mould| server.fits(mould, set)) {
+            return server.cast(now, mould);
+        }
+        let pod = || write::pod_from_template(set, set.field("spec", "template"));
+        let Some(mould) = server.mould(now, set, pod()) else {
+            self.moulds.remove(&key);
+            return write::create_pod(server, now, set, pod());
+        };
+        let made = server.cast(now, &mould);
+        self.moulds.insert(key, mould);
+        made
     }
 
     fn shrink(&mut self, server: &mut ApiServer, now: Timestamp, set: &Object, n: usize) -> Option<Failure> {
@@ -220,13 +242,13 @@ impl ReplicaSets {
 }
 
 /// Why pods could not be made or deleted.
-struct Failure {
+pub(super) struct Failure {
     reason: &'static str,
     message: String,
 }
 
 fn selector(set: &Object) -> LabelSelector {
-    LabelSelector::of(&set["spec"]["selector"])
+    LabelSelector::of(set.field("spec", "selector"))
 }
 
 /// How many pods of the same owner's ReplicaSets each node has.
@@ -240,84 +262,10 @@ fn crowd(store: &Store, set: &Object) -> BTreeMap<String, usize> {
     };
     let mut crowd = BTreeMap::new();
     for pod in sets.into_iter().flat_map(|uid| pods::controlled_by(store, uid)) {
-        if let Some(node) = pod["spec"]["nodeName"].as_str().filter(|_| pods::is_active(pod)) {
+        let node = pod.node_name();
+        if !node.is_empty() && pods::is_active(pod) {
             *crowd.entry(node.to_owned()).or_default() += 1;
         }
     }
     crowd
-}
-
-/// The pods of a ReplicaSet by what they are.
-#[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    replicas: i64,
-    labelled: i64,
-    ready: i64,
-    available: i64,
-    terminating: i64,
-    /// When the counts will be others without anybody's doing.
-    again: Option<Timestamp>,
-}
-
-impl Counts {
-    fn of(store: &Store, set: &Object, now: Timestamp) -> Self {
-        let min_ready = count(&set["spec"]["minReadySeconds"]);
-        let labels = set["spec"]["template"]["metadata"]["labels"].as_object();
-        let mut counts = Self::default();
-        for pod in pods::controlled_by(store, set.uid()).filter(|pod| !pods::is_finished(pod)) {
-            if pod.is_terminating() {
-                counts.terminating += 1;
-                continue;
-            }
-            counts.replicas += 1;
-            let own = &pod["metadata"]["labels"];
-            if labels.is_none_or(|l| l.iter().all(|(k, v)| own[k] == *v)) {
-                counts.labelled += 1;
-            }
-            match pods::availability(pod, min_ready, now) {
-                Availability::No => continue,
-                Availability::Yes => counts.available += 1,
-                Availability::At(at) => counts.again = Some(counts.again.map_or(at, |a| a.min(at))),
-            }
-            counts.ready += 1;
-        }
-        counts
-    }
-
-    fn write(
-        self,
-        server: &mut ApiServer,
-        now: Timestamp,
-        set: &Object,
-        failure: Option<&Failure>,
-    ) -> Outcome {
-        let status = json!({
-            "replicas": self.replicas,
-            "fullyLabeledReplicas": unless_zero(self.labelled),
-            "readyReplicas": unless_zero(self.ready),
-            "availableReplicas": unless_zero(self.available),
-            "terminatingReplicas": self.terminating,
-            "observedGeneration": set.generation(),
-            "conditions": unless_empty(failure_condition(set, now, failure)),
-        });
-        write::status(server, now, set, status);
-        if failure.is_some() { Outcome::Failed } else { Outcome::at(self.again) }
-    }
-}
-
-/// The first refusal stays until there is none.
-fn failure_condition(set: &Object, now: Timestamp, failure: Option<&Failure>) -> Vec<Value> {
-    let mut list = conditions::of(&set["status"]);
-    match failure {
-        None => conditions::remove(&mut list, FAILURE),
-        Some(_) if conditions::find(&list, FAILURE).is_some() => {}
-        Some(failure) => list.push(json!({
-            "type": FAILURE,
-            "status": "True",
-            "reason": failure.reason,
-            "message": failure.message,
-            "lastTransitionTime": time::seconds(now),
-        })),
-    }
-    list
 }

@@ -29,7 +29,7 @@ pub(super) fn in_order<'a>(
 }
 
 fn rank<'a>(pod: &'a Object, crowd: &BTreeMap<String, usize>, now: Timestamp) -> Rank<'a> {
-    let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+    let node = pod.node_name();
     let phase = match pods::phase(pod) {
         "Running" => 2,
         "Unknown" => 1,

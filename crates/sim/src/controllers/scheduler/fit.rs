@@ -18,6 +18,8 @@ pub(crate) struct Room {
     has: Amounts,
     pub(super) taken: Amounts,
     pub(super) pods: i128,
+    /// How full it would be with what was asked last; None: not known.
+    pub(super) known_load: Option<i128>,
 }
 
 /// Why a pod cannot go to a node.
@@ -40,12 +42,13 @@ impl Room {
             taints.push(serde_json::json!({"key": cordon, "effect": "NoSchedule"}));
         }
         Self {
-            labels: node["metadata"]["labels"].clone(),
+            labels: node.labels().clone(),
             name: node.name().to_owned(),
             taints,
             has: super::needs::amounts(&node["status"]["allocatable"]).collect(),
             taken: Amounts::new(),
             pods: 0,
+            known_load: None,
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Scheduler {
     cursor: Cursor,
     events: Recorder,
     rooms: BTreeMap<String, Room>,
+    /// What was asked of nodes last; their known loads are with it.
+    asked: Amounts,
     /// Where pods are, and what they take.
     placed: BTreeMap<Key, (String, Amounts)>,
     /// Pods to be placed.
@@ -52,6 +54,7 @@ impl Default for Scheduler {
             cursor: Cursor::default(),
             events: Recorder::new(NAME),
             rooms: BTreeMap::new(),
+            asked: Amounts::new(),
             placed: BTreeMap::new(),
             waiting: BTreeSet::new(),
             stuck: BTreeSet::new(),
@@ -93,7 +96,11 @@ impl Scheduler {
         cursor.look(store, &[NODES, PERSISTENT_VOLUME_CLAIMS, PODS], |news| {
             let is_gone = news.what == What::Deleted;
             if *news.object.resource() == PODS {
-                self.note_pod(news.object, is_gone);
+                let is_placed = !news.object.node_name().is_empty();
+                let may_free = is_gone || pods::is_finished(news.object);
+                if may_free || !is_placed || !news.is_only_status() {
+                    self.note_pod(news.object, is_gone);
+                }
                 return;
             }
             if *news.object.resource() == NODES {
@@ -126,7 +133,7 @@ impl Scheduler {
 
     fn note_pod(&mut self, pod: &Object, is_gone: bool) {
         let key = Key::of(pod);
-        let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        let node = pod.node_name();
         if is_gone || pods::is_finished(pod) {
             self.waiting.remove(&key);
             self.stuck.remove(&key);
@@ -142,7 +149,7 @@ impl Scheduler {
             if !self.placed.contains_key(&key) {
                 self.put(key, node, needs::requests(pod));
             }
-        } else if text(&pod["spec"]["schedulerName"]).is_empty() || pod["spec"]["schedulerName"] == NAME {
+        } else if matches!(text(pod.field("spec", "schedulerName")), "" | NAME) {
             if pod.is_terminating() {
                 self.stuck.remove(&key);
             } else if !self.stuck.contains(&key) && is_let_in(pod) {
@@ -172,12 +179,7 @@ impl Scheduler {
             self.refuse(server, now, key, pod, &message);
             return;
         }
-        let best = self
-            .rooms
-            .values()
-            .filter(|room| room.refusals(pod, &needs).is_empty())
-            .min_by_key(|room| (room.load(&needs), room.pods));
-        let Some(node) = best.map(|room| room.name.clone()) else {
+        let Some(node) = self.best(pod, &needs) else {
             let refusals: Vec<_> = self.rooms.values().map(|room| room.refusals(pod, &needs)).collect();
             let message = fit::message(self.rooms.len(), &refusals);
             self.refuse(server, now, key, pod, &message);
@@ -191,9 +193,28 @@ impl Scheduler {
         self.put(key, &node, needs);
     }
 
+    /// The least loaded of the nodes that fit, then the one with the fewest pods, then the first by name.
+    fn best(&mut self, pod: &Object, needs: &Amounts) -> Option<String> {
+        if self.asked != *needs {
+            self.asked.clone_from(needs);
+            self.rooms.values_mut().for_each(|room| room.known_load = None);
+        }
+        for room in self.rooms.values_mut().filter(|room| room.known_load.is_none()) {
+            room.known_load = Some(room.load(needs));
+        }
+        let rank = |room: &&Room| (room.known_load, room.pods);
+        // Mostly the least loaded of all nodes fits, and the others need not be asked.
+        let least = self.rooms.values().min_by_key(rank);
+        let least = least.filter(|room| room.refusals(pod, needs).is_empty());
+        let best = least.or_else(|| {
+            self.rooms.values().filter(|room| room.refusals(pod, needs).is_empty()).min_by_key(rank)
+        });
+        best.map(|room| room.name.clone())
+    }
+
     fn missing_claim(&self, store: &Store, pod: &Object) -> Option<String> {
-        let claims =
-            items(&pod["spec"]["volumes"]).filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
+        let claims = items(pod.field("spec", "volumes"))
+            .filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
         let nodes = self.rooms.len();
         for claim in claims {
             match store.get(&PERSISTENT_VOLUME_CLAIMS, pod.namespace(), claim) {
@@ -227,33 +248,34 @@ impl Scheduler {
             "lastTransitionTime": time::seconds(now),
             "observedGeneration": pod.generation(),
         });
-        let status = with_condition(&pod["status"], condition);
         let how = ("FailedScheduling", "Scheduling");
         self.events.record_action(server, now, pod, Tone::Warning, how, message);
-        server.store_mut().put(now, pod.with("status", status));
+        server.store_mut().put(now, with_condition(pod, condition));
     }
 }
 
 fn take(room: &mut Room, needs: &Amounts, times: i128) {
+    room.known_load = None;
     room.pods += times;
     for (name, amount) in needs {
-        *room.taken.entry(name.clone()).or_default() += times * amount;
+        match room.taken.get_mut(name) {
+            Some(taken) => *taken += times * amount,
+            None => drop(room.taken.insert(name.clone(), times * amount)),
+        }
     }
 }
 
 fn has_same_room(before: Option<&Arc<Object>>, after: &Object) -> bool {
-    before.is_some_and(|before| before["status"]["allocatable"] == after["status"]["allocatable"])
+    before.is_some_and(|before| before.field("status", "allocatable") == after.field("status", "allocatable"))
 }
 
 /// Whether no gate holds the pod back.
 fn is_let_in(pod: &Object) -> bool {
-    items(&pod["spec"]["schedulingGates"]).next().is_none()
+    items(pod.field("spec", "schedulingGates")).next().is_none()
 }
 
 /// The pod on its node; one write, as the binding subresource does it.
 fn bind(pod: &Object, node: &str, now: Timestamp) -> Object {
-    let mut spec = pod["spec"].clone();
-    spec["nodeName"] = json!(node);
     let condition = json!({
         "type": "PodScheduled",
         "status": "True",
@@ -261,15 +283,17 @@ fn bind(pod: &Object, node: &str, now: Timestamp) -> Object {
         "lastTransitionTime": time::seconds(now),
         "observedGeneration": pod.generation(),
     });
-    pod.with("spec", spec).with("status", with_condition(&pod["status"], condition))
+    with_condition(&pod.with_fields("spec", [("nodeName", json!(node))]), condition)
 }
 
-/// A pod's status with one condition set.
-fn with_condition(status: &Value, condition: Value) -> Value {
-    let mut status = if status.is_object() { status.clone() } else { json!({"phase": "Pending"}) };
-    let mut list: Vec<Value> =
-        items(&status["conditions"]).filter(|c| c["type"] != condition["type"]).cloned().collect();
+/// A pod with one condition set.
+fn with_condition(pod: &Object, condition: Value) -> Object {
+    let mut list: Vec<Value> = items(pod.field("status", "conditions"))
+        .filter(|c| c["type"] != condition["type"])
+        .cloned()
+        .collect();
     list.push(condition);
-    status["conditions"] = Value::Array(list);
-    status
+    let phase = pod.field("status", "phase");
+    let phase = if phase.is_null() { json!("Pending") } else { phase.clone() };
+    pod.with_fields("status", [("conditions", Value::Array(list)), ("phase", phase)])
 }

@@ -13,25 +13,21 @@ pub(crate) type Amounts = BTreeMap<String, i128>;
 
 /// What a pod requests: the sum of its containers, or the largest of its init containers if that is more.
 pub(crate) fn requests(pod: &Object) -> Amounts {
-    of_spec(&pod["spec"], "requests")
-}
-
-/// As [`requests`], for requests or limits.
-pub(crate) fn of_spec(spec: &Value, which: &str) -> Amounts {
+    let field = |name: &str| pod.field("spec", name);
     let mut total = Amounts::new();
-    for container in items(&spec["containers"]) {
-        for (name, amount) in amounts(&container["resources"][which]) {
+    for container in items(field("containers")) {
+        for (name, amount) in amounts(&container["resources"]["requests"]) {
             *total.entry(name).or_default() += amount;
         }
     }
-    for container in items(&spec["initContainers"]) {
+    for container in items(field("initContainers")) {
         let stays = container["restartPolicy"] == "Always";
-        for (name, amount) in amounts(&container["resources"][which]) {
+        for (name, amount) in amounts(&container["resources"]["requests"]) {
             let sum = total.entry(name).or_default();
             *sum = if stays { *sum + amount } else { amount.max(*sum) };
         }
     }
-    for (name, amount) in amounts(&spec["overhead"]) {
+    for (name, amount) in amounts(field("overhead")) {
         *total.entry(name).or_default() += amount;
     }
     total

@@ -1,5 +1,7 @@
 //! A container that ran before its kubelet did.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -18,7 +20,7 @@ impl Container {
         }
         let restarts = seen["restartCount"].as_u64().and_then(|count| u32::try_from(count).ok());
         self.starts = restarts.unwrap_or(0) + 1;
-        self.ended = ended(&seen["lastState"]["terminated"]);
+        self.ended = ended(&seen["lastState"]["terminated"]).map(Arc::new);
         let image = self.spec.image.clone();
         desk.keep_image(&image);
         let (state, flag) = (&seen["state"], |name: &str| seen[name] == true);

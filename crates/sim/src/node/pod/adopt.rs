@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Around, Pod, Stage};
+use crate::time::{self, Second};
 
 impl Pod {
     /// Takes in a pod that another kubelet of this node had begun with; one that had not come to a network begins anew.
@@ -11,8 +12,8 @@ impl Pod {
         let status = &object["status"];
         let Some(ip) = status["podIP"].as_str() else { return self.admit(around) };
         self.ip = Some(around.addresses.claim(ip, &object.uid));
-        if let Some(started) = status["startTime"].as_str() {
-            started.clone_into(&mut self.started);
+        if let Some(started) = status["startTime"].as_str().and_then(time::parse) {
+            self.started = Second::of(started);
         }
         self.conditions.adopt(&status["conditions"]);
         self.stage = Stage::Working;

@@ -1,0 +1,143 @@
+//! What the status of a ReplicaSet says.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{FAILURE, Failure};
+use crate::controllers::conditions;
+use crate::controllers::pods::{self, Availability};
+use crate::controllers::queue::Outcome;
+use crate::controllers::read::count;
+use crate::controllers::write::{self, unless_empty, unless_zero, without_nulls};
+use crate::object::Object;
+use crate::section::Facts;
+use crate::server::ApiServer;
+use crate::store::Store;
+use crate::time;
+
+/// The status of a ReplicaSet.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct SetStatus {
+    pub(crate) replicas: i64,
+    labelled: i64,
+    pub(crate) ready: i64,
+    pub(crate) available: i64,
+    pub(crate) terminating: i64,
+    /// The generation of the spec it is about.
+    pub(crate) generation: i64,
+    pub(crate) conditions: Vec<Value>,
+}
+
+impl SetStatus {
+    /// What is stored, whoever wrote it.
+    pub(crate) fn of(set: &Object) -> Self {
+        if let Some(status) = set.facts::<Self>("status") {
+            return status.clone();
+        }
+        let status = &set["status"];
+        Self {
+            replicas: count(&status["replicas"]),
+            labelled: count(&status["fullyLabeledReplicas"]),
+            ready: count(&status["readyReplicas"]),
+            available: count(&status["availableReplicas"]),
+            terminating: count(&status["terminatingReplicas"]),
+            generation: count(&status["observedGeneration"]),
+            conditions: conditions::of(status),
+        }
+    }
+}
+
+impl Facts for SetStatus {
+    fn mark(&self) -> &'static str {
+        "observedGeneration"
+    }
+
+    fn to_value(&self) -> Value {
+        let mut status = json!({
+            "replicas": self.replicas,
+            "fullyLabeledReplicas": unless_zero(self.labelled),
+            "readyReplicas": unless_zero(self.ready),
+            "availableReplicas": unless_zero(self.available),
+            "terminatingReplicas": self.terminating,
+            "observedGeneration": self.generation,
+            "conditions": unless_empty(self.conditions.clone()),
+        });
+        without_nulls(&mut status);
+        status
+    }
+}
+
+/// The pods of a ReplicaSet by what they are.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) replicas: i64,
+    labelled: i64,
+    ready: i64,
+    available: i64,
+    terminating: i64,
+    /// When the counts will be others without anybody's doing.
+    again: Option<Timestamp>,
+}
+
+impl Counts {
+    pub(super) fn of(store: &Store, set: &Object, now: Timestamp) -> Self {
+        let min_ready = count(set.field("spec", "minReadySeconds"));
+        let labels = set.field("spec", "template")["metadata"]["labels"].as_object();
+        let mut counts = Self::default();
+        for pod in pods::controlled_by(store, set.uid()).filter(|pod| !pods::is_finished(pod)) {
+            if pod.is_terminating() {
+                counts.terminating += 1;
+                continue;
+            }
+            counts.replicas += 1;
+            let own = pod.labels();
+            if labels.is_none_or(|l| l.iter().all(|(k, v)| own[k] == *v)) {
+                counts.labelled += 1;
+            }
+            match pods::availability(pod, min_ready, now) {
+                Availability::No => continue,
+                Availability::Yes => counts.available += 1,
+                Availability::At(at) => counts.again = Some(counts.again.map_or(at, |a| a.min(at))),
+            }
+            counts.ready += 1;
+        }
+        counts
+    }
+
+    pub(super) fn write(
+        self,
+        server: &mut ApiServer,
+        now: Timestamp,
+        set: &Object,
+        failure: Option<&Failure>,
+    ) -> Outcome {
+        let status = SetStatus {
+            replicas: self.replicas,
+            labelled: self.labelled,
+            ready: self.ready,
+            available: self.available,
+            terminating: self.terminating,
+            generation: set.generation(),
+            conditions: failure_condition(set, now, failure),
+        };
+        write::status_facts(server, now, set, status);
+        if failure.is_some() { Outcome::Failed } else { Outcome::at(self.again) }
+    }
+}
+
+/// The first refusal stays until there is none.
+fn failure_condition(set: &Object, now: Timestamp, failure: Option<&Failure>) -> Vec<Value> {
+    let mut list = SetStatus::of(set).conditions;
+    match failure {
+        None => conditions::remove(&mut list, FAILURE),
+        Some(_) if conditions::find(&list, FAILURE).is_some() => {}
+        Some(failure) => list.push(json!({
+            "type": FAILURE,
+            "status": "True",
+            "reason": failure.reason,
+            "message": failure.message,
+            "lastTransitionTime": time::seconds(now),
+        })),
+    }
+    list
+}
