@@ -90,7 +90,7 @@ fn trace(seed: u64) -> (Vec<String>, u64) {
     simulation.advance(Duration::from_secs(25));
     let now = simulation.now();
     let roll = |web: &mut Value| {
-        web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("reg.example/steady:2")
+        web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("reg.example/steady:2");
     };
     simulation
         .server_mut()

@@ -20,34 +20,34 @@ apps:
 
 /// What the pods of a churn are.
 #[derive(Debug, Clone, Copy)]
-pub struct Mix {
+pub(crate) struct Mix {
     /// What the line is called.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// How many Deployments of ten behave, flap, and crash.
-    pub tenths: [usize; 3],
+    pub(crate) tenths: [usize; 3],
     /// Every so many seconds a tenth of the Deployments gets another image, and another tenth another size; 0: never.
-    pub rolls_every: u64,
+    pub(crate) rolls_every: u64,
 }
 
 /// What a churn came to.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Sum {
+pub(crate) struct Sum {
     /// Stored changes of a pod's phase or readiness.
-    pub transitions: u64,
+    pub(crate) transitions: u64,
     /// All writes.
-    pub writes: u64,
+    pub(crate) writes: u64,
     /// CPU time of the simulation itself.
-    pub cpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
 }
 
 impl Sum {
     /// Transitions per second of CPU time.
-    pub fn rate(self) -> f64 {
+    pub(crate) fn rate(self) -> f64 {
         cost::per_second(self.transitions, self.cpu_seconds)
     }
 
     /// Both together.
-    pub fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
             transitions: self.transitions + other.transitions,
             writes: self.writes + other.writes,
@@ -63,7 +63,7 @@ const DEPLOYMENTS: usize = 300;
 const REPLICAS: usize = 6;
 
 /// Plays so many virtual seconds.
-pub fn play(mix: Mix, seconds: u64) -> Sum {
+pub(crate) fn play(mix: Mix, seconds: u64) -> Sum {
     let apps = Apps::read(APPS).unwrap_or_default();
     let nodes = NodeConfig { count: 50, cpu: 64, images_present: true, ..NodeConfig::default() };
     let config = SimulationConfig { apps, nodes, keep: Keep::Nothing, ..SimulationConfig::default() };
@@ -92,12 +92,14 @@ impl Sum {
         self.cpu_seconds += cost::cpu_seconds() - begun;
         let store = simulation.server().store();
         self.writes += store.revision() - seen;
-        let moved = store.changes(&resource::PODS, seen).map_or(0, |all| all.filter(is_transition).count());
+        let moved = store
+            .changes(&resource::PODS, seen)
+            .map_or(0, |all| all.filter(|change| is_transition(change)).count());
         self.transitions += u64::try_from(moved).unwrap_or(0);
     }
 }
 
-fn is_transition(change: &&Change) -> bool {
+fn is_transition(change: &Change) -> bool {
     let face = |pod: &release_sim::Object| (pod.phase().to_owned(), pod.is_ready());
     change.before.as_ref().map(|before| face(before)) != Some(face(&change.object))
 }

@@ -1,22 +1,23 @@
 //! Five thousand Deployments with one pod each, in a process of their own, so that its peak is theirs.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use release_sim::trace::Keep;
-use release_sim::{Apps, By, NodeConfig, Simulation, SimulationConfig, resource};
+use release_sim::{Apps, By, NodeConfig, Object, Simulation, SimulationConfig, resource};
 use serde_json::json;
 
 use crate::cost;
 
 /// The word that makes this program play the crowd and print its peak.
-pub const WORD: &str = "crowd";
+pub(crate) const WORD: &str = "crowd";
 
 const DEPLOYMENTS: usize = 5000;
 
 /// The peak in MiB of a process that plays it.
-pub fn peak_mib() -> anyhow::Result<f64> {
+pub(crate) fn peak_mib() -> anyhow::Result<f64> {
     let told = Command::new(std::env::current_exe()?).arg(WORD).output()?;
     anyhow::ensure!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     let bytes: u32 = String::from_utf8(told.stdout)?.trim().parse().context("the peak in KiB")?;
@@ -24,7 +25,7 @@ pub fn peak_mib() -> anyhow::Result<f64> {
 }
 
 /// Makes them all available, and prints the peak of this process in KiB.
-pub fn play() {
+pub(crate) fn play() {
     let apps = Apps::read("default: {start: 1s..3s}").unwrap_or_default();
     let nodes = NodeConfig { count: 100, cpu: 64, images_present: true, ..NodeConfig::default() };
     let config = SimulationConfig { apps, nodes, keep: Keep::Nothing, ..SimulationConfig::default() };
@@ -50,8 +51,9 @@ pub fn play() {
     }
     simulation.advance(Duration::from_secs(120));
     let store = simulation.server().store();
-    let all = store.list(&resource::DEPLOYMENTS, None);
-    let available = all.filter(|deployment| deployment["status"]["availableReplicas"] == 1).count();
+    let deployments = resource::DEPLOYMENTS;
+    let is_available = |deployment: &&Arc<Object>| deployment["status"]["availableReplicas"] == 1;
+    let available = store.list(&deployments, None).filter(is_available).count();
     assert_eq!(available, DEPLOYMENTS, "all of them are available");
     println!("{}", cost::peak_memory() / 1024);
 }

@@ -9,21 +9,21 @@ use anyhow::Context as _;
 use crate::cost;
 
 /// What telling stories came to.
-pub struct Told {
+pub(crate) struct Told {
     /// On the clock.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
     /// User and system time of the command.
-    pub cpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
     /// Stories per second on the clock.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// Stories per second of CPU time.
-    pub per_cpu_second: f64,
+    pub(crate) per_cpu_second: f64,
     /// Whether a seed that was told again was told the same.
-    pub is_same_twice: bool,
+    pub(crate) is_same_twice: bool,
 }
 
 /// Tells so many seeds.
-pub fn tell(bin: &Path, seeds: u64) -> anyhow::Result<Told> {
+pub(crate) fn tell(bin: &Path, seeds: u64) -> anyhow::Result<Told> {
     let (begun, spent) = (Instant::now(), cost::children_cpu_seconds());
     rehearse(bin, &["--seeds", &seeds.to_string()])?;
     let seconds = begun.elapsed().as_secs_f64();
