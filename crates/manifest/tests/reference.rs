@@ -191,6 +191,7 @@ fn title(name: &str) -> String {
         "GateSpec" => "gate",
         "HttpPath" => "path",
         "Needed" => "service",
+        "PerPlatform" => "text, or one a platform",
         "Period" => "duration",
         "Port" => "port",
         "Replicas" => "pods",
