@@ -85,7 +85,7 @@ pub(crate) async fn images(
                 if !quiet {
                     answer::say(&stands_in(&name));
                 }
-                preparation.services.insert(name, ImageSource::Native(stand_in(&build)));
+                preparation.services.insert(name, ImageSource::Native(Box::new(stand_in(&build))));
             }
             native @ ImageSource::Native(_) => drop(preparation.services.insert(name, native)),
         }

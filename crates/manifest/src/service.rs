@@ -86,7 +86,7 @@ pub enum ImageSource {
     /// It is built from a Dockerfile.
     Dockerfile(DockerBuild),
     /// It is put together from files, without a Dockerfile and without a daemon.
-    Native(NativeBuild),
+    Native(Box<NativeBuild>),
     /// It exists.
     Pinned(PinnedImage),
 }

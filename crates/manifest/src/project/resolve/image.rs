@@ -27,7 +27,7 @@ impl Resolver<'_> {
                 self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
                 None
             }
-            (None, None) if native => self.native(spec).map(ImageSource::Native),
+            (None, None) if native => self.native(spec).map(|build| ImageSource::Native(Box::new(build))),
             (None, None) => {
                 self.complain(
                     ProblemKind::MissingKey,
