@@ -325,7 +325,7 @@ fn store_hint(error: &StoreError) -> Option<String> {
     let gives_up = match part {
         Part::Record => "forgets this release; the others are not touched",
         Part::Journal => {
-            "while nothing is released, gives it up: the next release starts from the last verified one"
+            "gives it up, while nothing is released: the next release starts from the last verified one"
         }
         Part::Events => "gives them up; the release itself is not touched",
     };
