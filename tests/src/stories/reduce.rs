@@ -73,18 +73,25 @@ fn chapter_of(chapter: &Chapter, before: &Objects, names: &Names) -> Value {
 }
 
 /// What a slow machine, or one without a cluster DNS, adds: conflicts that are tried again, and probes of processes that are starting or
-/// ending. Of pods that never become ready, failing probes do count, but not whether they ran when they were asked to go.
+/// ending. Of pods that never become ready, failing probes do count, unless they crash before every probe can come; but not whether
+/// they ran when they were asked to go.
 fn is_noise(reason: &str, about: &str, log: &Log, names: &Names) -> bool {
-    let was_ready = || {
+    let was = |what: fn(&Value) -> bool| {
         let pods = log.chapters.iter().flat_map(|chapter| &chapter.seen).filter(|seen| seen.kind == "Pod");
-        pods.filter(|pod| names.text(pod.name()) == about).any(|pod| is_ready(&pod.object))
+        pods.filter(|pod| names.text(pod.name()) == about).any(|pod| what(&pod.object))
     };
+    let was_ready = || was(is_ready);
     match reason {
         "MissingClusterDNS" | "FailedToUpdateEndpointSlices" | "FailedToUpdateEndpoint" => true,
-        "Unhealthy" => was_ready(),
+        "Unhealthy" => was_ready() || was(has_crashed),
         "Killing" => !was_ready(),
         _ => false,
     }
+}
+
+fn has_crashed(pod: &Value) -> bool {
+    let containers = pod["status"]["containerStatuses"].as_array().into_iter().flatten();
+    containers.into_iter().any(|c| c["restartCount"].as_u64().is_some_and(|count| count > 0))
 }
 
 /// The events of the whole story: they come when they come.
