@@ -41,9 +41,13 @@ impl ApiServer {
         if self.is_counted(&namespace) {
             return None;
         }
+        // Nothing is made here: what is drawn is drawn again for the first pod.
+        let ids = self.ids.clone();
         self.prepare_create(now, &kind, &namespace, &mut pod);
         defaults::fill(&kind, &self.profile, &mut pod);
-        self.admit_create(now, &kind, &mut pod, false).ok()?;
+        let admitted = self.admit_create(now, &kind, &mut pod, false);
+        self.ids = ids;
+        admitted.ok()?;
         validate::create(&kind, &self.profile, &pod).ok()?;
         let looked_at = self.looked_at();
         let pod = Object::new(Arc::clone(&kind), pod);
@@ -76,6 +80,8 @@ impl ApiServer {
         let base = mould.metadata.field("generateName").as_str().unwrap_or_default();
         let (uid, name) = (self.ids.uid(), self.name_after(base));
         self.check_namespace(&mould.kind, &mould.namespace, &name)?;
+        // The name of a volume of its own, which it does not get: names do not depend on whether there is a mould.
+        let _ = self.ids.suffix();
         if self.store.get(&PODS, &mould.namespace, &name).is_some() {
             return Err(Status::already_exists(&PODS, &name));
         }

@@ -165,11 +165,12 @@ impl ApiServer {
             body["metadata"] = json!({"name": name});
             return self.create(now, &EVENTS, &namespace, body, &By::nobody());
         }
+        let uid = self.ids.uid();
         self.check_namespace(&kind, &namespace, &name)?;
         if self.store.get(&EVENTS, &namespace, &name).is_some() {
             return Err(Status::already_exists(&EVENTS, &name));
         }
-        let id = (namespace, Arc::from(name), Arc::from(self.ids.uid()));
+        let id = (namespace, Arc::from(name), Arc::from(uid));
         Ok(self.store.put(now, Object::of(kind, id, facts)))
     }
 }
