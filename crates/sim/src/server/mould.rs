@@ -28,6 +28,8 @@ pub(crate) struct Mould {
     looked_at: [u64; 3],
     kind: Arc<Kind>,
     namespace: Arc<str>,
+    /// Whether its pods have a volume with the token of their account.
+    has_token: bool,
     metadata: Section,
     spec: Section,
     status: Section,
@@ -45,7 +47,10 @@ impl ApiServer {
         let ids = self.ids.clone();
         self.prepare_create(now, &kind, &namespace, &mut pod);
         defaults::fill(&kind, &self.profile, &mut pod);
+        let before = self.ids.state();
         let admitted = self.admit_create(now, &kind, &mut pod, false);
+        // The name of that volume is all that is drawn there.
+        let has_token = self.ids.state() != before;
         self.ids = ids;
         admitted.ok()?;
         validate::create(&kind, &self.profile, &pod).ok()?;
@@ -57,6 +62,7 @@ impl ApiServer {
             looked_at,
             kind,
             namespace,
+            has_token,
             metadata: section("metadata")?,
             spec: section("spec")?,
             status: section("status")?,
@@ -80,8 +86,10 @@ impl ApiServer {
         let base = mould.metadata.field("generateName").as_str().unwrap_or_default();
         let (uid, name) = (self.ids.uid(), self.name_after(base));
         self.check_namespace(&mould.kind, &mould.namespace, &name)?;
-        // The name of a volume of its own, which it does not get: names do not depend on whether there is a mould.
-        let _ = self.ids.suffix();
+        if mould.has_token {
+            // The name of a volume of its own, which it does not get: names do not depend on whether there is a mould.
+            let _ = self.ids.suffix();
+        }
         if self.store.get(&PODS, &mould.namespace, &name).is_some() {
             return Err(Status::already_exists(&PODS, &name));
         }
