@@ -80,7 +80,6 @@ impl Service {
 }
 
 /// Where an image comes from.
-#[expect(clippy::large_enum_variant, reason = "there is one a service")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageSource {
     /// It is built from a Dockerfile.
