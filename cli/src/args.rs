@@ -117,6 +117,17 @@ pub(crate) enum Command {
     /// From the cluster's own record, which with --project, -n and --context needs no checkout; or, without any cluster, from a file
     /// of events (`-o json` of a deploy) or an HTML page made earlier.
     Report(Report),
+    /// Verify who signed an image, and what is said about it; changes nothing.
+    ///
+    /// A tag is looked up first. Everything that is attached to the image is listed; only what one of the keys has signed counts. Exit code
+    /// 9 when the image is not signed, or something that is required is missing.
+    VerifyImage(VerifyImage),
+    /// Look into images, in a registry or in an image layout on disk.
+    #[command(subcommand)]
+    Image(Image),
+    /// Keys to sign images with.
+    #[command(subcommand)]
+    Key(Key),
     /// Print the JSON Schema of release.yaml.
     Schema,
     /// Print a shell completion script.
@@ -368,6 +379,91 @@ pub(crate) struct Doctor {
     /// The namespace, in place of the environment's.
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyImage {
+    /// The image, `registry.example.com/radio/player@sha256:…` or with a tag.
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+
+    /// A public key that is trusted, a file in PEM or env://NAME. May be repeated.
+    #[arg(long = "key", value_name = "FILE")]
+    pub(crate) keys: Vec<String>,
+
+    /// Trust the keys of this environment's policy, and require what it requires.
+    #[arg(long, value_name = "ENV", conflicts_with = "keys")]
+    pub(crate) env: Option<String>,
+
+    /// What must be said about the image besides, with commas between them.
+    #[arg(
+        long,
+        value_name = "sbom,provenance",
+        value_enum,
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
+    pub(crate) require: Vec<Required>,
+}
+
+/// What can be said about an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Required {
+    /// What is in it.
+    Sbom,
+    /// Where it comes from.
+    Provenance,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Image {
+    /// List the files an image has in the end, with the layer each comes from.
+    Ls(OneImage),
+    /// Show what an image is made of: layers, sizes, and bytes that are wasted on files nobody can read.
+    Inspect(OneImage),
+    /// Show what differs between two images: files added, removed and changed, by layer.
+    Diff(TwoImages),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OneImage {
+    /// The image: a reference, or the folder of an image layout, with `@sha256:…` when it has several.
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+
+    /// Which image of several, `linux/amd64`.
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TwoImages {
+    /// The first image: a reference, or the folder of an image layout, with `@sha256:…` when it has several.
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: String,
+
+    /// The second image.
+    #[arg(value_name = "AFTER")]
+    pub(crate) after: String,
+
+    /// Which image of several, `linux/amd64`.
+    #[arg(long, value_name = "PLATFORM")]
+    pub(crate) platform: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a pair of keys: PREFIX.pem signs and is a secret, PREFIX.pub verifies.
+    ///
+    /// ECDSA on the curve P-256, in PEM, without a password. Files that exist are not overwritten.
+    Generate(Generate),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Generate {
+    /// What the two files are called, without their ends.
+    #[arg(value_name = "PREFIX", default_value = "release")]
+    pub(crate) prefix: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 
 use release_cluster::{ApiError, ConnectError, LockError, Part, StoreError, SurveyError};
 use release_core::{Cause, CauseKind};
-use release_image::BuildError;
+use release_image::{BuildError, KeyError, StoredError};
 use release_manifest::{Color, ProjectError, RenderError};
-use release_pipeline::{Event, ImageLockError, PlanError, PrepareError, RunError, TargetError};
+use release_pipeline::{
+    Event, ImageLockError, PlanError, PrepareError, RunError, SupplyError, TargetError, VerifyError,
+};
 use release_registry::{ConfirmError, PushError, RequestError};
 use release_rehearsal::local::LocalError;
 
@@ -46,6 +48,20 @@ pub(crate) enum Failure {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// A key cannot be used.
+    #[error("{place} cannot be used to {}", if *signs { "sign" } else { "verify" })]
+    Key {
+        place: String,
+        signs: bool,
+        #[source]
+        source: KeyError,
+    },
+    /// An image is not what it has to be, or that cannot be told.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// An image cannot be looked into.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
     #[error("service `{service}` cannot be rendered")]
     Render {
         service: String,
@@ -106,8 +122,12 @@ impl Failure {
             | Self::Local(
                 LocalError::File { .. } | LocalError::Damaged { .. } | LocalError::Namespace { .. },
             )
+            | Self::Key { .. }
+            | Self::Stored(_)
             | Self::Events { .. } => Exit::Usage,
             Self::Local(LocalError::Busy { .. }) => Exit::Locked,
+            Self::Verify(VerifyError::Unmet(_)) => Exit::Check,
+            Self::Verify(_) => Exit::Push,
             Self::Prepare(error) => match error {
                 PrepareError::NoRegistry { .. }
                 | PrepareError::Name { .. }
@@ -119,6 +139,7 @@ impl Failure {
                 | PrepareError::Upload { .. }
                 | PrepareError::Credentials { .. }
                 | PrepareError::Confirm { .. }
+                | PrepareError::Supply { .. }
                 | PrepareError::Registry(_) => Exit::Push,
             },
             Self::Render { .. } => Exit::Render,
@@ -159,6 +180,23 @@ impl Failure {
             Self::Events { .. } => {
                 "give what `-o json` printed, a line an event, or a page that `release report --html` made"
             }
+            Self::Key { source: KeyError::Encrypted { .. }, .. } => {
+                "decrypt it (`openssl pkey -in KEY -out PLAIN`), or make a new pair with `release key generate`; cosign's own encrypted keys cannot be read"
+            }
+            Self::Key { signs: true, .. } => {
+                "an ECDSA P-256 private key in PEM is needed: `release key generate` makes a pair"
+            }
+            Self::Key { signs: false, .. } => {
+                "an ECDSA P-256 public key in PEM is needed: `openssl pkey -in KEY.pem -pubout` prints that of a private one"
+            }
+            Self::Verify(VerifyError::Unmet(_)) => {
+                "`release push` with `sign` in release.yaml signs what it builds; `release verify-image` shows everything that is attached; the environment's `policy` says which keys count"
+            }
+            Self::Verify(VerifyError::Resolve { source, .. }) => confirm_hint(source)?,
+            Self::Verify(VerifyError::Credentials { .. }) => {
+                "repair the file, or point DOCKER_CONFIG at another folder; `docker login` writes it"
+            }
+            Self::Prepare(PrepareError::Supply { source, .. }) => supply_hint(source)?,
             Self::Gate { planned: true, .. } => {
                 "the plan above is what will be done; run it again with --approve to do it"
             }
@@ -211,6 +249,8 @@ impl Failure {
             | Self::Project(_)
             | Self::Local(LocalError::Serve { .. } | LocalError::File { .. })
             | Self::Render { .. }
+            | Self::Verify(_)
+            | Self::Stored(_)
             | Self::Prepare(_)
             | Self::Survey(_)
             | Self::Api(_)
@@ -344,6 +384,16 @@ fn confirm_hint(error: &ConfirmError) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+fn supply_hint(error: &SupplyError) -> Option<&'static str> {
+    match error {
+        SupplyError::Attach { source, .. } => upload_hint(source),
+        SupplyError::File { .. } | SupplyError::Lockfile { .. } => {
+            Some("`image: {lockfile: …}` names another lock file")
+        }
+        _ => None,
+    }
 }
 
 fn upload_hint(error: &PushError) -> Option<&'static str> {

@@ -213,6 +213,7 @@ impl Bars {
                 self.bar(service).set_message(format!("{doing}: {} KiB", sent / 1024));
             }
             ImageEvent::Confirmed { .. } => self.done(service),
+            ImageEvent::Attached { .. } | ImageEvent::Verified { .. } => {}
             ImageEvent::LayerBuilt { from, .. } => self.bar(service).set_message(format!("built {from}")),
             ImageEvent::BuildBegan { .. }
             | ImageEvent::AssemblyBegan { .. }
@@ -346,6 +347,10 @@ fn image_line(event: &ImageEvent) -> Option<String> {
         ImageEvent::Notice { message } => Some(format!("note: {message}")),
         ImageEvent::Built { id } => Some(format!("built {}", id.get(..19).unwrap_or(id))),
         ImageEvent::Confirmed { reference } => Some(format!("in the registry: {}", words::image(reference))),
+        ImageEvent::Attached { what, .. } => Some(format!("signed and attached: {what}")),
+        ImageEvent::Verified { claims, keys, .. } => {
+            Some(format!("verified: {} by {}", claims.join(", "), keys.join(", ")))
+        }
         ImageEvent::Step { name, cached } => Some(format!("{}{name}", if *cached { "cached: " } else { "" })),
         ImageEvent::AssemblyBegan { layers } => {
             Some(format!("building {layers} layer{}", if *layers == 1 { "" } else { "s" }))

@@ -145,7 +145,7 @@ pub(crate) fn access(
 }
 
 /// What git says in the project's folder; `None` when it fails, or is not there.
-fn git(root: &Path, words: &[&str]) -> Option<String> {
+pub(crate) fn git(root: &Path, words: &[&str]) -> Option<String> {
     let output = std::process::Command::new("git").arg("-C").arg(root).args(words).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -185,6 +185,11 @@ fn marked(root: &Path, revision: String, paths: &[&str]) -> Option<String> {
     let words: Vec<&str> = status.iter().chain(paths).copied().collect();
     let dirty = git(root, &words).is_some_and(|changes| !changes.is_empty());
     Some(if dirty { format!("{revision}-dirty") } else { revision })
+}
+
+/// Whether there are changes that nobody committed.
+pub(crate) fn is_dirty(root: &Path) -> bool {
+    git(root, &["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty())
 }
 
 /// Who is asking, for the record: the CI job or the user.

@@ -9,3 +9,4 @@ mod report;
 mod requests;
 mod rights;
 mod stories;
+mod supply;

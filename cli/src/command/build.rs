@@ -8,6 +8,7 @@ use release_manifest::{Images, LOCAL};
 use release_pipeline::{Event, Preparation, Until};
 
 use super::images::{build_records, image_cache, prepare, source_date_epoch};
+use super::supply::attest;
 use crate::answer;
 use crate::args::{Args, Build, Format};
 use crate::error::Failure;
@@ -34,7 +35,12 @@ pub(crate) async fn run(
                 .iter()
                 .map(|(name, service)| (name.clone(), service.image.clone()))
                 .collect();
-            Images { registry: environment.registry, services, warnings: Vec::new() }
+            Images {
+                registry: environment.registry,
+                supply: environment.supply,
+                services,
+                warnings: Vec::new(),
+            }
         }
         None => workspace.project.images()?,
     };
@@ -58,6 +64,10 @@ pub(crate) async fn run(
         records: build_records(workspace.project.name()),
         no_cache: words.no_cache,
         created: source_date_epoch()?,
+        attest: match until {
+            Until::Pushed if words.env.as_deref() != Some(LOCAL) => attest(&workspace.root, &images.supply)?,
+            _ => None,
+        },
     };
     let local = match words.env.as_deref() {
         Some(LOCAL) if layout.is_none() => Some(local::open(workspace.project.name())?),

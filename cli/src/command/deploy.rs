@@ -7,14 +7,15 @@ use release_cluster::Conflicts;
 use release_core::{ObjectRef, ServiceName, Status};
 use release_manifest::{Environment, Gate, ImageSource, LABEL_PART_OF, Need};
 use release_pipeline::{
-    DesireError, Desired, Event, Files, ImageLock, Images, Options, Preparation, Prepared, Until, deploy,
-    desire,
+    DesireError, Desired, Event, Files, ImageLock, Images, Options, Policy, Preparation, Prepared, Until,
+    deploy, desire,
 };
 use release_rehearsal::leave_urls_out;
 use release_rehearsal::local::Local;
 
 use super::images::{build_records, image_cache, prepare, source_date_epoch};
 use super::render::placeholder;
+use super::supply::{attest, enforce, policy};
 use super::target::{Place, Target};
 use crate::answer;
 use crate::args::{Args, Deploy, Format, Run};
@@ -60,6 +61,8 @@ pub(crate) struct Deployment<'a> {
     images: Images,
     /// What builds write down for later ones.
     records: PathBuf,
+    /// Who has to have signed images.
+    policy: Option<Policy>,
 }
 
 /// How far a deploy went.
@@ -88,8 +91,22 @@ impl<'a> Deployment<'a> {
         let closed = environment.gate == Gate::Manual && !words.approve;
         let version = words.version.version.clone().or_else(|| git_revision(&workspace.root));
         let (images, records) = (image_cache(&environment.project), build_records(&environment.project));
-        let deployment =
-            Self { args, words, workspace, environment, only, lock, version, closed, images, records };
+        // What is simulated here comes from a registry of its own, where nobody signs.
+        let signed = environment.signed.as_ref().filter(|_| !environment.is_local());
+        let policy = signed.map(|signed| policy(&workspace.root, signed)).transpose()?;
+        let deployment = Self {
+            args,
+            words,
+            workspace,
+            environment,
+            only,
+            lock,
+            version,
+            closed,
+            images,
+            records,
+            policy,
+        };
         if closed && deployment.lock.is_none() && deployment.builds_something() {
             // Building ends with a push, which is a write.
             return Err(deployment.gate(false));
@@ -167,6 +184,9 @@ impl<'a> Deployment<'a> {
         };
         stop.or(place.visit(Some(talk), look)).await?;
         let images = self.images(place, talk, stop).await?;
+        if let Some(policy) = &self.policy {
+            stop.or(enforce(policy, &images.pinned, talk)).await?;
+        }
         prepared(&images)?;
         let mut desired =
             desire(&self.environment, &images.pinned, &self.files()?, &self.only).map_err(render_failure)?;
@@ -192,6 +212,7 @@ impl<'a> Deployment<'a> {
             })
             .collect();
         let root = &self.workspace.root;
+        let signs = !self.environment.is_local() && wanted.values().any(ImageSource::is_built);
         let preparation = Preparation {
             root,
             project: &self.environment.project,
@@ -203,6 +224,7 @@ impl<'a> Deployment<'a> {
             records: self.records.clone(),
             no_cache: self.words.no_cache,
             created: source_date_epoch()?,
+            attest: if signs { attest(root, &self.environment.supply)? } else { None },
         };
         // What cannot be rendered is told before anything is built.
         let stand_ins = self.environment.services.iter();

@@ -7,8 +7,10 @@ mod deploy;
 mod doctor;
 pub(crate) mod finish;
 mod history;
+mod image;
 mod images;
 mod init;
+mod key;
 mod rehearse;
 mod render;
 mod report;
@@ -16,14 +18,16 @@ mod rollback;
 mod schema;
 mod sim;
 mod status;
+mod supply;
 mod target;
 mod verify;
+mod verify_image;
 
 use release_pipeline::Until;
 
 pub(crate) use images::prepare;
 
-use crate::args::{Args, Command, Sim};
+use crate::args::{Args, Command, Key, Sim};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::signal::Stop;
@@ -47,6 +51,9 @@ pub(crate) async fn run(args: &Args, talk: &Talk) -> Result<Exit, Failure> {
         Command::Status(words) => stop.or(status::run(args, words)).await,
         Command::History(words) => stop.or(history::run(args, words)).await,
         Command::Report(words) => stop.or(report::run(args, words)).await,
+        Command::VerifyImage(words) => stop.or(verify_image::run(args, words)).await,
+        Command::Image(words) => stop.or(image::run(args, words)).await,
+        Command::Key(Key::Generate(words)) => key::generate(args, words),
         Command::Schema => schema::run(args),
         Command::Completions { shell } => completions::run(*shell),
         Command::Doctor(words) => stop.or(doctor::run(args, words)).await,

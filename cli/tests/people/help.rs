@@ -15,6 +15,9 @@ const COMMANDS: &[&str] = &[
     "status",
     "history",
     "report",
+    "verify-image",
+    "image",
+    "key",
     "schema",
     "completions",
     "doctor",
@@ -29,6 +32,11 @@ fn every_command_explains_itself() {
         check(&format!("help_{command}"), &folder.screen(&[&format!("{command} --help")]));
     }
     check("help_sim_serve", &folder.screen(&["sim serve --help"]));
+    check(
+        "help_image_commands",
+        &folder.screen(&["image ls --help", "image inspect --help", "image diff --help"]),
+    );
+    check("help_key_generate", &folder.screen(&["key generate --help"]));
     // No command is missing above.
     let help = folder.run(&["-h"]).out;
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);

@@ -13,3 +13,4 @@ mod project;
 mod render;
 mod report;
 mod sim;
+mod supply;

@@ -61,10 +61,9 @@ pub use native::{
 #[cfg(feature = "supply")]
 pub use supply::{
     Attachment, BUNDLE, BuildType, BundleError, Distribution, KeyError, Kind, LockfileError,
-    MAX_BUNDLE_BYTES, MAX_LOCK_BYTES, MAX_PAYLOAD_BYTES, Material, PREDICATE_TYPE, Package, Proven,
-    Provenance, SIGNED, Sbom, SignedLayer, SigningKey, SimpleSignature, Statement, VerifyingKey,
-    cargo_packages, distribution_packages, is_package_database, sign, signature_tag, store_signatures,
-    verify,
+    MAX_BUNDLE_BYTES, MAX_LOCK_BYTES, MAX_PAYLOAD_BYTES, Material, Package, Proven, Provenance, SIGNED, Sbom,
+    SignedLayer, SigningKey, SimpleSignature, Statement, VerifyingKey, cargo_packages, distribution_packages,
+    is_package_database, sign, signature_tag, store_signatures, verify,
 };
 
 #[cfg(feature = "docker")]

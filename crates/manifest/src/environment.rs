@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use release_core::{EnvironmentName, ProjectName, Repository, ServiceName};
 
-use crate::{ImageSource, Need, Problem, RenderContext, Service};
+use crate::{ImageSource, Need, Problem, RenderContext, Service, Signed, Supply};
 
 /// A project in one environment, overrides merged and variables filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,10 @@ pub struct Environment {
     pub pull_secrets: Vec<String>,
     /// The UID of the cluster's `kube-system`, or of the target namespace, if the environment is bound to one.
     pub cluster: Option<String>,
+    /// What happens to images that are pushed.
+    pub supply: Supply,
+    /// What every image must be like to be released here.
+    pub signed: Option<Signed>,
     /// The services.
     pub services: BTreeMap<ServiceName, Service>,
     /// What is allowed and probably not meant.
@@ -36,6 +40,8 @@ pub struct Environment {
 pub struct Images {
     /// Where built images are kept, one repository a service below this one.
     pub registry: Option<Repository>,
+    /// What happens to images that are pushed.
+    pub supply: Supply,
     /// Where each service's image comes from.
     pub services: BTreeMap<ServiceName, ImageSource>,
     /// What is allowed and probably not meant.

@@ -13,6 +13,7 @@
 //! | [`Source`], [`Set`], [`Project`] | a `release.yaml`, overrides, and what has been read |
 //! | [`ProjectError`], [`Problem`], [`Place`] | what is wrong, where, and what to do |
 //! | [`Environment`], [`Images`] | the project in one environment; what can be built without one |
+//! | [`Supply`], [`Signed`] | who signs images, and what an environment wants signed |
 //! | [`Service`] and its parts | one service, every default filled in |
 //! | [`render`], [`RenderContext`], [`Object`] | the Kubernetes objects, in the order of [`apply_order`] |
 //! | [`to_yaml`], [`Object::content_hash`] | their text; their identity |
@@ -82,6 +83,7 @@ mod service;
 mod source;
 #[cfg(feature = "sources")]
 pub mod sources;
+mod supply;
 mod yaml;
 
 pub use environment::{Environment, Gate, Images};
@@ -102,4 +104,5 @@ pub use service::{
     Need, Resources, Rolling, Security, Service, Shutdown,
 };
 pub use source::{Place, Source};
+pub use supply::{KeyPlace, Said, Signed, Supply};
 pub use yaml::{to_yaml, value_to_yaml};

@@ -38,6 +38,8 @@ pub struct NativeBuild {
     pub healthcheck: Option<NativeHealthcheck>,
     /// `linux/amd64`; the builder's own when empty. With more than one it is an image for each, and an index of them.
     pub platforms: Vec<String>,
+    /// The `Cargo.lock` that lists what is in the image; looked for when `None`.
+    pub lockfile: Option<String>,
 }
 
 /// What layers are put on.

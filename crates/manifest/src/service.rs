@@ -103,6 +103,8 @@ pub struct DockerBuild {
     pub args: BTreeMap<String, String>,
     /// `linux/amd64`; the builder's own when `None`.
     pub platform: Option<String>,
+    /// The `Cargo.lock` that lists what is in the image; looked for when `None`.
+    pub lockfile: Option<String>,
 }
 
 impl ImageSource {

@@ -336,6 +336,34 @@ fn images_without_a_dockerfile() {
 }
 
 #[test]
+fn signatures() {
+    let top = |lines: &str| base("services:\n", &format!("{lines}services:\n"));
+    let dev = |policy: &str| base("namespace: radio-dev", &format!("namespace: radio-dev, policy: {policy}"));
+    load(&top("sign: {key: keys/release.pem}\nattest: [sbom, provenance]\n"), &[], "dev").unwrap();
+    load(&dev("{signed: {keys: [release.pub, 'env://KEY'], attested: [sbom]}}"), &[], "dev").unwrap();
+    load(&dev("{}"), &[], "dev").unwrap();
+    let pem =
+        "sign:\n  key: |\n    -----BEGIN PRIVATE KEY-----\n    MIGHhunter2\n    -----END PRIVATE KEY-----\n";
+    assert!(!refused(&top(pem), &[], "dev").contains("hunter2"));
+    check(
+        "signatures",
+        &[
+            ("nobody signs", top("attest: [sbom]\n")),
+            ("no key", top("sign: {}\n")),
+            ("a key in the file", top(pem)),
+            ("a key elsewhere", top("sign: {key: 'awskms:///alias/release'}\n")),
+            ("a variable without a name", top("sign: {key: 'env://'}\n")),
+            ("said of nothing", top("sign: {key: k.pem}\nattest: [spdx]\n")),
+            ("no keys at all", dev("{signed: {keys: []}}")),
+            ("another policy", dev("{scanned: true}")),
+            ("a variable in a key", dev("{signed: {keys: ['${KEYS}/release.pub']}}")),
+            ("an absolute lock file", base("{dockerfile:", "{lockfile: /Cargo.lock, dockerfile:")),
+            ("a lock file of a ref", base("{ref:", "{lockfile: Cargo.lock, ref:")),
+        ],
+    );
+}
+
+#[test]
 fn a_feature_of_another_environment_is_not_in_the_way() {
     let text = base(
         "gate: manual",

@@ -196,6 +196,7 @@ fn title(name: &str) -> String {
         "Port" => "port",
         "Replicas" => "pods",
         "RollbackSpec" => "rollback",
+        "SaidSpec" => "claim",
         "Share" => "number or share",
         "Statuses" => "status codes",
         "StrategyName" => "strategy",

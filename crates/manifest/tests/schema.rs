@@ -56,6 +56,9 @@ fn the_schema_has_exactly_the_keys_the_parser_accepts() {
     for (definition, text) in [
         ("release.yaml", "project: p\nqqq: 1\n".to_owned()),
         ("EnvironmentSpec", "project: p\nenvironments: {e: {qqq: 1}}\n".to_owned()),
+        ("SignSpec", "project: p\nsign: {key: k, qqq: 1}\n".to_owned()),
+        ("PolicySpec", "project: p\nenvironments: {e: {policy: {qqq: 1}}}\n".to_owned()),
+        ("SignedSpec", "project: p\nenvironments: {e: {policy: {signed: {keys: [], qqq: 1}}}}\n".to_owned()),
         ("ServiceSpec", service("qqq: 1")),
         ("ImageSpec", service("image: {qqq: 1}")),
         ("LayerSpec", service("image: {layers: [{qqq: 1}]}")),
@@ -81,7 +84,7 @@ fn the_schema_has_exactly_the_keys_the_parser_accepts() {
         assert_eq!(keys, accepted(&text), "{definition}");
     }
     let maps = definitions(&schema).iter().filter(|(_, value)| value["properties"].is_object()).count();
-    assert_eq!(maps, 19, "a map of the schema is not compared above");
+    assert_eq!(maps, 23, "a map of the schema is not compared above");
 }
 
 #[test]

@@ -306,6 +306,22 @@ pub enum ImageEvent {
         /// Which.
         reference: PinnedImage,
     },
+    /// Something that is said about the image was signed and attached to it.
+    Attached {
+        /// What: `signature`, `sbom`, `provenance`.
+        what: String,
+        /// The manifest of the artifact.
+        artifact: Digest,
+    },
+    /// What the environment wants of images was proven.
+    Verified {
+        /// Which.
+        reference: PinnedImage,
+        /// What was proven: `signature`, `sbom`, `provenance`.
+        claims: Vec<String>,
+        /// The keys that signed it.
+        keys: Vec<String>,
+    },
 }
 
 impl ImageEvent {
@@ -325,5 +341,7 @@ impl ImageEvent {
         "blob-uploaded",
         "pushed",
         "confirmed",
+        "attached",
+        "verified",
     ];
 }

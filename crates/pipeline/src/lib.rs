@@ -17,6 +17,7 @@ mod plan;
 mod prepare;
 mod report;
 mod run;
+mod supply;
 mod tape;
 mod target;
 
@@ -32,5 +33,9 @@ pub use report::{
     took, verdict,
 };
 pub use run::{Options, Preview, RunError, deploy, preview, rollback};
+pub use supply::{
+    Attest, Builder, Claim, Examined, Fetched, Form, NamedKey, Policy, Proof, Rejected, Sources, SupplyError,
+    Unmet, Verifier, VerifyError, examine,
+};
 pub use tape::{Recorded, Tape, recorded};
 pub use target::{Expect, Found, TargetError, find_target};

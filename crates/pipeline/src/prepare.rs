@@ -15,6 +15,7 @@ use release_manifest::{DockerBuild, ImageSource};
 use release_registry::{ConfirmError, CredentialStore, CredentialsError, Registry, RegistryError};
 
 use crate::event::{Event, ImageEvent};
+use crate::supply::{Attest, SupplyError, Target};
 pub use native::Images;
 
 /// What has to be prepared.
@@ -41,6 +42,8 @@ pub struct Preparation<'a> {
     pub no_cache: bool,
     /// The time that everything in them carries, in seconds since 1970: `SOURCE_DATE_EPOCH`, or 0.
     pub created: u64,
+    /// How pushed images are signed, and what is said about them.
+    pub attest: Option<Attest>,
 }
 
 /// How far preparing goes.
@@ -146,6 +149,15 @@ pub enum PrepareError {
         #[source]
         source: ConfirmError,
     },
+    /// An image was pushed and not signed, or not described.
+    #[error("the image of service `{service}` was pushed and not signed")]
+    Supply {
+        /// The service.
+        service: ServiceName,
+        /// The reason.
+        #[source]
+        source: Box<SupplyError>,
+    },
     /// No registry client can be set up.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -190,6 +202,8 @@ impl Preparation<'_> {
                     prepared.built.insert(service.clone(), assembled.pinned(&tag).to_string());
                     if until == Until::Pushed {
                         let image = kit.upload(service, &assembled, &tag, &mut tell).await?;
+                        let layout = Some(assembled.layout_dir());
+                        self.attach(&mut kit, service, source, &image, layout, &mut tell).await?;
                         prepared.pinned.insert(service.clone(), image);
                     }
                     continue;
@@ -197,10 +211,33 @@ impl Preparation<'_> {
             };
             if until == Until::Pushed {
                 kit.confirm(service, &image, &mut tell).await?;
+                if source.is_built() {
+                    self.attach(&mut kit, service, source, &image, None, &mut tell).await?;
+                }
                 prepared.pinned.insert(service.clone(), image);
             }
         }
         Ok(prepared)
+    }
+
+    /// Signs an image that was built here and is in the registry now.
+    async fn attach(
+        &self,
+        kit: &mut Kit,
+        service: &ServiceName,
+        source: &ImageSource,
+        image: &PinnedImage,
+        layout: Option<&Path>,
+        tell: &mut (dyn FnMut(ImageEvent) + Send),
+    ) -> Result<(), PrepareError> {
+        let Some(attest) = &self.attest else { return Ok(()) };
+        let credentials = kit.credentials(image.repository.registry()).await?;
+        let created = (self.created > 0).then_some(self.created);
+        let target = Target { root: self.root, service, source, image, created, layout };
+        attest
+            .attach(&kit.registry, credentials.as_ref(), &target, tell)
+            .await
+            .map_err(|source| PrepareError::Supply { service: service.clone(), source: Box::new(source) })
     }
 
     /// Whether everything that is built can be where it is wanted, before anything is built.

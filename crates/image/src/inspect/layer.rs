@@ -149,7 +149,8 @@ impl LayerContents {
         let packing = Packing::of(&blob.media_type)
             .ok_or_else(|| LayerError::Kind { digest: digest(), media_type: blob.media_type.clone() })?;
         let packed = Hashing::new(packed.take(blob.size.saturating_add(1)));
-        let unpacked = Hashing::new(packing.open(packed, *limits));
+        let unpacked =
+            Hashing::new(packing.open(packed, *limits).map_err(|error| failed(blob, error.into()))?);
         let mut archive = Archive::new(unpacked);
         let mut contents = Self {
             blob: blob.clone(),
@@ -275,6 +276,8 @@ struct Bomb {
 enum Packing {
     Plain,
     Gzip,
+    #[cfg(feature = "zstd")]
+    Zstd,
 }
 
 impl Packing {
@@ -286,22 +289,29 @@ impl Packing {
             "application/vnd.oci.image.layer.v1.tar+gzip"
             | "application/vnd.docker.image.rootfs.diff.tar.gzip"
             | "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip" => Some(Self::Gzip),
+            #[cfg(feature = "zstd")]
+            "application/vnd.oci.image.layer.v1.tar+zstd"
+            | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Some(Self::Zstd),
             _ => None,
         }
     }
 
-    fn open<R: Read>(self, packed: Hashing<R>, limits: Limits) -> Unpacked<R> {
+    fn open<R: Read>(self, packed: Hashing<R>, limits: Limits) -> io::Result<Unpacked<R>> {
         let decoder = match self {
             Self::Plain => Decoder::Plain(packed),
             Self::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(BufReader::new(packed)))),
+            #[cfg(feature = "zstd")]
+            Self::Zstd => Decoder::Zstd(Box::new(zstd::stream::read::Decoder::new(packed)?)),
         };
-        Unpacked { decoder, given: 0, limits }
+        Ok(Unpacked { decoder, given: 0, limits })
     }
 }
 
 enum Decoder<R: Read> {
     Plain(Hashing<R>),
     Gzip(Box<MultiGzDecoder<BufReader<Hashing<R>>>>),
+    #[cfg(feature = "zstd")]
+    Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<Hashing<R>>>>),
 }
 
 /// The unpacked bytes, as many as the limits allow.
@@ -316,6 +326,8 @@ impl<R: Read> Unpacked<R> {
         match &self.decoder {
             Decoder::Plain(packed) => packed.size,
             Decoder::Gzip(decoder) => decoder.get_ref().get_ref().size,
+            #[cfg(feature = "zstd")]
+            Decoder::Zstd(decoder) => decoder.get_ref().get_ref().size,
         }
     }
 
@@ -323,6 +335,8 @@ impl<R: Read> Unpacked<R> {
         match self.decoder {
             Decoder::Plain(packed) => packed,
             Decoder::Gzip(decoder) => decoder.into_inner().into_inner(),
+            #[cfg(feature = "zstd")]
+            Decoder::Zstd(decoder) => decoder.finish().into_inner(),
         }
     }
 }
@@ -332,6 +346,8 @@ impl<R: Read> Read for Unpacked<R> {
         let read = match &mut self.decoder {
             Decoder::Plain(packed) => packed.read(buffer)?,
             Decoder::Gzip(decoder) => decoder.read(buffer)?,
+            #[cfg(feature = "zstd")]
+            Decoder::Zstd(decoder) => decoder.read(buffer)?,
         };
         self.given += read as u64;
         let Limits { unpacked_bytes, ratio, ratio_from_bytes, .. } = self.limits;

@@ -129,7 +129,20 @@ impl Stored {
         let [digest] = named.as_slice() else {
             return Err(choice(named.len(), "and exactly one is needed: name its digest".to_owned()));
         };
-        let Some(index) = self.index(digest)? else { return self.opened(digest) };
+        let Some(index) = self.index(digest)? else {
+            let image = self.opened(digest)?;
+            let own = |key: &str| image.config[key].as_str().unwrap_or_default().to_owned();
+            return match platform {
+                Some(wanted)
+                    if (own("os"), own("architecture"))
+                        != (wanted.os.clone(), wanted.architecture.clone()) =>
+                {
+                    let found = format!("for {wanted}; it has {}/{}", own("os"), own("architecture"));
+                    Err(choice(0, found))
+                }
+                _ => Ok(image),
+            };
+        };
         let mut fitting: Vec<_> = real(&index).collect();
         if let Some(platform) = platform {
             fitting.retain(|listed| listed.platform.as_ref() == Some(platform));

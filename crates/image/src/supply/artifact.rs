@@ -25,7 +25,7 @@ const EMPTY_CONFIG: &[u8] = b"{}";
 const CONTENT: &str = "dev.sigstore.bundle.content";
 
 /// The type of the predicate in it.
-pub const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
+const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
 
 /// A bundle that is attached to an image, as the blobs and the manifest a registry gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +34,9 @@ pub struct Attachment {
     pub manifest: Vec<u8>,
     /// The bundle.
     pub bundle: Vec<u8>,
-    /// What the manifest says about itself, which the index of a registry without referrers has to repeat.
-    pub annotations: BTreeMap<String, String>,
 }
 
 impl Attachment {
-    /// The kind of artifact all of them are.
-    pub const KIND: &str = BUNDLE;
-
     /// Signs a statement and makes it an attachment of the image whose manifest is `subject`.
     pub fn sign(statement: &Statement, subject: &Descriptor, key: &SigningKey) -> Self {
         let bundle = sign(statement, key);
@@ -63,7 +58,7 @@ impl Attachment {
             "subject": subject,
             "annotations": annotations,
         }));
-        Self { manifest, bundle, annotations }
+        Self { manifest, bundle }
     }
 
     /// Puts it into a layout, from where it can be pushed.

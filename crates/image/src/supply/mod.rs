@@ -23,7 +23,7 @@ mod sbom;
 mod simple;
 mod statement;
 
-pub use artifact::{Attachment, PREDICATE_TYPE};
+pub use artifact::Attachment;
 pub use bundle::{BUNDLE, BundleError, MAX_BUNDLE_BYTES, Proven, sign, verify};
 pub use cargo::{LockfileError, MAX_LOCK_BYTES, cargo_packages};
 pub use distribution::{Distribution, distribution_packages, is_package_database};

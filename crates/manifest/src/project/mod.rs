@@ -14,6 +14,7 @@ mod merge;
 mod resolve;
 mod set;
 mod spec;
+mod supply;
 mod tree;
 mod value;
 mod vars;
@@ -27,7 +28,7 @@ pub use set::{Set, SetError};
 pub use spec::schema;
 
 use crate::problem::{Problem, ProblemKind, ProjectError, closest, listed};
-use crate::{Environment, Gate, ImageSource, Images, Source};
+use crate::{Environment, Gate, ImageSource, Images, Source, Supply};
 use resolve::Resolver;
 use spec::{EnvironmentSpec, GateSpec, ProjectSpec, ServiceSpec};
 use tree::Node;
@@ -39,6 +40,7 @@ pub struct Project {
     name: ProjectName,
     services: BTreeSet<ServiceName>,
     environments: BTreeSet<EnvironmentName>,
+    supply: Supply,
     tree: Node,
     variables: Variables,
 }
@@ -64,14 +66,16 @@ impl Project {
             set.apply(&mut tree)?;
         }
         let spec: ProjectSpec = decode::decode(&tree, "")?;
+        let mut problems = Vec::new();
         let project = Self {
             name: spec.project.clone(),
+            supply: supply::supply(&spec, &tree, &mut problems),
             services: spec.services.keys().cloned().collect(),
             environments: spec.environments.keys().cloned().collect(),
             variables: Variables::collect(&tree, vars),
             tree,
         };
-        let mut problems = vars::misplaced(&project.tree);
+        problems.extend(vars::misplaced(&project.tree));
         problems.extend(check::whole(&spec, &project.tree));
         if problems.is_empty() { Ok(project) } else { Err(sorted(problems)) }
     }
@@ -114,7 +118,8 @@ impl Project {
             return Err(sorted(problems));
         }
         let texts = services.iter().map(|(name, image)| (name, image, None));
-        Ok(Images { registry, warnings: check::inline_secrets(texts, &tree), services })
+        let warnings = check::inline_secrets(texts, &tree);
+        Ok(Images { registry, supply: self.supply.clone(), warnings, services })
     }
 
     /// The project in one environment: overrides merged, variables filled in, defaults applied.
@@ -167,6 +172,7 @@ impl Project {
                 Gate::Manual
             }
         };
+        let signed = supply::signed(spec.policy.as_ref(), name, &tree, &mut problems);
         let namespace = check::namespace(spec.namespace.as_deref(), name, &tree, &mut problems);
         if !problems.is_empty() {
             return Err(sorted(problems));
@@ -182,6 +188,8 @@ impl Project {
             registry,
             pull_secrets: spec.pull_secrets.unwrap_or_default(),
             cluster: spec.cluster,
+            supply: self.supply.clone(),
+            signed,
             warnings,
             services,
         })

@@ -31,6 +31,10 @@ pub(crate) struct ProjectSpec {
     /// Where built images are pushed to: a registry and a path; each service gets its own repository below it. `${VAR}` is filled in.
     #[serde(rename = "registry")]
     pub(crate) _registry: Option<String>,
+    /// Signs images when they are pushed.
+    pub(crate) sign: Option<SignSpec>,
+    /// What is said about images when they are pushed, signed with the key of `sign`. Nothing by default.
+    pub(crate) attest: Option<Vec<SaidSpec>>,
     /// The services by name.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ServiceSpec>")]
@@ -39,6 +43,42 @@ pub(crate) struct ProjectSpec {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, EnvironmentSpec>")]
     pub(crate) environments: BTreeMap<EnvironmentName, EnvironmentSpec>,
+}
+
+/// Signs images when they are pushed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignSpec {
+    /// The private key, ECDSA P-256 in PEM: a file relative to this file's folder, or `env://NAME` for a variable. Never the key itself.
+    pub(crate) key: String,
+}
+
+/// What is said about an image.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SaidSpec {
+    /// What is in it, as CycloneDX.
+    Sbom,
+    /// Where it comes from, as SLSA provenance.
+    Provenance,
+}
+
+/// What images have to be like to be released.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PolicySpec {
+    /// Every image must be signed. Checked before anything is written to the cluster, also of images that `--images` names.
+    pub(crate) signed: Option<SignedSpec>,
+}
+
+/// Every image must be signed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignedSpec {
+    /// The public keys, one of which must have signed the image: files in PEM relative to this file's folder, or `env://NAME`.
+    pub(crate) keys: Vec<String>,
+    /// What must be said about the image, signed by one of the keys. Nothing by default.
+    pub(crate) attested: Option<Vec<SaidSpec>>,
 }
 
 /// One place the project is released to.
@@ -58,6 +98,8 @@ pub(crate) struct EnvironmentSpec {
     pub(crate) pull_secrets: Option<Vec<String>>,
     /// The UID of the cluster (of its namespace `kube-system`) or of the target namespace. Nothing is released anywhere else.
     pub(crate) cluster: Option<String>,
+    /// What images have to be like to be released here.
+    pub(crate) policy: Option<PolicySpec>,
     /// What is different here. Maps are merged key by key, an empty value (`key: null`) takes a key away; lists, `image`, `strategy` and `disruption` are replaced.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ServiceSpec>")]

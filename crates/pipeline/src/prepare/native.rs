@@ -47,6 +47,11 @@ pub(super) struct Assembled {
 }
 
 impl Assembled {
+    /// The layout's folder.
+    pub(super) fn layout_dir(&self) -> &Path {
+        self.layout.dir()
+    }
+
     /// The image as it will be known in a repository.
     pub(super) fn pinned(&self, tag: &ImageRef) -> PinnedImage {
         tag.repository.at(self.manifest.digest.clone())

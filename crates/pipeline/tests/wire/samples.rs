@@ -43,6 +43,8 @@ pub(crate) fn kind(event: &Event) -> String {
             ImageEvent::BlobUploaded { .. } => "image/blob-uploaded",
             ImageEvent::Pushed { .. } => "image/pushed",
             ImageEvent::Confirmed { .. } => "image/confirmed",
+            ImageEvent::Attached { .. } => "image/attached",
+            ImageEvent::Verified { .. } => "image/verified",
         },
         Event::Prepared { .. } => "prepared",
         Event::Planned { .. } => "planned",
@@ -180,6 +182,12 @@ fn images() -> Vec<ImageEvent> {
         ImageEvent::BlobUploaded { digest: digest(), size: 4096 },
         ImageEvent::Pushed { reference: image() },
         ImageEvent::Confirmed { reference: image() },
+        ImageEvent::Attached { what: "sbom".to_owned(), artifact: digest() },
+        ImageEvent::Verified {
+            reference: image(),
+            claims: vec!["provenance".to_owned(), "sbom".to_owned(), "signature".to_owned()],
+            keys: vec!["keys/release.pub".to_owned()],
+        },
     ]
 }
 

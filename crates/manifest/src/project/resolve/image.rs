@@ -20,6 +20,9 @@ impl Resolver<'_> {
         };
         let native = spec.is_native();
         let build = spec.context.is_some() || spec.target.is_some() || spec.args.is_some();
+        if let Some(lockfile) = &spec.lockfile {
+            self.relative(lockfile, &["image", "lockfile"]);
+        }
         match (&spec.dockerfile, &spec.reference) {
             (None, None) if native && build => {
                 let message =
@@ -51,9 +54,8 @@ impl Resolver<'_> {
                 self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
                 None
             }
-            (None, Some(_)) if build || spec.platform.is_some() => {
-                let message =
-                    "`context`, `target`, `args` and `platform` belong to a `dockerfile`, not to a `ref`";
+            (None, Some(_)) if build || spec.platform.is_some() || spec.lockfile.is_some() => {
+                let message = "`context`, `target`, `args`, `platform` and `lockfile` belong to a `dockerfile`, not to a `ref`";
                 self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
                 None
             }
@@ -77,6 +79,7 @@ impl Resolver<'_> {
                     target: spec.target.clone(),
                     args: self.texts_by_name(spec.args.clone(), &["image", "args"]),
                     platform: spec.platform.clone(),
+                    lockfile: spec.lockfile.clone(),
                 }))
             }
         }

@@ -77,6 +77,7 @@ impl Resolver<'_> {
             stop_signal: spec.stop_signal.as_ref().map(|signal| signal.0.clone()),
             healthcheck: spec.healthcheck.as_ref().map(|check| self.healthcheck(check)),
             platforms,
+            lockfile: spec.lockfile.clone(),
         };
         (self.problems.len() == before).then_some(build)
     }

@@ -56,6 +56,8 @@ pub(crate) struct ImageSpec {
     /// Labels of an image without a Dockerfile. `${VAR}` is filled in.
     #[schemars(with = "Option<BTreeMap<String, Option<EnvText>>>")]
     pub(crate) labels: Option<BTreeMap<EnvName, Option<EnvText>>>,
+    /// The `Cargo.lock` that lists what is in the image, for its SBOM. By default that of the nearest folder above the first layer, or above the Dockerfile.
+    pub(crate) lockfile: Option<String>,
     /// The signal that ends an image without a Dockerfile, `SIGTERM` or a number. The engine's own by default.
     pub(crate) stop_signal: Option<EnvText>,
     /// How Docker tells whether a container is well. Kubernetes does not look at it: `health` of the service is for that.
