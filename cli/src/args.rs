@@ -387,7 +387,7 @@ pub(crate) struct VerifyImage {
     #[arg(value_name = "IMAGE")]
     pub(crate) image: String,
 
-    /// A public key that is trusted, a file in PEM or env://NAME. May be repeated.
+    /// A public key that is trusted, a file in PEM or `env://NAME`. May be repeated.
     #[arg(long = "key", value_name = "FILE")]
     pub(crate) keys: Vec<String>,
 

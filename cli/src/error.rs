@@ -106,6 +106,11 @@ const CREDENTIALS: &str =
 
 const OTHER_PROCESS: &str = "`release status` shows what the other process does";
 
+const DEFECT: &str = "this is a defect of this program; please report it with the lines above";
+
+const CREDENTIALS_FILE: &str =
+    "repair the file, or point DOCKER_CONFIG at another folder; `docker login` writes it";
+
 impl Failure {
     /// How the process ends.
     pub(crate) fn exit(&self) -> Exit {
@@ -126,8 +131,10 @@ impl Failure {
             | Self::Stored(_)
             | Self::Events { .. } => Exit::Usage,
             Self::Local(LocalError::Busy { .. }) => Exit::Locked,
-            Self::Verify(VerifyError::Unmet(_)) => Exit::Check,
-            Self::Verify(_) => Exit::Push,
+            Self::Verify(error) => match error {
+                VerifyError::Unmet(_) => Exit::Check,
+                _ => Exit::Push,
+            },
             Self::Prepare(error) => match error {
                 PrepareError::NoRegistry { .. }
                 | PrepareError::Name { .. }
@@ -180,21 +187,9 @@ impl Failure {
             Self::Events { .. } => {
                 "give what `-o json` printed, a line an event, or a page that `release report --html` made"
             }
-            Self::Key { source: KeyError::Encrypted { .. }, .. } => {
-                "decrypt it (`openssl pkey -in KEY -out PLAIN`), or make a new pair with `release key generate`; cosign's own encrypted keys cannot be read"
-            }
-            Self::Key { signs: true, .. } => {
-                "an ECDSA P-256 private key in PEM is needed: `release key generate` makes a pair"
-            }
-            Self::Key { signs: false, .. } => {
-                "an ECDSA P-256 public key in PEM is needed: `openssl pkey -in KEY.pem -pubout` prints that of a private one"
-            }
+            Self::Key { source, signs, .. } => key_hint(source, *signs),
             Self::Verify(VerifyError::Unmet(_)) => {
                 "`release push` with `sign` in release.yaml signs what it builds; `release verify-image` shows everything that is attached; the environment's `policy` says which keys count"
-            }
-            Self::Verify(VerifyError::Resolve { source, .. }) => confirm_hint(source)?,
-            Self::Verify(VerifyError::Credentials { .. }) => {
-                "repair the file, or point DOCKER_CONFIG at another folder; `docker login` writes it"
             }
             Self::Prepare(PrepareError::Supply { source, .. }) => supply_hint(source)?,
             Self::Gate { planned: true, .. } => {
@@ -212,28 +207,22 @@ impl Failure {
                 return store_hint(error);
             }
             Self::Target(error) => target_hint(error)?,
-            Self::Local(LocalError::Busy { .. }) => {
-                "the environment `local` is used by one command at a time"
-            }
-            Self::Local(LocalError::Damaged { .. }) => {
-                "`release deploy --env local --reset` starts over; what was released there is forgotten"
-            }
-            Self::Local(LocalError::Namespace { .. }) => "name another one in the project file, or with -n",
+            Self::Local(error) => local_hint(error)?,
             Self::Prepare(PrepareError::Engine { .. }) => {
                 "start the Docker Engine, or choose another with DOCKER_HOST or `docker context use`"
             }
             Self::Prepare(PrepareError::NoRegistry { .. }) => {
                 "name one in release.yaml: `registry: registry.example.com/team`"
             }
-            Self::Prepare(PrepareError::Confirm { source, .. }) => confirm_hint(source)?,
+            Self::Verify(VerifyError::Resolve { source, .. })
+            | Self::Prepare(PrepareError::Confirm { source, .. }) => confirm_hint(source)?,
             Self::Prepare(PrepareError::Push { .. }) => CREDENTIALS,
             Self::Prepare(PrepareError::Upload { source, .. }) => upload_hint(source)?,
             Self::Prepare(PrepareError::NoLayout { .. }) => {
                 "name the services that are built from `base` and `layers`: `release build --layout DIR SERVICE…`"
             }
-            Self::Prepare(PrepareError::Credentials { .. }) => {
-                "repair the file, or point DOCKER_CONFIG at another folder; `docker login` writes it"
-            }
+            Self::Verify(VerifyError::Credentials { .. })
+            | Self::Prepare(PrepareError::Credentials { .. }) => CREDENTIALS_FILE,
             Self::Run(RunError::Lock(LockError::Held { .. })) => {
                 "wait for it, or give --lock-timeout; a holder that died is replaced after 15 s"
             }
@@ -247,7 +236,6 @@ impl Failure {
             ) => "`release history` shows the releases there are",
             Self::Sources(_)
             | Self::Project(_)
-            | Self::Local(LocalError::Serve { .. } | LocalError::File { .. })
             | Self::Render { .. }
             | Self::Verify(_)
             | Self::Stored(_)
@@ -258,9 +246,7 @@ impl Failure {
             | Self::Need { .. }
             | Self::Check { .. }
             | Self::Stopped { .. } => return None,
-            Self::Internal(_) | Self::Local(LocalError::Client(_) | LocalError::Runtime(_)) => {
-                "this is a defect of this program; please report it with the lines above"
-            }
+            Self::Internal(_) => DEFECT,
         };
         Some(text.to_owned())
     }
@@ -371,6 +357,30 @@ fn store_hint(error: &StoreError) -> Option<String> {
     };
     let namespace = object.namespace.as_deref().unwrap_or_default();
     Some(format!("`kubectl -n {namespace} delete configmap {}` {gives_up}", object.name))
+}
+
+fn key_hint(error: &KeyError, signs: bool) -> &'static str {
+    match (error, signs) {
+        (KeyError::Encrypted { .. }, _) => {
+            "decrypt it (`openssl pkey -in KEY -out PLAIN`), or make a new pair with `release key generate`; cosign's own encrypted keys cannot be read"
+        }
+        (_, true) => "an ECDSA P-256 private key in PEM is needed: `release key generate` makes a pair",
+        (_, false) => {
+            "an ECDSA P-256 public key in PEM is needed: `openssl pkey -in KEY.pem -pubout` prints that of a private one"
+        }
+    }
+}
+
+fn local_hint(error: &LocalError) -> Option<&'static str> {
+    Some(match error {
+        LocalError::Busy { .. } => "the environment `local` is used by one command at a time",
+        LocalError::Damaged { .. } => {
+            "`release deploy --env local --reset` starts over; what was released there is forgotten"
+        }
+        LocalError::Namespace { .. } => "name another one in the project file, or with -n",
+        LocalError::Client(_) | LocalError::Runtime(_) => DEFECT,
+        LocalError::Serve { .. } | LocalError::File { .. } => return None,
+    })
 }
 
 fn confirm_hint(error: &ConfirmError) -> Option<&'static str> {

@@ -213,9 +213,10 @@ impl Bars {
                 self.bar(service).set_message(format!("{doing}: {} KiB", sent / 1024));
             }
             ImageEvent::Confirmed { .. } => self.done(service),
-            ImageEvent::Attached { .. } | ImageEvent::Verified { .. } => {}
             ImageEvent::LayerBuilt { from, .. } => self.bar(service).set_message(format!("built {from}")),
-            ImageEvent::BuildBegan { .. }
+            ImageEvent::Attached { .. }
+            | ImageEvent::Verified { .. }
+            | ImageEvent::BuildBegan { .. }
             | ImageEvent::AssemblyBegan { .. }
             | ImageEvent::Notice { .. }
             | ImageEvent::Built { .. }

@@ -56,7 +56,7 @@ async fn look(word: &str, platform: Option<&str>, hashes: bool) -> Result<Looked
         None => (word, None),
     };
     if Path::new(dir).join("oci-layout").is_file() {
-        return read(word, Path::new(dir), digest, platform.as_ref(), hashes);
+        return read(word, Path::new(dir), digest.as_ref(), platform.as_ref(), hashes);
     }
     let reference: ImageRef = word.parse().map_err(|error: release_core::ImageRefError| Failure::Usage {
         message: error.to_string(),
@@ -64,18 +64,18 @@ async fn look(word: &str, platform: Option<&str>, hashes: bool) -> Result<Looked
     })?;
     let mut verifier = Verifier::new()?;
     let scratch = verifier.pull(&reference).await?;
-    read(word, scratch.dir(), Some(scratch.digest().clone()), platform.as_ref(), hashes)
+    read(word, scratch.dir(), Some(scratch.digest()), platform.as_ref(), hashes)
 }
 
 fn read(
     name: &str,
     dir: &Path,
-    digest: Option<Digest>,
+    digest: Option<&Digest>,
     platform: Option<&Platform>,
     hashes: bool,
 ) -> Result<Looked, Failure> {
     let stored = Stored::open(dir).map_err(release_image::StoredError::from)?;
-    let image = stored.image(digest.as_ref(), platform)?;
+    let image = stored.image(digest, platform)?;
     let layers = stored.layers(&image, Wanted { hashes, keep: &|_| false })?;
     let contents = Contents::stack(&layers);
     Ok(Looked { name: name.to_owned(), image, layers, contents })
@@ -192,7 +192,7 @@ fn describe(looked: &Looked) -> String {
         [("Entrypoint", "entrypoint"), ("Cmd", "cmd"), ("User", "user"), ("WorkingDir", "workdir")]
     {
         let value = &config[key];
-        if !value.is_null() && *value != Value::from("") {
+        if !value.is_null() && value.as_str() != Some("") {
             let _ = writeln!(
                 out,
                 "{label:11} {}",

@@ -17,7 +17,9 @@ pub(crate) async fn prepare(
     stop: &Stop,
 ) -> Result<Prepared, Failure> {
     let mut tell = |event| talk.tell(event);
-    stop.or(async { Ok(preparation.run(until, &mut tell).await?) }).await
+    // Much is going on in it: on the heap it weighs nothing on whoever waits.
+    let work = Box::pin(preparation.run(until, &mut tell));
+    stop.or(async { Ok(work.await?) }).await
 }
 
 /// Where images without a Dockerfile are put together when nobody says where: in the user's cache, a folder a project.

@@ -1,5 +1,6 @@
 //! `release verify-image`: who signed an image, and what is said about it.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use release_core::{ImageRef, PinnedImage};
@@ -110,7 +111,7 @@ fn text(image: &PinnedImage, wanted: &Policy, examined: &Examined) -> String {
         .collect();
     out.push_str(&table(&["CLAIM", "VERDICT", "KEY", "FOUND IN"], &rows));
     for rejected in &examined.rejected {
-        out.push_str(&format!("not counted: {}: {}\n", rejected.artifact.short(), rejected.why));
+        let _ = writeln!(out, "not counted: {}: {}", rejected.artifact.short(), rejected.why);
     }
     out
 }

@@ -57,7 +57,7 @@ pub(crate) struct SignSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SaidSpec {
-    /// What is in it, as CycloneDX.
+    /// What is in it, as `CycloneDX`.
     Sbom,
     /// Where it comes from, as SLSA provenance.
     Provenance,

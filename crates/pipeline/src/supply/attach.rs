@@ -44,12 +44,11 @@ impl Attest {
         let image = target.image;
         let own = [self.key.verifying_key()];
         let (there, signatures) = remote.examine(image, &own).await?;
-        let layout = match target.layout {
-            Some(layout) => layout,
-            None => {
-                remote.fetch_image(image).await?;
-                scratch.path()
-            }
+        let layout = if let Some(layout) = target.layout {
+            layout
+        } else {
+            remote.fetch_image(image).await?;
+            scratch.path()
         };
         let lockfile = if self.said.is_empty() { None } else { Lockfile::find(target.root, target.source)? };
         let missing = self.missing(&there, target, layout, lockfile.as_ref())?;

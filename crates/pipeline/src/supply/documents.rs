@@ -174,12 +174,15 @@ fn materials(attest: &Attest, source: &ImageSource, lockfile: Option<&Lockfile>)
         }
     });
     let base = match source {
-        ImageSource::Native(NativeBuild { base: NativeBase::Image(image), .. }) => Some(Material {
-            name: "base".to_owned(),
-            uri: Some(format!("docker://{image}")),
-            digest: BTreeMap::from([("sha256".to_owned(), image.digest.hex().to_owned())]),
-            annotations: BTreeMap::new(),
-        }),
+        ImageSource::Native(build) => match &build.base {
+            NativeBase::Image(image) => Some(Material {
+                name: "base".to_owned(),
+                uri: Some(format!("docker://{image}")),
+                digest: BTreeMap::from([("sha256".to_owned(), image.digest.hex().to_owned())]),
+                annotations: BTreeMap::new(),
+            }),
+            _ => None,
+        },
         _ => None,
     };
     sources.into_iter().chain(lockfile).chain(base).collect()

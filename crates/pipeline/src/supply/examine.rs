@@ -179,18 +179,18 @@ impl Remote<'_> {
             let layer = SignedLayer { blob, annotations };
             let payload = stored.blob(&layer.blob.digest, MAX_PAYLOAD_BYTES).ok();
             let signature = payload.and_then(|payload| layer.signature(payload));
-            match signature.and_then(|signature| signature.verify(&image.digest, keys)) {
-                Some(key) => examined.proofs.push(Proof {
+            let verified = signature.and_then(|signature| signature.verify(&image.digest, keys));
+            if let Some(key) = verified {
+                examined.proofs.push(Proof {
                     claim: SIGNED.to_owned(),
                     key,
                     form: Form::Tag,
                     artifact: artifact.clone(),
                     predicate: Value::Null,
-                }),
-                None => {
-                    let why = "none of the keys has signed the image there".to_owned();
-                    examined.rejected.push(Rejected { artifact: artifact.clone(), why });
-                }
+                });
+            } else {
+                let why = "none of the keys has signed the image there".to_owned();
+                examined.rejected.push(Rejected { artifact: artifact.clone(), why });
             }
             layers.push(layer);
         }

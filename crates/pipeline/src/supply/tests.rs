@@ -55,14 +55,14 @@ impl World {
             created: 0,
         };
         let open = Layout::create(layout.path()).unwrap();
-        let built = build.build(&open, &BuildOptions::default(), &mut |_| {}).unwrap();
+        let image = build.build(&open, &BuildOptions::default(), &mut |_| {}).unwrap();
         drop(open);
         let server = serve(Config { profile, ..Config::default() }).await.unwrap();
         let repository: Repository = format!("{}/radio/web", server.address()).parse().unwrap();
         let registry = Registry::new().unwrap();
         let push = Push {
             layout: layout.path(),
-            manifest: &built.manifest.digest,
+            manifest: &image.manifest.digest,
             repository: &repository,
             tags: &["v1".to_owned()],
             mount_from: &[],
@@ -80,10 +80,10 @@ impl World {
         let service: ServiceName = "web".parse().unwrap();
         let layers = [("base", "/"), ("out/web", "/app/")]
             .map(|(from, to)| NativeLayer { from: ByPlatform::Same(from.to_owned()), to: to.to_owned() });
-        let source = ImageSource::Native(release_manifest::NativeBuild {
+        let source = ImageSource::Native(Box::new(release_manifest::NativeBuild {
             layers: layers.into(),
             ..release_manifest::NativeBuild::default()
-        });
+        }));
         let target = Target {
             root: self.root.path(),
             service: &service,
