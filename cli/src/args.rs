@@ -292,7 +292,7 @@ pub(crate) struct Rehearse {
     pub(crate) env: Option<String>,
 
     /// How many stories are told, beginning with seed 0.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) seeds: u64,
 
     /// Tell the story of this seed, with everything that happened in it.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use release_core::{ProjectName, ServiceName};
 use release_manifest::{ByPlatform, DockerBuild, Environment, ImageSource, NativeBuild, NativeLayer};
 use release_pipeline::{Preparation, Prepared, Until};
-use release_rehearsal::local::{Local, Visit};
+use release_rehearsal::local::{Local, LocalError, Visit};
 use release_rehearsal::well_behaved;
 use release_sim::Apps;
 use release_sim::apps::ScriptError;
@@ -28,9 +29,31 @@ fn folder(project: &ProjectName) -> PathBuf {
     state.join("release/local").join(project.as_str())
 }
 
-/// Takes what is kept of the project's `local`; nobody else has it until it is dropped.
-pub(crate) fn open(project: &ProjectName) -> Result<Local, Failure> {
-    Ok(Local::open(&folder(project))?)
+/// How long a command waits that says nothing about it: most take less than a second.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether another command has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// When it is said what is waited for.
+const SILENT: Duration = Duration::from_secs(1);
+
+/// Takes what is kept of the project's `local`; nobody else has it until it is dropped. Waits as long as `patience` says.
+pub(crate) async fn open(project: &ProjectName, patience: Duration) -> Result<Local, Failure> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        match Local::open(&folder(project)) {
+            Err(LocalError::Busy { .. }) if began.elapsed() < patience => {
+                if !told && began.elapsed() >= SILENT {
+                    told = true;
+                    answer::say("note: another command works in `local`; waiting for it to end");
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 /// How the cluster is visited: scripts that were given count first, then images pass the project's own checks.

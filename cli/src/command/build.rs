@@ -70,7 +70,9 @@ pub(crate) async fn run(
         },
     };
     let local = match words.env.as_deref() {
-        Some(LOCAL) if layout.is_none() => Some(local::open(workspace.project.name())?),
+        Some(LOCAL) if layout.is_none() => {
+            Some(stop.or(local::open(workspace.project.name(), local::PATIENCE)).await?)
+        }
         _ => None,
     };
     let prepared = match &local {

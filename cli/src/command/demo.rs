@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use release_core::Repository;
 use release_pipeline::{Ending, Prepared, Report, page, story};
 
 use super::deploy::{Deployment, Done};
@@ -60,10 +61,6 @@ pub(crate) async fn run(args: &Args, words: &args::Demo, stop: &Stop) -> Result<
         told.extend(talk.tape().envelopes());
         reports.push(report);
     }
-    if let Some(path) = &words.report {
-        fs::write(path, page(&told)).map_err(|source| file("write", path, source))?;
-        say(&format!("\nThe report of both is in {}", path.display()));
-    }
     match args.output {
         // The events have been the answer.
         Format::Json => {}
@@ -76,6 +73,10 @@ pub(crate) async fn run(args: &Args, words: &args::Demo, stop: &Stop) -> Result<
             );
         }
         Format::Yaml => answer::print(args.output, &reports, String::new)?,
+    }
+    if let Some(path) = &words.report {
+        fs::write(path, page(&told)).map_err(|source| file("write", path, source))?;
+        say(&format!("The report of both is in {}", path.display()));
     }
     as_told(&reports)
 }
@@ -92,6 +93,8 @@ fn as_told(reports: &[Report]) -> Result<Exit, Failure> {
 /// A folder with the project, what is built of it, and what `local` keeps.
 struct Stage {
     folder: PathBuf,
+    /// Where the registry listens, for both releases: names of images are part of what is released.
+    registry: Repository,
 }
 
 impl Stage {
@@ -99,7 +102,8 @@ impl Stage {
         // A folder that must not exist yet: nobody can have put a link there.
         let folder = std::env::temp_dir().join(format!("release-demo-{}", std::process::id()));
         fs::create_dir(&folder).map_err(|source| file("make", &folder, source))?;
-        let stage = Self { folder };
+        let registry = free_address().map_err(|source| file("find a port for", &folder, source))?;
+        let stage = Self { folder, registry };
         for (name, text) in PROJECT {
             stage.write(name, text)?;
         }
@@ -115,7 +119,7 @@ impl Stage {
     async fn release(&self, args: &Args, version: u8, talk: &Talk, stop: &Stop) -> Result<Report, Failure> {
         let words = Deploy::local(format!("v{version}"));
         let args = Args::about(self.folder.join("release.yaml"), args);
-        let deployment = Deployment::read(&args, &words)?.building_in(&self.folder);
+        let deployment = Deployment::read(&args, &words)?.building_in(&self.folder, self.registry.clone());
         let place = deployment.place_in(&self.folder.join("local"))?;
         let scripts = |prepared: &Prepared| {
             let bad = prepared.pinned.iter().find(|(name, _)| name.as_str() == BAD);
@@ -131,6 +135,12 @@ impl Stage {
             }
         }
     }
+}
+
+/// A repository on a port that nobody listens on now.
+fn free_address() -> std::io::Result<Repository> {
+    let address = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+    format!("{address}/radio").parse().map_err(std::io::Error::other)
 }
 
 impl Drop for Stage {

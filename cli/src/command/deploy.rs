@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use release_cluster::Conflicts;
-use release_core::{ObjectRef, ServiceName, Status};
+use release_core::{ObjectRef, Repository, ServiceName, Status};
 use release_manifest::{Environment, Gate, ImageSource, LABEL_PART_OF, Need};
 use release_pipeline::{
     DesireError, Desired, Event, Files, ImageLock, Images, Options, Policy, Preparation, Prepared, Until,
@@ -117,7 +117,8 @@ impl<'a> Deployment<'a> {
     /// The cluster it goes to.
     pub(crate) async fn place(&self) -> Result<Place, Failure> {
         let (project, name) = (self.environment.project.clone(), self.environment.name.clone());
-        Place::of(Some(&self.environment), project, name, &self.words.environment).await
+        let patience = self.words.run.lock_timeout;
+        Place::of(Some(&self.environment), project, name, &self.words.environment, patience).await
     }
 
     /// The environment `local`, kept in this folder instead of the user's.
@@ -125,8 +126,9 @@ impl<'a> Deployment<'a> {
         Ok(Place::kept_in(Local::open(folder)?, &self.environment))
     }
 
-    /// Builds in this folder instead of the user's cache.
-    pub(crate) fn building_in(self, folder: &Path) -> Self {
+    /// Builds in this folder instead of the user's cache, and for this registry instead of the environment's.
+    pub(crate) fn building_in(mut self, folder: &Path, registry: Repository) -> Self {
+        self.environment.registry = Some(registry);
         Self { images: Images::Cache(folder.join("images")), records: folder.join("builds"), ..self }
     }
 

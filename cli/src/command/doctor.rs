@@ -104,7 +104,7 @@ async fn cluster(args: &Args, words: &Doctor, workspace: &Workspace, env: &str, 
     };
     let asked = Environment { env: env.to_owned(), namespace: words.namespace.clone(), context: None };
     let (project, name) = (environment.project.clone(), environment.name.clone());
-    let place = match Place::of(Some(&environment), project, name, &asked).await {
+    let place = match Place::of(Some(&environment), project, name, &asked, crate::local::PATIENCE).await {
         Ok(place) => place,
         Err(failure) => {
             findings.push(bad("cluster", &failure));

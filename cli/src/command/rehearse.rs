@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use release_manifest::{Environment, Gate};
+use release_core::EnvironmentName;
+use release_manifest::{Environment, Gate, LOCAL};
 use release_rehearsal::{Moment, Outcome, Rehearsal, Summary, Weather, soak};
 use release_sim::Apps;
 
@@ -87,14 +88,23 @@ fn environment(workspace: &Workspace, name: Option<&str>, quiet: bool) -> Result
         }
         first.get_or_insert(name);
     }
-    let name = first.ok_or_else(|| Failure::Usage {
-        message: "the project has no environment".to_owned(),
-        hint: Some("name one under `environments:` in the project file".to_owned()),
-    })?;
-    workspace.environment(name.as_str(), quiet)
+    // Everybody has `local`.
+    let name = first.map_or(LOCAL, EnvironmentName::as_str);
+    workspace.environment(name, quiet)
 }
 
 fn verdict(summary: &Summary) -> Result<Exit, Failure> {
+    // Faults belong to release 2: where release 1 fails, nothing was rehearsed.
+    let first: u64 = summary.endings.get(&1).map_or(0, |endings| endings.values().sum());
+    let begun: u64 = summary.endings.get(&2).map_or(0, |endings| endings.values().sum());
+    if begun < first && summary.broken.is_empty() {
+        let missing = first - begun;
+        return Err(Failure::Check {
+            message: format!(
+                "with {missing} of {first} seeds release 1 was not verified, in fair weather: release 2 was not rehearsed"
+            ),
+        });
+    }
     if summary.broken.is_empty() {
         return Ok(Exit::Done);
     }

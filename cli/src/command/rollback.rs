@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use release_pipeline::rollback;
 
 use super::deploy::{options, started};
-use super::target::{Target, find};
+use super::target::{Target, find_within};
 use crate::args::{Args, Rollback};
 use crate::command::finish;
 use crate::error::Failure;
@@ -14,7 +14,7 @@ use crate::signal::Stop;
 use crate::talk::Talk;
 
 pub(crate) async fn run(args: &Args, words: &Rollback, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
-    let place = stop.or(find(args, &words.recorded)).await?;
+    let place = stop.or(find_within(args, &words.recorded, words.run.lock_timeout)).await?;
     let work = async |target: &Target| {
         stop.or(target.require_rights()).await?;
         talk.tell(started("rollback", target, None));

@@ -1,5 +1,7 @@
 //! The target of a command: from words to a connected, identified cluster, real or simulated.
 
+use std::time::Duration;
+
 use release_cluster::{Clock, Cluster, Store};
 use release_core::{EnvironmentName, ProjectName};
 use release_manifest::{Environment, LOCAL};
@@ -40,11 +42,20 @@ pub(crate) struct Here {
 
 /// The place of commands that work without a checkout: the project file is used when it is there.
 pub(crate) async fn find(args: &Args, words: &args::Recorded) -> Result<Place, Failure> {
+    find_within(args, words, local::PATIENCE).await
+}
+
+/// As [`find`], waiting so long for another command that works in `local`.
+pub(crate) async fn find_within(
+    args: &Args,
+    words: &args::Recorded,
+    patience: Duration,
+) -> Result<Place, Failure> {
     let place = &words.environment;
     if let Some(project) = &words.project {
         let project = parse::<ProjectName>(project)?;
         let environment = parse::<EnvironmentName>(&place.env)?;
-        return Place::of(None, project, environment, place).await;
+        return Place::of(None, project, environment, place, patience).await;
     }
     if !args.config.exists() {
         return Err(Failure::Usage {
@@ -58,16 +69,18 @@ pub(crate) async fn find(args: &Args, words: &args::Recorded) -> Result<Place, F
     let workspace = Workspace::load(args)?;
     let environment = workspace.environment(&place.env, true)?;
     let (project, name) = (environment.project.clone(), environment.name.clone());
-    Place::of(Some(&environment), project, name, place).await
+    Place::of(Some(&environment), project, name, place, patience).await
 }
 
 impl Place {
-    /// Connects to the cluster of an environment, or takes what is kept of `local`.
+    /// Connects to the cluster of an environment, or takes what is kept of `local`, for which it waits as long as `patience`
+    /// says.
     pub(crate) async fn of(
         environment: Option<&Environment>,
         project: ProjectName,
         name: EnvironmentName,
         words: &args::Environment,
+        patience: Duration,
     ) -> Result<Self, Failure> {
         let namespace =
             words.namespace.clone().or_else(|| environment.map(|environment| environment.namespace.clone()));
@@ -79,7 +92,7 @@ impl Place {
                 });
             }
             let namespace = namespace.unwrap_or_else(|| project.to_string());
-            let local = local::open(&project)?;
+            let local = local::open(&project, patience).await?;
             let environment = environment.cloned();
             return Ok(Self::Local(Box::new(Here { local, project, name, environment, namespace })));
         }

@@ -16,7 +16,7 @@ pub(crate) async fn run(args: &Args, words: &args::Environment) -> Result<Exit, 
     let workspace = Workspace::load(args)?;
     let environment = workspace.environment(&words.env, args.quiet)?;
     let (project, name) = (environment.project.clone(), environment.name.clone());
-    let place = Place::of(Some(&environment), project, name, words).await?;
+    let place = Place::of(Some(&environment), project, name, words, crate::local::PATIENCE).await?;
     let good = place.visit(None, async |target| look(args, &environment, target).await).await?;
     if good {
         Ok(Exit::Done)

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use super::LocalError;
 
@@ -16,11 +15,6 @@ pub(super) const SCRIPTS: &str = "apps.yaml";
 pub(super) const REGISTRY: &str = "registry";
 
 const LOCK: &str = "lock";
-
-/// How long another command is waited for: most take less than a second.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How often it is looked whether it has ended.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// A folder that is ours until this is dropped.
 #[derive(Debug)]
@@ -35,14 +29,10 @@ impl Folder {
         fs::create_dir_all(path).map_err(|source| failed("make", path, source))?;
         let file = path.join(LOCK);
         let lock = File::create(&file).map_err(|source| failed("make", &file, source))?;
-        let began = Instant::now();
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
-                Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => std::thread::sleep(LOOK),
-                Err(TryLockError::WouldBlock) => return Err(LocalError::Busy { folder: path.to_owned() }),
-                Err(TryLockError::Error(source)) => return Err(failed("lock", &file, source)),
-            }
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(LocalError::Busy { folder: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(failed("lock", &file, source)),
         }
     }
 

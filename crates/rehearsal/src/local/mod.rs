@@ -6,8 +6,8 @@
 //!                 │  registry ► listens on a loopback address in real time, and is written
 //! ```
 //!
-//! Time in the cluster passes only during visits, and then as fast as it can: ten minutes of watching a release take
-//! milliseconds. A visit that breaks off leaves the cluster as it was before.
+//! Time in the cluster passes as fast as it can during a visit: ten minutes of watching a release take milliseconds. Between
+//! visits it passes as everywhere. A visit that breaks off leaves the cluster as it was before.
 //!
 //! Not here: what is done during a visit, and which images there are.
 
@@ -37,6 +37,10 @@ pub const CONTEXT: &str = "simulated";
 /// Nodes: enough that pods are spread.
 const NODES: u32 = 3;
 
+/// How much of the time between two visits the cluster lives through; after that nothing is under way any more, and the rest is
+/// skipped.
+const LIVED: Duration = Duration::from_secs(60 * 60);
+
 /// The simulated cluster and registry of one project on this machine. Nobody else uses them while this value lives.
 #[derive(Debug)]
 pub struct Local {
@@ -53,10 +57,10 @@ pub struct Visit {
 }
 
 impl Local {
-    /// Opens the folder, and makes it when it is not there. Waits some seconds for another command that uses it.
+    /// Opens the folder, and makes it when it is not there.
     ///
     /// # Errors
-    /// When it cannot be made, or another command does not end.
+    /// When it cannot be made, or another command uses it.
     pub fn open(folder: &Path) -> Result<Self, LocalError> {
         Ok(Self { folder: Folder::open(folder)? })
     }
@@ -137,17 +141,28 @@ impl Local {
 
     /// The cluster as it was left, or a new one; with the namespace.
     fn cluster(&self, visit: &Visit, kept: Option<Snapshot>) -> Result<Simulation, LocalError> {
-        let config = SimulationConfig {
-            start: Timestamp::now(),
+        let config = |start| SimulationConfig {
+            start,
             apps: visit.apps.clone(),
             nodes: NodeConfig { count: NODES, ..NodeConfig::default() },
             keep: Keep::Nothing,
             ..SimulationConfig::default()
         };
+        let wall = Timestamp::now();
+        let resume = |start, kept| {
+            let resumed = Simulation::resume(config(start), kept);
+            resumed.map_err(|error| self.folder.damaged(folder::CLUSTER, error))
+        };
         let mut simulation = match kept {
-            Some(kept) => Simulation::resume(config, kept)
-                .map_err(|error| self.folder.damaged(folder::CLUSTER, error))?,
-            None => Simulation::whole(config),
+            None => Simulation::whole(config(wall)),
+            Some(kept) => {
+                let left = kept.now();
+                let mut simulation = resume(left, kept)?;
+                // Its clock can be ahead of ours: visits run as fast as they can.
+                let passed = Duration::try_from(wall.duration_since(left)).unwrap_or_default();
+                simulation.advance(passed.min(LIVED));
+                if passed > LIVED { resume(wall, simulation.snapshot())? } else { simulation }
+            }
         };
         let now = simulation.now();
         let namespace = json!({"metadata": {"name": visit.namespace}});
