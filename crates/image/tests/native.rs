@@ -113,7 +113,9 @@ fn project() -> tempfile::TempDir {
 #[ignore = "needs a Docker Engine and a registry: tests/run"]
 fn skopeo_and_buildah_read_zstd() {
     let project = project();
-    let out = tempfile::tempdir().unwrap();
+    // buildah makes a name of the path, and names are in lower case.
+    let name = format!("release-zstd-{}", std::process::id());
+    let out = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir().unwrap();
     let layout = Layout::create(out.path()).unwrap();
     let build = build_for(project.path(), "linux/amd64", Compression::Zstd);
     let image = build.build(&layout, &BuildOptions::default(), &mut |_| {}).unwrap();
