@@ -4,6 +4,9 @@
 //! Every file appears whole or not at all. A layout that is open for writing is locked: a second writer waits. Nothing is
 //! synced to the disk: after a power failure a blob may differ from its name, which the next build and every push notice.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -129,13 +132,12 @@ impl Layout {
         };
         let marker = dir.join(MARKER);
         if !marker.exists() {
-            let something = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
             // Somebody may have made the layout meanwhile.
-            if something && !marker.exists() {
+            if holds_others(dir) && !marker.exists() {
                 return Err(LayoutError::Foreign { path: dir.to_owned() });
             }
             fs::create_dir_all(dir).map_err(unwritten(dir))?;
-            replace(&marker, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+            mark(&marker)?;
         }
         check_marker(&marker)?;
         let file = File::open(&marker).map_err(unwritten(&marker))?;
@@ -364,6 +366,23 @@ fn check_marker(path: &Path) -> Result<(), LayoutError> {
     match marker["imageLayoutVersion"].as_str() {
         Some(version) if version.starts_with("1.") => Ok(()),
         _ => Err(form("its version is not 1")),
+    }
+}
+
+/// Whether there is something in the folder that no writer of layouts has put there.
+fn holds_others(dir: &Path) -> bool {
+    let begun = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PARTIAL);
+    fs::read_dir(dir).is_ok_and(|entries| entries.flatten().any(|entry| !begun(&entry)))
+}
+
+/// Makes the marker, unless somebody else has. It is never put in place of another: that one may be locked.
+fn mark(path: &Path) -> Result<(), LayoutError> {
+    let unwritten = |source| LayoutError::Write { path: path.to_owned(), source };
+    let mut file = partial(path.parent().unwrap_or(Path::new("."))).map_err(unwritten)?;
+    file.write_all(br#"{"imageLayoutVersion":"1.0.0"}"#).map_err(unwritten)?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(unwritten(error.error)),
+        _ => Ok(()),
     }
 }
 

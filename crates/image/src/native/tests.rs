@@ -336,19 +336,6 @@ fn blobs_are_used_again_repaired_and_swept() {
     assert!(out.path().join("blobs/sha256/notes").exists());
 }
 
-#[test]
-fn a_folder_with_other_things_in_it_is_no_layout() {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("README"), "").unwrap();
-    let shown = |error: LayoutError| error.to_string().replace(dir.path().to_str().unwrap(), "DIR");
-    assert_eq!(shown(Layout::create(dir.path()).unwrap_err()), "`DIR` is not empty and no image layout");
-    fs::write(dir.path().join("oci-layout"), "{\"imageLayoutVersion\":\"2.0.0\"}").unwrap();
-    assert_eq!(
-        shown(Layout::create(dir.path()).unwrap_err()),
-        "`DIR/oci-layout` is not part of an image layout: its version is not 1"
-    );
-}
-
 /// A base with `/lib` as a link, `/tmp` and `/app`, and what a layer on it looks like.
 #[cfg(unix)]
 #[test]

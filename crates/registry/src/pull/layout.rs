@@ -66,13 +66,12 @@ impl Store {
     pub(crate) async fn open(dir: &Path) -> Result<Self, PullError> {
         let marker = dir.join(MARKER);
         if !marker.exists() {
-            let something = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
             // Somebody may have made the layout meanwhile.
-            if something && !marker.exists() {
+            if holds_others(dir) && !marker.exists() {
                 return Err(PullError::Foreign { path: dir.to_owned() });
             }
             fs::create_dir_all(dir).map_err(failed("write", dir))?;
-            replace(&marker, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+            mark(&marker)?;
         }
         let known: Option<Value> = serde_json::from_slice(&read(&marker)?).ok();
         let version = known.as_ref().and_then(|marker| marker["imageLayoutVersion"].as_str());
@@ -271,6 +270,23 @@ fn is_right(path: &Path, blob: &Descriptor) -> Result<bool, PullError> {
             0 => return Ok(Digest::from_sha256(hash.finalize().into()) == blob.digest),
             n => hash.update(&piece[..n]),
         }
+    }
+}
+
+/// Whether there is something in the folder that no writer of layouts has put there.
+fn holds_others(dir: &Path) -> bool {
+    let begun = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PARTIAL);
+    fs::read_dir(dir).is_ok_and(|entries| entries.flatten().any(|entry| !begun(&entry)))
+}
+
+/// Makes the marker, unless somebody else has. It is never put in place of another: that one may be locked.
+fn mark(path: &Path) -> Result<(), PullError> {
+    let unwritten = failed("write", path);
+    let mut file = partial(path.parent().unwrap_or(Path::new("."))).map_err(&unwritten)?;
+    file.write_all(br#"{"imageLayoutVersion":"1.0.0"}"#).map_err(&unwritten)?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(unwritten(error.error)),
+        _ => Ok(()),
     }
 }
 
