@@ -383,10 +383,15 @@ fn cluster_lines(at: &str, event: &Cluster) -> Vec<String> {
         | Cluster::OutcomeUnknown { .. }
         | Cluster::PhaseEntered { phase: Phase::Waiting | Phase::NotStarted, .. } => Vec::new(),
         Cluster::PhaseEntered { service, phase } => of(service, phase_word(*phase).to_owned()),
-        Cluster::ObjectApplied { service, object, version, .. } => match version {
-            Version::New => of(service, format!("applied {object}")),
-            Version::Previous => of(service, format!("restored {object}")),
-        },
+        Cluster::ObjectApplied { service, object, version, left, .. } => {
+            let verb = if *version == Version::New { "applied" } else { "restored" };
+            let but = if left.is_empty() {
+                String::new()
+            } else {
+                format!(", but for {}, which somebody else has taken", left.join(", "))
+            };
+            of(service, format!("{verb} {object}{but}"))
+        }
         Cluster::ObjectDeleted { service, object, .. } => of(service, format!("deleted {object}")),
         Cluster::WriteRefused { service, cause, .. } => of(service, format!("refused: {}", cause.summary)),
         Cluster::Progress { service, readiness, .. } => {

@@ -35,6 +35,7 @@ pub(crate) fn answer(args: &Args, report: &Report, stop: &Stop) -> Result<Exit, 
 /// What people need to read after a failure.
 fn story(report: &Report, ending: &Ending) -> String {
     let mut text = String::new();
+    let env = environment(report);
     match ending {
         Ending::Verified | Ending::Superseded { .. } => {}
         Ending::Failed { error, .. } => {
@@ -56,7 +57,7 @@ fn story(report: &Report, ending: &Ending) -> String {
             }
             let _ = writeln!(
                 text,
-                "  hint: `release status` shows what runs now; `release rollback` tries again; {} shows the events",
+                "  hint: `release status{env}` shows what runs now; `release rollback{env}` tries again; {} shows the events",
                 again(report)
             );
         }
@@ -64,12 +65,12 @@ fn story(report: &Report, ending: &Ending) -> String {
             let number = report.release.unwrap_or(0);
             let again = match report.action {
                 // Without --to it would mean the last verified release, which may be another one.
-                Some(Action::Rollback { to }) => format!("`release rollback --to {to}`"),
+                Some(Action::Rollback { to }) => format!("`release rollback{env} --to {to}`"),
                 Some(Action::Deploy) | None => "the same `release deploy`".to_owned(),
             };
             let _ = writeln!(
                 text,
-                "stopped; release {number} is half-way and nothing is lost.\n  hint: {again} takes it up again; `release rollback` returns to the last verified release"
+                "stopped; release {number} is half-way and nothing is lost.\n  hint: {again} takes it up again; `release rollback{env}` returns to the last verified release"
             );
         }
     }
@@ -78,9 +79,12 @@ fn story(report: &Report, ending: &Ending) -> String {
 
 /// The command that shows all of it, later and elsewhere.
 fn again(report: &Report) -> String {
-    let number = report.release.unwrap_or(0);
-    let env = report.started.as_ref().map(|started| format!(" --env {}", started.environment));
-    format!("`release report {number}{}`", env.unwrap_or_default())
+    format!("`release report {}{}`", report.release.unwrap_or(0), environment(report))
+}
+
+/// What a command needs to mean the same environment; empty if it is not known.
+fn environment(report: &Report) -> String {
+    report.started.as_ref().map(|started| format!(" --env {}", started.environment)).unwrap_or_default()
 }
 
 fn error_line(text: &mut String, service: Option<&release_core::ServiceName>, cause: &Cause) {

@@ -103,4 +103,4 @@ fn text(headers: &[Header], now: Timestamp) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &Args, words: &Recorded) -> Result<Exit, Failure> 
 
 async fn show(args: &Args, words: &Recorded, target: &Target) -> Result<(), Failure> {
     let journal = target.store.peek().await.map_err(release_pipeline::TargetError::from)?;
-    let current = target.found.headers.iter().rev().find(|header| header.state == State::Verified);
+    let current = verified(&target.found.headers);
     let mut rows = Vec::new();
     if let Some(header) = current {
         let workloads: Vec<_> = header
@@ -67,6 +67,7 @@ async fn show(args: &Args, words: &Recorded, target: &Target) -> Result<(), Fail
         "release": current.map(|header| header.number),
         "version": current.and_then(|header| header.version.clone()),
         "interrupted": interrupted(journal.as_ref()),
+        "failed": failed(&target.found.headers).map(|header| json!({"release": header.number, "state": header.state})),
         "services": rows.iter().map(|row| json!({
             "service": row.service, "image": row.image(), "released": row.released,
             "missing": row.missing.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -78,7 +79,7 @@ async fn show(args: &Args, words: &Recorded, target: &Target) -> Result<(), Fail
     let head = headline(
         &target.project.to_string(),
         &words.environment.env,
-        current,
+        &target.found.headers,
         journal.as_ref(),
         target.cluster.clock().wall(),
     );
@@ -89,13 +90,24 @@ fn interrupted(journal: Option<&Entry>) -> Option<u64> {
     journal.and_then(|entry| entry.running.as_ref()).map(|running| running.release)
 }
 
+/// The release that runs, as far as is known.
+fn verified(headers: &[Header]) -> Option<&Header> {
+    headers.iter().rev().find(|header| header.state == State::Verified)
+}
+
+/// The newest release, if it failed.
+fn failed(headers: &[Header]) -> Option<&Header> {
+    headers.last().filter(|header| matches!(header.state, State::RolledBack | State::NotRolledBack))
+}
+
 fn headline(
     project: &str,
     environment: &str,
-    current: Option<&Header>,
+    headers: &[Header],
     journal: Option<&Entry>,
     now: Timestamp,
 ) -> String {
+    let current = verified(headers);
     let mut text = match current {
         Some(header) => format!(
             "{project} in {environment}: release {}{}, verified {}",
@@ -105,10 +117,21 @@ fn headline(
         ),
         None => format!("{project} in {environment}: nothing has been released and verified yet"),
     };
+    if let Some(header) = failed(headers) {
+        let (number, when) = (header.number, words::ago(header.ended_at.unwrap_or(header.started_at), now));
+        let end = if header.state == State::RolledBack { "was" } else { "was NOT" };
+        let _ = write!(
+            text,
+            "\nrelease {number} failed {when} and {end} rolled back: `release report {number} --env {environment}` tells why"
+        );
+        if header.state == State::NotRolledBack {
+            let _ = write!(text, ", `release rollback --env {environment}` tries again");
+        }
+    }
     if let Some(number) = interrupted(journal) {
         let _ = write!(
             text,
-            "\nrelease {number} is under way, or was interrupted: `release deploy` takes it up, `release rollback` undoes it"
+            "\nrelease {number} is under way, or was interrupted: `release deploy --env {environment}` takes it up, `release rollback --env {environment}` undoes it"
         );
     }
     text

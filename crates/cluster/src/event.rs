@@ -38,6 +38,9 @@ pub enum Event {
         /// Its generation afterwards, for kinds that have one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         generation: Option<i64>,
+        /// The fields that were left as they are because another manager has taken them, as in `.spec.replicas`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<String>,
     },
     /// An object was deleted.
     ObjectDeleted {

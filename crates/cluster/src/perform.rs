@@ -77,16 +77,50 @@ async fn apply(
     let Some(body) = job.bodies.get(object, version) else {
         return Performed::quiet(no_body(object, version));
     };
-    match cluster.api.apply(object, body, Mode::Write, job.conflicts).await {
-        Ok(live) => applied(effect, object, version, live),
-        Err(error) => failed(effect, object, &error),
+    let error = match cluster.api.apply(object, body, Mode::Write, job.conflicts).await {
+        Ok(live) => return applied(effect, object, version, live, Vec::new()),
+        Err(error) => error,
+    };
+    // What a rollback is for is the version: it does not stop because somebody, or an autoscaler, has scaled meanwhile.
+    if version == Version::Previous && conflicting(&error) == [REPLICAS] {
+        let mut body = body.clone();
+        if let Some(spec) = body["spec"].as_object_mut() {
+            spec.remove("replicas");
+        }
+        return match cluster.api.apply(object, &body, Mode::Write, job.conflicts).await {
+            Ok(live) => applied(effect, object, version, live, vec![REPLICAS.to_owned()]),
+            Err(error) => failed(effect, object, &error),
+        };
     }
+    failed(effect, object, &error)
 }
 
-fn applied(effect: &Effect, object: &ObjectRef, version: Version, live: Value) -> Performed {
+/// How the API server names the field in a conflict.
+const REPLICAS: &str = ".spec.replicas";
+
+/// The fields other managers own, if that is why an apply was refused.
+fn conflicting(error: &ApiError) -> Vec<&str> {
+    let details =
+        error.status().filter(|status| status.code == 409).and_then(|status| status.details.as_ref());
+    let causes = details.map(|details| details.causes.as_slice()).unwrap_or_default();
+    causes
+        .iter()
+        .filter(|cause| cause.reason == "FieldManagerConflict")
+        .map(|cause| cause.field.as_str())
+        .collect()
+}
+
+fn applied(
+    effect: &Effect,
+    object: &ObjectRef,
+    version: Version,
+    live: Value,
+    left: Vec<String>,
+) -> Performed {
     Performed {
         outcome: Outcome::Ok(Answer::Applied),
         event: Some(Event::ObjectApplied {
+            left,
             effect: effect.id,
             service: effect.service.clone(),
             object: object.clone(),
@@ -114,7 +148,7 @@ async fn read_back(
         Err(error) => return failed(effect, object, &error),
     };
     match cluster.api.apply(object, body, Mode::DryRun, Conflicts::Force).await {
-        Ok(would_be) if same_content(&live, &would_be) => applied(effect, object, version, live),
+        Ok(would_be) if same_content(&live, &would_be) => applied(effect, object, version, live, Vec::new()),
         Ok(_) => Performed::quiet(Outcome::Ok(Answer::NotApplied)),
         Err(error) => failed(effect, object, &error),
     }

@@ -12,7 +12,7 @@ fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn header(number: u64, action: Action, state: State) -> Header {
+pub(in crate::command) fn header(number: u64, action: Action, state: State) -> Header {
     let image = format!("registry.example.com/radio/web@sha256:{}", "1".repeat(64));
     let record = ServiceRecord {
         image: image.parse().expect("an image"),

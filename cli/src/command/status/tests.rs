@@ -1,7 +1,9 @@
 //! The first line and the table of what runs.
 
+use release_cluster::Action;
 use release_core::{Assessment, Cause, CauseKind, Certainty, ObjectRef, PinnedImage, Readiness};
 
+use super::super::history::tests::header;
 use super::*;
 
 fn seen(status: Status, ready: u32, cause: Option<Cause>) -> Seen {
@@ -46,7 +48,26 @@ fn every_status_in_a_table() {
 fn nothing_has_been_released() {
     let now = "2026-11-24T08:00:00Z".parse().expect("a time");
     assert_eq!(
-        text(&headline("radio", "prod", None, None, now), &[]),
+        text(&headline("radio", "prod", &[], None, now), &[]),
         "radio in prod: nothing has been released and verified yet\n"
+    );
+}
+
+#[test]
+fn a_newer_release_that_failed_is_told() {
+    let now = "2026-11-24T08:05:00Z".parse().expect("a time");
+    let told = |states: &[State]| {
+        let headers: Vec<_> =
+            (1..).zip(states).map(|(number, state)| header(number, Action::Deploy, *state)).collect();
+        headline("radio", "prod", &headers, None, now)
+    };
+    insta::assert_snapshot!(
+        [
+            told(&[State::Verified, State::RolledBack]),
+            told(&[State::Verified, State::NotRolledBack]),
+            told(&[State::RolledBack, State::Verified]),
+            told(&[State::Verified, State::Running]),
+        ]
+        .join("\n\n")
     );
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use release_rollout::Phase;
+use serde_json::json;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +68,40 @@ async fn a_bad_version_is_rolled_back() {
     assert!(ran.events.iter().any(|event| matches!(event, Event::CauseFound { .. })));
     assert!(ran.events.iter().any(|event| matches!(event, Event::Captured { .. })));
     journal_was_ahead(&fake);
+}
+
+/// What an API server says when another manager owns these fields.
+fn conflict(fields: &[&str]) -> Act {
+    let causes: Vec<_> = fields
+        .iter()
+        .map(|field| json!({"reason": "FieldManagerConflict", "message": "conflict with \"kubectl\"", "field": field}))
+        .collect();
+    let mut body = super::fake::status(409, "Conflict", "Apply failed with conflicts");
+    body["details"] = json!({"causes": causes});
+    Act::Answer(409, body.to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_does_not_stop_because_somebody_has_scaled_meanwhile() {
+    let scaled = [".spec.replicas"];
+    let more = [".spec.replicas", ".spec.template.spec.containers[name=\"web\"].image"];
+    for (fields, times, ended, left) in
+        [(&scaled[..], 1, "rolled-back", Some(&scaled)), (&more[..], usize::MAX, "not-rolled-back", None)]
+    {
+        let fake = running_old().await;
+        fake.after("PATCH deployments/web", 1, times, conflict(fields));
+        let ran = release(&fake, "ada", BAD).await;
+        assert_eq!(ran.ended, ended, "{fields:?}");
+        let told = ran.events.iter().find_map(|event| match event {
+            Event::ObjectApplied { left, .. } if !left.is_empty() => Some(left.as_slice()),
+            _ => None,
+        });
+        assert_eq!(told.map(<[String]>::to_vec), left.map(|all| all.map(str::to_owned).to_vec()));
+    }
+    // On the way there it is a refusal: nobody has said that the other one may decide.
+    let fake = running_old().await;
+    fake.on("PATCH deployments/web", 1, conflict(&scaled));
+    assert_eq!(release(&fake, "ada", NEW).await.ended, "rolled-back");
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,6 +123,10 @@ impl Objects {
             for server_side in ["uid", "resourceVersion", "generation", "managedFields"] {
                 new["metadata"][server_side] = live["metadata"][server_side].clone();
             }
+            // Who leaves the number of pods out leaves it to somebody else.
+            if new["spec"]["replicas"].is_null() && !live["spec"]["replicas"].is_null() {
+                new["spec"]["replicas"] = live["spec"]["replicas"].clone();
+            }
             if !live["status"].is_null() {
                 new["status"] = live["status"].clone();
             }

@@ -244,9 +244,14 @@ fn cluster() -> Vec<Cluster> {
         Cluster::LockTaken { fence: 3 },
     ];
     events.extend(PHASES.iter().map(|phase| Cluster::PhaseEntered { service: web(), phase: *phase }));
-    for (version, generation) in [(Version::New, Some(7)), (Version::Previous, None)] {
+    for (version, generation, left) in [
+        (Version::New, Some(7), None),
+        (Version::Previous, None, None),
+        (Version::Previous, Some(8), Some(".spec.replicas")),
+    ] {
         let (service, object) = (web(), deployment());
-        events.push(Cluster::ObjectApplied { effect, service, object, version, generation });
+        let left = left.into_iter().map(str::to_owned).collect();
+        events.push(Cluster::ObjectApplied { effect, service, object, version, generation, left });
     }
     events.push(Cluster::ObjectDeleted { effect, service: web(), object: deployment() });
     let refused = cause(CauseKind::Refused, Certainty::Terminal);
