@@ -73,7 +73,10 @@ pub struct Object {
 #[derive(Debug, Clone, Default)]
 struct Meta {
     is_terminating: bool,
+    generation: i64,
     controller: Option<Controller>,
+    /// The uids of all owners.
+    owners: Vec<Arc<str>>,
 }
 
 /// The owner that controls an object.
@@ -87,12 +90,17 @@ pub(crate) struct Controller {
 impl Meta {
     fn read(metadata: Option<&Section>) -> Arc<Self> {
         let Some(metadata) = metadata else { return Arc::default() };
-        let owners = metadata.field("ownerReferences").as_array().into_iter().flatten();
-        let controller = owners.into_iter().find(|o| o["controller"] == true).map(|owner| {
+        let owners = || metadata.field("ownerReferences").as_array().into_iter().flatten();
+        let controller = owners().find(|o| o["controller"] == true).map(|owner| {
             let text = |field: &str| Arc::from(owner[field].as_str().unwrap_or_default());
             Controller { kind: text("kind"), name: text("name"), uid: text("uid") }
         });
-        Arc::new(Self { is_terminating: metadata.field("deletionTimestamp").is_string(), controller })
+        Arc::new(Self {
+            is_terminating: metadata.field("deletionTimestamp").is_string(),
+            generation: metadata.field("generation").as_i64().unwrap_or(0),
+            controller,
+            owners: owners().filter_map(|owner| owner["uid"].as_str()).map(Arc::from).collect(),
+        })
     }
 }
 
@@ -235,7 +243,7 @@ impl Object {
 
     /// `metadata.generation`, zero where the kind has none.
     pub fn generation(&self) -> i64 {
-        self.field("metadata", "generation").as_i64().unwrap_or(0)
+        self.meta.generation
     }
 
     /// `metadata.managedFields`, Null when nothing is tracked.
@@ -299,6 +307,11 @@ impl Object {
     /// The entries of `ownerReferences`.
     pub fn owners(&self) -> impl Iterator<Item = &Value> {
         self.field("metadata", "ownerReferences").as_array().into_iter().flatten()
+    }
+
+    /// The uids in `ownerReferences`.
+    pub(crate) fn owner_uids(&self) -> &[Arc<str>] {
+        &self.meta.owners
     }
 
     /// The uid of the controlling owner.

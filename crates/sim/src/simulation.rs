@@ -90,6 +90,8 @@ pub struct Simulation {
     controllers: Option<Controllers>,
     /// Until when the controllers do nothing.
     paused: Option<Timestamp>,
+    /// The revision at which the controllers had nothing left to do, and when they want to act although nobody writes.
+    rested: Option<(u64, Option<Timestamp>)>,
     actors: Vec<Box<dyn Actor + Send>>,
     wake: Option<Timestamp>,
     /// The last revision everybody has acted on.
@@ -124,6 +126,7 @@ impl Simulation {
             controllers: None,
             faults,
             paused: None,
+            rested: None,
             actors: Vec::new(),
             wake: Some(start),
             settled: 0,
@@ -210,6 +213,7 @@ impl Simulation {
         self.nodes.begin_faults(self.now, plan);
         self.chaos.begin(&mut self.server, self.now, plan);
         self.traffic.begin_faults(self.now, plan);
+        self.rested = None;
         self.wake = Some(self.now);
     }
 
@@ -288,7 +292,15 @@ impl Simulation {
         let controllers = self.controllers.as_mut()?;
         let Some((until, note)) = self.faults.controllers_pause(at) else {
             self.paused = None;
-            return controllers.act(&mut self.server, at);
+            if let Some((revision, next)) = self.rested
+                && revision == self.server.store().revision()
+                && next.is_none_or(|next| next > at)
+            {
+                return next;
+            }
+            let next = controllers.act(&mut self.server, at);
+            self.rested = Some((self.server.store().revision(), next));
+            return next;
         };
         if self.paused.replace(until) != Some(until) {
             self.trace.note(&note);

@@ -27,6 +27,8 @@ pub(crate) struct Mix {
     pub(crate) tenths: [usize; 3],
     /// Every so many seconds a tenth of the Deployments gets another image, and another tenth another size; 0: never.
     pub(crate) rolls_every: u64,
+    /// The pods belong to nobody: no Deployments and no Services.
+    pub(crate) alone: bool,
 }
 
 /// What a churn came to.
@@ -115,6 +117,15 @@ fn make(simulation: &mut Simulation, mix: Mix) {
             _ => "crashing",
         };
         let name = name(n);
+        if mix.alone {
+            for replica in 0..REPLICAS {
+                let pod = pod(&format!("{name}-{replica}"), app);
+                let made =
+                    simulation.server_mut().create(now, &resource::PODS, "default", pod, &By::nobody());
+                assert!(made.is_ok(), "{made:?}");
+            }
+            continue;
+        }
         let service = json!({"metadata": {"name": name}, "spec": {
             "selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]}});
         let server = simulation.server_mut();
@@ -134,14 +145,22 @@ fn deployment(name: &str, app: &str) -> Value {
     json!({"metadata": {"name": name, "labels": {"app": name}}, "spec": {
         "replicas": REPLICAS,
         "selector": {"matchLabels": {"app": name}},
-        "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{
-            "name": "app",
-            "image": format!("registry.example/{app}:1"),
-            "ports": [{"containerPort": 8080}],
-            "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
-            "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1},
-        }]}},
+        "template": {"metadata": {"labels": {"app": name}}, "spec": containers(app)},
     }})
+}
+
+fn pod(name: &str, app: &str) -> Value {
+    json!({"metadata": {"name": name, "labels": {"app": app}}, "spec": containers(app)})
+}
+
+fn containers(app: &str) -> Value {
+    json!({"containers": [{
+        "name": "app",
+        "image": format!("registry.example/{app}:1"),
+        "ports": [{"containerPort": 8080}],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 1, "failureThreshold": 1},
+    }]})
 }
 
 /// Rolls a tenth of the Deployments out, and scales another tenth.

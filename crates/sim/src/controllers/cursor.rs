@@ -58,7 +58,12 @@ impl Cursor {
         if self.is_current(store) {
             return;
         }
+        let is_remembered = !self.is_lost(store);
         for resource in resources {
+            // Most of the time nothing has happened to most resources.
+            if is_remembered && self.seen.is_some_and(|seen| store.last_change(resource) <= seen) {
+                continue;
+            }
             match self.seen.map(|seen| store.changes(resource, seen)) {
                 Some(Ok(changes)) => {
                     for change in changes {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::backoff::Backoff;
-use super::desk::Desk;
+use super::desk::{Desk, grace};
 use super::event::{Say, Tone};
 use super::probe::{Watch, Which};
 use super::spec::{Restart, Spec};
@@ -279,7 +279,7 @@ impl Container {
                 let message = format!("Container {name} failed {probe} probe, will be restarted");
                 desk.say(&Say { tone: Tone::Normal, reason: "Killing", message, field: &self.spec.field });
                 self.killed = true;
-                self.end_by(desk, since, desk.grace, false);
+                self.end_by(desk, since, grace(desk.pod), false);
                 false
             }
         }

@@ -26,10 +26,15 @@ pub(super) struct Desk<'a> {
     pub(super) images: &'a mut BTreeSet<(Box<str>, Box<str>)>,
     pub(super) config: &'a NodeConfig,
     pub(super) pull_fault: Option<PullError>,
-    /// The pod's grace period.
-    pub(super) grace: Duration,
     /// Whether the pod is being deleted.
     pub(super) stopping: bool,
+}
+
+/// How long a pod's containers may take to end.
+pub(super) fn grace(pod: &Object) -> Duration {
+    let metadata = pod.field("metadata", "deletionGracePeriodSeconds");
+    let own = pod.field("spec", "terminationGracePeriodSeconds");
+    Duration::from_secs(metadata.as_u64().or_else(|| own.as_u64()).unwrap_or(30))
 }
 
 impl Desk<'_> {

@@ -13,7 +13,7 @@ use super::addresses::Addresses;
 use super::conditions::Conditions;
 use super::config::NodeConfig;
 use super::container::{Container, State};
-use super::desk::Desk;
+use super::desk::{Desk, grace};
 use super::event::{Recorder, Say, Tone};
 use super::spec::{self, Spec};
 use super::volumes;
@@ -189,7 +189,6 @@ impl Pod {
         act: impl FnOnce(&mut Container, &mut Desk<'_>) -> T,
         at: usize,
     ) -> T {
-        let grace = self.grace();
         let mut desk = Desk {
             server: around.server,
             now: around.now,
@@ -200,18 +199,9 @@ impl Pod {
             images: around.images,
             config: around.config,
             pull_fault: self.fate.pull(around.now),
-            grace,
             stopping: self.stage == Stage::Stopping,
         };
         act(&mut self.containers[at], &mut desk)
-    }
-
-    /// How long its containers may take to end.
-    fn grace(&self) -> Duration {
-        let metadata = self.object.field("metadata", "deletionGracePeriodSeconds");
-        let own = self.object.field("spec", "terminationGracePeriodSeconds");
-        let seconds = metadata.as_u64().or_else(|| own.as_u64()).unwrap_or(30);
-        Duration::from_secs(seconds)
     }
 
     /// A moment of the pod itself: its network, or the end of it.
@@ -289,7 +279,7 @@ impl Pod {
     pub(super) fn stop(&mut self, around: &mut Around<'_>) {
         let finished = self.stage == Stage::Finished;
         self.stage = Stage::Stopping;
-        let (grace, slow) = (self.grace(), self.fate.slow_stop);
+        let (grace, slow) = (grace(&self.object), self.fate.slow_stop);
         for at in 0..self.containers.len() {
             let container = &mut self.containers[at];
             container.next = None;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 
 use super::pod::Pod;
@@ -12,7 +13,8 @@ use super::pod::Pod;
 pub(super) struct Pods {
     last: u64,
     all: BTreeMap<u64, Pod>,
-    keys: BTreeMap<Arc<str>, u64>,
+    /// By uid. Never iterated, so that its order does not matter.
+    keys: HashMap<Arc<str>, u64>,
     due: BTreeSet<(Timestamp, u64)>,
 }
 

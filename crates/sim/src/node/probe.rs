@@ -81,13 +81,13 @@ impl Probe {
         let refused = |port: u64| format!("dial tcp {ip}:{port}: connect: connection refused");
         match &self.action {
             Action::Http { path, port, scheme } => {
-                let url = format!("{scheme}://{ip}:{port}{path}");
+                let failed = |why: &str| Err(format!("Get \"{scheme}://{ip}:{port}{path}\": {why}"));
                 let Some(answer) = run.answer(path, now, 0) else {
-                    return Err(format!("Get \"{url}\": {}", refused(*port)));
+                    return failed(&refused(*port));
                 };
                 if answer.latency >= self.timeout {
                     let why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
-                    return Err(format!("Get \"{url}\": {why}"));
+                    return failed(why);
                 }
                 let unready = which == Which::Readiness && !run.is_ready(now);
                 let status = match answer.status {

@@ -91,7 +91,7 @@ impl Store {
 
     /// The objects that name this uid as an owner, by resource, namespace and name.
     pub fn owned_by(&self, uid: &str) -> impl Iterator<Item = &Arc<Object>> {
-        self.owners.of(uid).filter_map(|(resource, namespace, name)| self.get(resource, namespace, name))
+        self.owners.of(uid)
     }
 
     /// The uids that are named as owners by somebody.
@@ -203,7 +203,7 @@ impl Store {
         let before = shard.put(Arc::clone(&object));
         shard.note(self.revision);
         let what = if before.is_some() { What::Modified } else { What::Added };
-        self.owners.update(before.as_deref(), Some(&object));
+        self.owners.update(before.as_ref(), Some(&object));
         self.record(Change { at: now, what, object: Arc::clone(&object), before });
         object
     }

@@ -1,27 +1,26 @@
 //! Who names whom as an owner, and who has which uid.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-use serde_json::Value;
 
 use crate::object::Object;
 use crate::resource::Resource;
+use foldhash::HashMap;
 
 type Reference = (Resource, Arc<str>, Arc<str>);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
-    /// As `uids`, only iterated in the order of the uids.
-    owned: HashMap<Arc<str>, BTreeSet<Reference>>,
+    /// As `uids`, only iterated in the order of the uids. The newest version of each, so that nobody has to look it up.
+    owned: HashMap<Arc<str>, BTreeMap<Reference, Arc<Object>>>,
     /// Never iterated, so that its order does not matter.
     uids: HashMap<Arc<str>, Reference>,
     terminating: BTreeSet<Reference>,
 }
 
 impl Owners {
-    pub(super) fn of(&self, uid: &str) -> impl Iterator<Item = &Reference> {
-        self.owned.get(uid).into_iter().flatten()
+    pub(super) fn of(&self, uid: &str) -> impl Iterator<Item = &Arc<Object>> {
+        self.owned.get(uid).into_iter().flat_map(BTreeMap::values)
     }
 
     pub(super) fn uids(&self) -> impl Iterator<Item = &str> {
@@ -37,13 +36,13 @@ impl Owners {
         self.uids.get(uid)
     }
 
-    pub(super) fn update(&mut self, before: Option<&Object>, after: Option<&Object>) {
+    pub(super) fn update(&mut self, before: Option<&Arc<Object>>, after: Option<&Arc<Object>>) {
         match (before, after) {
             (Some(before), _) if before.is_terminating() && after.is_none() => {
                 self.terminating.remove(&reference(before));
             }
             (before, Some(after))
-                if after.is_terminating() && !before.is_some_and(Object::is_terminating) =>
+                if after.is_terminating() && !before.is_some_and(|before| before.is_terminating()) =>
             {
                 self.terminating.insert(reference(after));
             }
@@ -55,30 +54,40 @@ impl Owners {
             _ => {}
         }
         if let (Some(old), Some(new)) = (before, after)
-            && (old.shares(new, "metadata")
-                || old.field("metadata", "ownerReferences") == new.field("metadata", "ownerReferences"))
+            && old.owner_uids() == new.owner_uids()
         {
+            self.replace(new);
             return;
         }
-        for (object, uid) in before.into_iter().flat_map(named) {
-            if let Some(owned) = self.owned.get_mut(uid) {
+        if let Some(object) = before {
+            for uid in object.owner_uids() {
+                let Some(owned) = self.owned.get_mut(uid) else { continue };
                 owned.remove(&reference(object));
                 if owned.is_empty() {
                     self.owned.remove(uid);
                 }
             }
         }
-        for (object, uid) in after.into_iter().flat_map(named) {
-            match self.owned.get_mut(uid) {
-                Some(owned) => drop(owned.insert(reference(object))),
-                None => drop(self.owned.insert(uid.into(), BTreeSet::from([reference(object)]))),
+        if let Some(object) = after {
+            for uid in object.owner_uids() {
+                let owned = self.owned.entry(Arc::clone(uid)).or_default();
+                owned.insert(reference(object), Arc::clone(object));
             }
         }
     }
-}
 
-fn named(object: &Object) -> impl Iterator<Item = (&Object, &str)> {
-    object.owners().filter_map(|o| o.get("uid").and_then(Value::as_str)).map(move |uid| (object, uid))
+    /// A new version with the same owners.
+    fn replace(&mut self, object: &Arc<Object>) {
+        if object.owner_uids().is_empty() {
+            return;
+        }
+        let reference = reference(object);
+        for uid in object.owner_uids() {
+            if let Some(known) = self.owned.get_mut(uid).and_then(|owned| owned.get_mut(&reference)) {
+                *known = Arc::clone(object);
+            }
+        }
+    }
 }
 
 fn reference(object: &Object) -> Reference {

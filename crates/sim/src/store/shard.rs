@@ -1,7 +1,9 @@
 //! The objects of one resource, and the revisions that touched it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::object::Object;
 
@@ -113,12 +115,9 @@ impl Shard {
     }
 
     pub(super) fn after(&self, revision: u64) -> impl Iterator<Item = u64> {
-        let from = if self.last <= revision {
-            self.revisions.len()
-        } else {
-            self.revisions.partition_point(|r| *r <= revision)
-        };
-        self.revisions.range(from..).copied()
+        // Who asks has seen all but the last few.
+        let newer = self.revisions.iter().rev().take_while(|r| **r > revision).count();
+        self.revisions.range(self.revisions.len() - newer..).copied()
     }
 
     pub(super) fn forget(&mut self, compacted: u64) {

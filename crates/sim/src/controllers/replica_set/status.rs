@@ -85,6 +85,8 @@ impl Counts {
         let min_ready = count(set.field("spec", "minReadySeconds"));
         let labels = set.field("spec", "template")["metadata"]["labels"].as_object();
         let mut counts = Self::default();
+        // Pods that were made of one template share their labels.
+        let mut alike: Option<&Value> = None;
         for pod in pods::controlled_by(store, set.uid()).filter(|pod| !pods::is_finished(pod)) {
             if pod.is_terminating() {
                 counts.terminating += 1;
@@ -92,7 +94,10 @@ impl Counts {
             }
             counts.replicas += 1;
             let own = pod.labels();
-            if labels.is_none_or(|l| l.iter().all(|(k, v)| own[k] == *v)) {
+            let is_labelled = alike.is_some_and(|known| std::ptr::eq(known, own))
+                || labels.is_none_or(|l| l.iter().all(|(k, v)| own[k] == *v));
+            if is_labelled {
+                alike = Some(own);
                 counts.labelled += 1;
             }
             match pods::availability(pod, min_ready, now) {

@@ -96,9 +96,9 @@ impl Scheduler {
         cursor.look(store, &[NODES, PERSISTENT_VOLUME_CLAIMS, PODS], |news| {
             let is_gone = news.what == What::Deleted;
             if *news.object.resource() == PODS {
-                let is_placed = !news.object.node_name().is_empty();
+                let is_placed = || !news.object.node_name().is_empty();
                 let may_free = is_gone || pods::is_finished(news.object);
-                if may_free || !is_placed || !news.is_only_status() {
+                if may_free || !news.is_only_status() || !is_placed() {
                     self.note_pod(news.object, is_gone);
                 }
                 return;
