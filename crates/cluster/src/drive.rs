@@ -17,7 +17,9 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use release_core::{Assessment, MonoTime, ObjectRef, ServiceName, Status};
-use release_rollout::{Effect, EffectId, Input, Outcome, Phase, Release, ReleasePlan, Strategy, Version};
+use release_rollout::{
+    Effect, EffectId, EffectKind, Input, Outcome, Phase, Release, ReleasePlan, Strategy, Version,
+};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -247,6 +249,9 @@ impl Driver<'_> {
             let known = self.watches.known();
             let (cluster, job) = (self.cluster, self.job);
             let workload = self.workload(&effect.service);
+            if let EffectKind::Delete { object } = &effect.kind {
+                self.tracked.forget(&effect.service, object);
+            }
             self.flights.push(Box::pin(async move {
                 let performed = perform(cluster, job, &effect, workload, known).await;
                 (effect, performed)

@@ -88,6 +88,11 @@ impl Tracked {
         }
     }
 
+    /// Stops looking at an object that is about to be deleted: that it goes is no news.
+    pub(crate) fn forget(&mut self, service: &ServiceName, object: &ObjectRef) {
+        self.all.remove(&(service.clone(), object.clone()));
+    }
+
     fn track(&mut self, service: &ServiceName, target: Target, version: Version) {
         let key = (service.clone(), target.object.clone());
         let tracker = Tracker::new(target, Graces::default());

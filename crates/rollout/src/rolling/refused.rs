@@ -1,4 +1,4 @@
-//! What was refused on the way back, and when it is tried again.
+//! What was refused on the way back, or undone by somebody else, and when it is tried again.
 //!
 //! A webhook restarts, pods that leave free a quota, somebody mends rights; the way forward need not wait for that, because it
 //! has the way back. Nothing is written here: the rounds are the rollback's.

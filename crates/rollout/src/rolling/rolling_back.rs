@@ -3,13 +3,13 @@
 //! ```text
 //!  Saving ─► Held ─► Restoring ─► Removing ─► Settling ─► RolledBack | NotRolledBack
 //!                        ▲            │
-//!                        └── Resting ◄┘
+//!                        └── Resting ◄┘◄────┘
 //! ```
 //!
 //! *Held*: services that need this one are undone first. An object that cannot be restored does not keep the others from
 //! being restored; it decides the outcome.
 //!
-//! *Resting*: what was refused is tried again, for some minutes.
+//! *Resting*: what was refused is tried again, for some minutes; so is what somebody else deletes or changes while it settles.
 //!
 //! *Settling* gives up at its deadline and never sooner. What is restored ran before on this cluster, the cluster goes on
 //! trying, and there is nothing further to fall back to: what is terminal on the way forward may be cured here by waiting,
@@ -193,7 +193,7 @@ impl RollingBack {
                 Stage::Settling { deadline, ready, suspicions },
                 Happened::Assessed(object, Version::Previous, assessment),
             ) if back.undo.workloads.contains(object) => {
-                back.assessed(Settling { deadline, ready, suspicions }, object, assessment)
+                back.assessed(step, Settling { deadline, ready, suspicions }, object, assessment)
             }
             (Stage::Settling { deadline, suspicions, ready }, Happened::Woke) if step.now >= deadline => {
                 let missing = back.undo.workloads.iter().find(|workload| !ready.contains(workload));
@@ -264,6 +264,11 @@ impl Back {
     fn refuse(mut self, step: &Step<'_>, object: ObjectRef, why: Cause) -> Self {
         let refused = self.refused.get_or_insert_with(|| Refused::first(step.now));
         if refused.again(step.now, object) { self } else { self.with(why) }
+    }
+
+    /// What somebody else deleted or changed after it was restored is restored again, as long as refusals are tried again.
+    fn tries_again(&mut self, step: &Step<'_>, object: &ObjectRef) -> bool {
+        self.refused.get_or_insert_with(|| Refused::first(step.now)).again(step.now, object.clone())
     }
 
     /// Goes on after everything was tried once.
@@ -344,7 +349,13 @@ impl Back {
         self.at(Stage::Settling { deadline, ready: BTreeSet::new(), suspicions: Suspicions::default() })
     }
 
-    fn assessed(self, mut settling: Settling, object: &ObjectRef, assessment: &Assessment) -> Rolling {
+    fn assessed(
+        mut self,
+        step: &Step<'_>,
+        mut settling: Settling,
+        object: &ObjectRef,
+        assessment: &Assessment,
+    ) -> Rolling {
         match assessment.status {
             Status::Ready => {
                 settling.ready.insert(object.clone());
@@ -354,8 +365,12 @@ impl Back {
                 }
             }
             Status::Failed => {
+                let why = failure(object, assessment);
+                if why.kind == CauseKind::Interference && self.tries_again(step, object) {
+                    return self.rest(step);
+                }
                 settling.ready.remove(object);
-                settling.suspicions.set(object, Some(failure(object, assessment)));
+                settling.suspicions.set(object, Some(why));
             }
             Status::Progressing | Status::Unknown => {
                 settling.ready.remove(object);

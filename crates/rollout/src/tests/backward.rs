@@ -211,6 +211,18 @@ fn what_would_end_the_way_forward_is_waited_for_on_the_way_back() {
 }
 
 #[test]
+fn what_somebody_deletes_after_it_was_restored_is_restored_again() {
+    let again = "apply previous deployment/web";
+    let script = web_fails().look("previous deployment/web", &[Look::Gone, Look::Ready]);
+    let world = check(web(|_| ()), script, "rolled back: web crash-loop", &[again, again]);
+    assert_eq!(world.trace().iter().filter(|line| *line == "apply previous configmap/web").count(), 1);
+
+    let script = web_fails().look("previous deployment/web", &[Look::Gone]);
+    let world = check(web(|_| ()), script, "not rolled back: web crash-loop, deadline", &[again, again]);
+    assert!(world.now.as_secs() < 600, "{:?}", world.now);
+}
+
+#[test]
 fn a_rollback_that_takes_too_long_tells_what_looked_wrong() {
     for (look, what) in [
         (Look::SuspiciousPod, "pod/web-1: the script says so"),

@@ -106,8 +106,9 @@ fn replies() -> impl Strategy<Value = Vec<Reply>> {
 }
 
 fn looks() -> impl Strategy<Value = Vec<Look>> {
-    use Look::{Failed, Progressing, Ready, Suspicious, SuspiciousPod, Unknown};
-    let one = select(vec![Ready, Ready, Ready, Progressing, Unknown, Suspicious, SuspiciousPod, Failed]);
+    use Look::{Failed, Gone, Progressing, Ready, Suspicious, SuspiciousPod, Unknown};
+    let one =
+        select(vec![Ready, Ready, Ready, Progressing, Unknown, Suspicious, SuspiciousPod, Failed, Gone]);
     proptest::collection::vec(one, 1..7)
 }
 

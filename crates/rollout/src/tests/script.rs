@@ -36,6 +36,8 @@ pub(super) enum Look {
     Failed,
     /// A failure nobody explains.
     FailedMutely,
+    /// Somebody else deleted it.
+    Gone,
 }
 
 /// Answers by what is asked for, and findings by version and workload. The last one of a list holds for ever; what is
@@ -138,6 +140,7 @@ pub(super) fn assessment(object: &ObjectRef, look: Look) -> Assessment {
         Look::Unknown => (Status::Unknown, None),
         Look::Failed => (Status::Failed, Some(cause(CauseKind::CrashLoop, object))),
         Look::FailedMutely => (Status::Failed, None),
+        Look::Gone => (Status::Failed, Some(cause(CauseKind::Interference, object))),
     };
     Assessment { status, cause, readiness: Readiness::default(), revisit_at: None }
 }

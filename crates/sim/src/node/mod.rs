@@ -126,7 +126,8 @@ impl Nodes {
     /// Takes in what others wrote.
     fn watch(&mut self, server: &mut ApiServer, now: Timestamp) {
         let store = server.store();
-        if store.revision() == self.seen {
+        if self.seen > 0 && self.seen >= store.compacted() && store.last_change(&PODS) <= self.seen {
+            self.seen = store.revision();
             return;
         }
         let mut own = std::mem::take(&mut self.written).into_iter().peekable();
