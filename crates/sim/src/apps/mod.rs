@@ -26,6 +26,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use dice::Dice;
+pub(crate) use run::Moments;
 pub use run::{Answer, End, Fate, Passing, Run};
 pub use script::{CannotStart, Exit, LogLine, Memory, Pull, PullError, Ready, Route, Script, Stop};
 pub use span::Span;

@@ -71,9 +71,47 @@ pub struct Run<'a> {
     pub started: Timestamp,
     /// What the container's spec adds.
     pub fate: Fate,
+    /// Its moments, if they are known already.
+    moments: Option<Moments>,
 }
 
-impl Run<'_> {
+/// The moments of a run that are drawn, each once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moments {
+    listens_at: Timestamp,
+    ready_from: Timestamp,
+    /// How long it is ready at a time, and then is not, where the script says so.
+    up: Option<Duration>,
+    down: Option<Duration>,
+}
+
+impl<'a> Run<'a> {
+    /// A run that began at `started`.
+    pub fn new(script: &'a Script, dice: Dice, restarts: u32, started: Timestamp, fate: Fate) -> Self {
+        Self { script, dice, restarts, started, fate, moments: None }
+    }
+
+    /// The same run, whose moments were asked for before.
+    pub(crate) fn with(self, moments: Option<Moments>) -> Self {
+        Self { moments, ..self }
+    }
+
+    /// Its moments, for whoever asks often.
+    pub(crate) fn moments(&self) -> Moments {
+        self.moments.unwrap_or_else(|| self.draw())
+    }
+
+    fn draw(&self) -> Moments {
+        let (ready, nth) = (&self.script.ready, u64::from(self.restarts));
+        let listens_at = self.started + self.script.start.draw(self.dice.of("start"), nth);
+        Moments {
+            listens_at,
+            ready_from: listens_at + ready.after.draw(self.dice.of("ready"), nth),
+            up: ready.up.map(|up| up.draw(self.dice.of("up"), 0)),
+            down: ready.down.map(|down| down.draw(self.dice.of("down"), 0)),
+        }
+    }
+
     /// How it ends by itself, if it does.
     pub fn end(&self) -> Option<End> {
         let early = if self.fate.lacks_env {
@@ -125,7 +163,7 @@ impl Run<'_> {
 
     /// When it starts to listen.
     pub fn listens_at(&self) -> Timestamp {
-        self.started + self.script.start.draw(self.dice.of("start"), u64::from(self.restarts))
+        self.moments().listens_at
     }
 
     /// Whether a connection to a port of it is accepted.
@@ -156,15 +194,13 @@ impl Run<'_> {
         if ready.never {
             return (false, None);
         }
-        let first = self.listens_at() + ready.after.draw(self.dice.of("ready"), u64::from(self.restarts));
+        let moments = self.moments();
+        let first = moments.ready_from;
         if at < first {
             return (false, Some(first));
         }
-        let (up, down) = match (ready.up, self.fate.flaps) {
-            (Some(up), _) => {
-                let up = up.draw(self.dice.of("up"), 0);
-                (up, ready.down.map(|down| down.draw(self.dice.of("down"), 0)))
-            }
+        let (up, down) = match (moments.up, self.fate.flaps) {
+            (Some(up), _) => (up, moments.down),
             (None, Some(turn)) if turn.until.is_none_or(|until| at < until) => (turn.span, Some(turn.span)),
             (None, Some(_) | None) => return (true, None),
         };
@@ -261,7 +297,7 @@ mod tests {
         let script = apps.script("web:v1", "app");
         let dice = Dice::new(1, "uid", "app");
         let fate = Fate { memory_limit: Some(64 << 20), ..Fate::default() };
-        ask(Run { script, dice, restarts: 0, started: at(0), fate })
+        ask(Run::new(script, dice, 0, at(0), fate))
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::events::{Recorder, Tone};
 use super::key::Key;
 use crate::object::Object;
 use crate::resource::{PODS, Resource};
@@ -169,6 +170,42 @@ pub(crate) fn create_pod(
     pod: Value,
 ) -> Result<Arc<Object>, Status> {
     server.create(now, &PODS, owner.namespace(), pod, &By::nobody())
+}
+
+/// Makes a pod for its owner, and tells whether it could.
+pub(crate) fn create_pod_and_tell(
+    server: &mut ApiServer,
+    now: Timestamp,
+    events: &mut Recorder,
+    owner: &Object,
+    pod: Value,
+) -> Result<(), Refused> {
+    match create_pod(server, now, owner, pod) {
+        Ok(pod) => {
+            let message = format!("Created pod: {}", pod.name());
+            events.record(server, now, owner, Tone::Normal, "SuccessfulCreate", &message);
+            Ok(())
+        }
+        Err(why) => {
+            let message = format!("Error creating: {why}");
+            events.record(server, now, owner, Tone::Warning, "FailedCreate", &message);
+            Err(why.into())
+        }
+    }
+}
+
+/// Deletes a pod for its owner, and tells.
+pub(crate) fn delete_pod_and_tell(
+    server: &mut ApiServer,
+    now: Timestamp,
+    events: &mut Recorder,
+    owner: &Object,
+    pod: &Object,
+) -> Result<(), Refused> {
+    delete(server, now, &PODS, &Key::of(pod))?;
+    let message = format!("Deleted pod: {}", pod.name());
+    events.record(server, now, owner, Tone::Normal, "SuccessfulDelete", &message);
+    Ok(())
 }
 
 /// Deletes an object and, after it, what it owns.

@@ -42,17 +42,24 @@ pub(super) fn act(
     }
 }
 
-/// A variable of the first container, or an annotation.
+/// A variable of the first container, or an annotation; each time with another value.
 fn edit(object: &mut Value) {
     let containers = object["spec"]["template"]["spec"]["containers"].as_array_mut();
     let Some(container) = containers.and_then(|list| list.first_mut()) else {
         object["metadata"]["annotations"][MARK] = json!("yes");
         return;
     };
-    let variable = json!({"name": MARK, "value": "yes"});
-    match container["env"].as_array_mut() {
-        Some(list) => list.push(variable),
-        None => container["env"] = json!([variable]),
+    let variable = |value: &str| json!({"name": MARK, "value": value});
+    let Some(list) = container["env"].as_array_mut() else {
+        container["env"] = json!([variable("yes")]);
+        return;
+    };
+    match list.iter_mut().find(|known| known["name"] == MARK) {
+        Some(known) => {
+            let again = format!("{}, again", known["value"].as_str().unwrap_or_default());
+            *known = variable(&again);
+        }
+        None => list.push(variable("yes")),
     }
 }
 

@@ -207,7 +207,7 @@ impl Container {
         let restarts = self.restarts().saturating_sub(back);
         let Some(started) = ended.started else { return Some(Vec::new()) };
         let (script, dice, fate) = (&*self.spec.script, self.dice, self.fate);
-        let run = Run { script, dice, restarts, started, fate };
+        let run = Run::new(script, dice, restarts, started, fate);
         Some(self.lines_of(run, ended.finished, Some(ended)))
     }
 

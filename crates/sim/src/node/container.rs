@@ -15,7 +15,7 @@ use super::desk::{Desk, grace};
 use super::event::{Say, Tone};
 use super::probe::{Watch, Which};
 use super::spec::{Restart, Spec};
-use crate::apps::{Dice, Fate, Run};
+use crate::apps::{Dice, Fate, Moments, Run};
 
 /// Nothing runs for a shorter time, so that a start is seen before an end.
 const SHORTEST_RUN: Duration = Duration::from_millis(100);
@@ -84,6 +84,8 @@ pub(super) struct Container {
     pub(super) fate: Fate,
     /// A probe ended the last run.
     pub(super) killed: bool,
+    /// Those of the run that began last.
+    moments: Option<Moments>,
 }
 
 impl Container {
@@ -109,6 +111,7 @@ impl Container {
             started: false,
             fate,
             killed: false,
+            moments: None,
         }
     }
 
@@ -150,7 +153,7 @@ impl Container {
 
     fn run_since(&self, started: Timestamp) -> Run<'_> {
         let (script, dice, fate) = (&*self.spec.script, self.dice, self.fate);
-        Run { script, dice, restarts: self.restarts(), started, fate }
+        Run::new(script, dice, self.restarts(), started, fate).with(self.moments)
     }
 
     /// Does what is due. Whether the status has changed.
@@ -186,6 +189,8 @@ impl Container {
     /// A process has just started: its probes begin, its end is known.
     pub(super) fn begin(&mut self, desk: &Desk<'_>) {
         self.state = State::Running { since: desk.now };
+        self.moments = None;
+        self.moments = self.run().map(|run| run.moments());
         self.shown = None;
         self.cached = None;
         self.tries = 0;

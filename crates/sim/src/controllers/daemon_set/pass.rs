@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::controllers::events::{Recorder, Tone};
-use crate::controllers::key::Key;
 use crate::controllers::pods::{self, Availability};
 use crate::controllers::queue::Outcome;
 use crate::controllers::read::{count, items, share, size, text};
@@ -15,7 +14,7 @@ use crate::controllers::revisions::{self, OF_POD};
 use crate::controllers::scheduler::Room;
 use crate::controllers::write::{self, Refused, unless_zero};
 use crate::object::Object;
-use crate::resource::{NODES, PODS};
+use crate::resource::NODES;
 use crate::server::ApiServer;
 
 /// What the pods of a DaemonSet put up with, whatever their template says.
@@ -176,22 +175,12 @@ impl<'a> Pass<'a> {
         let here = json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]});
         pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] =
             json!({"nodeSelectorTerms": [here]});
-        match write::create_pod(self.server, self.now, &set, pod) {
-            Ok(pod) => {
-                self.tell(Tone::Normal, "SuccessfulCreate", &format!("Created pod: {}", pod.name()));
-                Ok(())
-            }
-            Err(why) => {
-                self.tell(Tone::Warning, "FailedCreate", &format!("Error creating: {why}"));
-                Err(why.into())
-            }
-        }
+        write::create_pod_and_tell(self.server, self.now, self.events, &set, pod)
     }
 
     fn delete(&mut self, pod: &Object) -> Result<(), Refused> {
-        write::delete(self.server, self.now, &PODS, &Key::of(pod))?;
-        self.tell(Tone::Normal, "SuccessfulDelete", &format!("Deleted pod: {}", pod.name()));
-        Ok(())
+        let set = Arc::clone(&self.set);
+        write::delete_pod_and_tell(self.server, self.now, self.events, &set, pod)
     }
 
     fn tell(&mut self, tone: Tone, reason: &'static str, message: &str) {

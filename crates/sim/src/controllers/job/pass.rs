@@ -16,7 +16,7 @@ use crate::controllers::queue::Outcome;
 use crate::controllers::read::{count, int, len, moment, size, text};
 use crate::controllers::write::{self, Refused, unless_empty, unless_zero};
 use crate::object::Object;
-use crate::resource::{JOBS, PODS};
+use crate::resource::JOBS;
 use crate::server::ApiServer;
 use crate::time;
 
@@ -248,22 +248,12 @@ impl<'a> Pass<'a> {
             pod["metadata"]["labels"][INDEX] = json!(index.to_string());
             pod["spec"]["hostname"] = json!(format!("{}-{index}", job.name()));
         }
-        match write::create_pod(self.server, self.now, &job, pod) {
-            Ok(pod) => {
-                self.tell(Tone::Normal, "SuccessfulCreate", &format!("Created pod: {}", pod.name()));
-                Ok(())
-            }
-            Err(why) => {
-                self.tell(Tone::Warning, "FailedCreate", &format!("Error creating: {why}"));
-                Err(why.into())
-            }
-        }
+        write::create_pod_and_tell(self.server, self.now, self.events, &job, pod)
     }
 
     fn delete(&mut self, pod: &Object) -> Result<(), Refused> {
-        write::delete(self.server, self.now, &PODS, &Key::of(pod))?;
-        self.tell(Tone::Normal, "SuccessfulDelete", &format!("Deleted pod: {}", pod.name()));
-        Ok(())
+        let job = Arc::clone(&self.job);
+        write::delete_pod_and_tell(self.server, self.now, self.events, &job, pod)
     }
 
     fn tell(&mut self, tone: Tone, reason: &'static str, message: &str) {
