@@ -65,8 +65,7 @@ macro_rules! controllers {
 
         impl Controllers {
             fn each(&mut self) -> impl Iterator<Item = &mut dyn Actor> {
-                let each: Vec<&mut dyn Actor> = vec![$(&mut self.$field,)*];
-                each.into_iter()
+                [$(&mut self.$field as &mut dyn Actor,)*].into_iter()
             }
         }
 

@@ -36,7 +36,25 @@ pub(super) struct Ended {
     /// None: the process never started.
     pub(super) started: Option<Timestamp>,
     pub(super) finished: Timestamp,
-    pub(super) id: String,
+    pub(super) id: Id,
+}
+
+/// The id of a container that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Id {
+    /// Drawn for the container that was made for the n-th time; a text only for who reads it.
+    Nth(Dice, u32),
+    /// As somebody wrote it down.
+    Known(String),
+}
+
+impl Id {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Nth(dice, starts) => id_of(*dice, *starts),
+            Self::Known(text) => text.clone(),
+        }
+    }
 }
 
 /// What a container is doing.
@@ -141,8 +159,8 @@ impl Container {
     }
 
     /// The id of the container made last.
-    pub(super) fn id(&self) -> String {
-        id_of(self.dice, self.starts)
+    pub(super) fn id(&self) -> Id {
+        Id::Nth(self.dice, self.starts)
     }
 
     /// The run that is there now.

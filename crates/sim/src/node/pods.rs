@@ -12,7 +12,7 @@ use super::pod::Pod;
 #[derive(Debug, Default)]
 pub(super) struct Pods {
     last: u64,
-    all: BTreeMap<u64, Pod>,
+    all: HashMap<u64, Pod>,
     /// By uid. Never iterated, so that its order does not matter.
     keys: HashMap<Arc<str>, u64>,
     due: BTreeSet<(Timestamp, u64)>,
@@ -40,8 +40,10 @@ impl Pods {
         self.get(self.key(uid)?)
     }
 
+    /// In the order of their numbers.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Pod)> {
-        self.all.iter().map(|(key, pod)| (*key, pod))
+        let sorted: BTreeMap<u64, &Pod> = self.all.iter().map(|(key, pod)| (*key, pod)).collect();
+        sorted.into_iter()
     }
 
     pub(super) fn insert(&mut self, pod: Pod) -> u64 {

@@ -313,7 +313,7 @@ fn terminated(ended: &Ended) -> Value {
         "reason": ended.reason,
         "startedAt": time::seconds(started),
         "finishedAt": time::seconds(ended.finished),
-        "containerID": ended.id,
+        "containerID": ended.id.text(),
     });
     if let Some(message) = &ended.message {
         state["message"] = json!(message);

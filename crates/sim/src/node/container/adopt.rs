@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Container, Desk, Ended, State, Watch, Which};
+use super::{Container, Desk, Ended, Id, State, Watch, Which};
 use crate::time;
 
 /// Every reason a run of a simulated container ends with.
@@ -56,6 +56,6 @@ fn ended(value: &Value) -> Option<Ended> {
         message: value["message"].as_str().map(str::to_owned),
         started: moment(&value["startedAt"]).filter(|at| *at > Timestamp::UNIX_EPOCH),
         finished: moment(&value["finishedAt"])?,
-        id: value["containerID"].as_str().unwrap_or_default().to_owned(),
+        id: Id::Known(value["containerID"].as_str().unwrap_or_default().to_owned()),
     })
 }
