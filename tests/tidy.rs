@@ -298,6 +298,29 @@ fn the_tests_that_the_documents_name_exist() {
 }
 
 #[test]
+fn the_attacks_that_are_known_have_a_test() {
+    let sources: String =
+        sources().iter().map(|path| std::fs::read_to_string(path).expect("UTF-8")).collect();
+    let text =
+        std::fs::read_to_string(root().join("docs/design/attacks.md")).expect("docs/design/attacks.md");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains('`'))
+        .map(|line| line.trim_matches(['|', ' ']).split('|').map(str::trim).collect())
+        .collect();
+    assert!(rows.len() > 10, "only {} attacks", rows.len());
+    for row in rows {
+        let [attack, known_as, held_by] = row[..] else { panic!("{row:?} has not three columns") };
+        for test in held_by.split('`').skip(1).step_by(2) {
+            assert!(sources.contains(&format!("fn {test}(")), "{attack}: {test} is not there");
+        }
+        for name in known_as.split(", ") {
+            assert!(sources.contains(name), "{attack}: no test names {name}");
+        }
+    }
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut documents =
         vec![root().join("README.md"), root().join("CHANGELOG.md"), root().join("tests/real/README.md")];

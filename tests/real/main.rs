@@ -5,6 +5,7 @@ mod failing;
 mod going;
 mod input;
 mod interrupted;
+mod native;
 mod report;
 mod requests;
 mod rights;

@@ -12,5 +12,7 @@ mod local;
 mod project;
 mod render;
 mod report;
+#[cfg(target_os = "linux")]
+mod same;
 mod sim;
 mod supply;

@@ -3,4 +3,5 @@
 mod attacks;
 pub(crate) mod origin;
 pub(crate) mod scene;
+mod seeds;
 mod vendors;

@@ -3,7 +3,7 @@
 //!
 //! Written here, not by a library, because libraries take a long name or a pax header into memory whatever size it claims.
 //! Sizes are read the way containerd's reader does: a pax size wins over the header's, and entries that cannot have content
-//! have none. What readers disagree about (sparse files, kinds of entries nobody uses) is refused.
+//! have none. What readers disagree about (sparse files, kinds of entries nobody uses, two names for one entry) is refused.
 
 use std::io::{self, Read};
 
@@ -12,8 +12,11 @@ const RECORD: usize = 512;
 /// The longest pax header or long name that is read. Layers have a few hundred bytes.
 const MAX_EXTENSION_BYTES: u64 = 1024 * 1024;
 
-/// The longest path: what Linux allows.
+/// The longest path, and the longest target of a link: what Linux allows.
 const MAX_PATH_BYTES: usize = 4096;
+
+/// The largest size that is read: what file systems can count to. Padding can be added to it.
+const MAX_SIZE_BYTES: u64 = i64::MAX.unsigned_abs();
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,7 +65,7 @@ pub enum ArchiveError {
         /// The type flag.
         kind: char,
     },
-    /// A path that leads out of the image, or is longer than any system allows.
+    /// A path that cannot be in an image: it leads out of it, is longer than any system allows, takes away what has no name.
     #[error("its entry `{path}` {why}")]
     Path {
         /// The path.
@@ -113,8 +116,8 @@ impl<R: Read> Archive<R> {
                 b'g' => {
                     self.extension(size)?;
                 }
-                b'L' => extended.path = Some(text(&self.extension(size)?)),
-                b'K' => extended.link = Some(text(&self.extension(size)?)),
+                b'L' => once(&mut extended.path, text(&self.extension(size)?))?,
+                b'K' => once(&mut extended.link, text(&self.extension(size)?))?,
                 flag => return self.entry(&record, flag, size, extended).map(Some),
             }
         }
@@ -150,7 +153,14 @@ impl<R: Read> Archive<R> {
         self.padding = padding(size);
         let link = matches!(kind, EntryKind::Link | EntryKind::HardLink)
             .then(|| extended.link.unwrap_or_else(|| text(&record[157..257])));
-        Ok(Header { path: inside(&named)?, kind, size, link })
+        if let Some(link) = link.as_ref().filter(|link| link.len() > MAX_PATH_BYTES) {
+            return Err(ArchiveError::Path { path: shown(link), why: TOO_LONG });
+        }
+        let path = inside(&named)?;
+        if path.is_empty() && kind != EntryKind::Folder {
+            return Err(ArchiveError::Path { path: shown(&named), why: "is the root and no folder" });
+        }
+        Ok(Header { path, kind, size, link })
     }
 
     /// A header; `None` at the end.
@@ -199,21 +209,19 @@ impl<R: Read> Archive<R> {
         let bad = || ArchiveError::Form { why: "a pax header is broken" };
         while !rest.is_empty() {
             let blank = rest.iter().position(|byte| *byte == b' ').ok_or_else(bad)?;
-            let length: usize = std::str::from_utf8(&rest[..blank])
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(bad)?;
+            let length = decimal(&rest[..blank]).and_then(|length| usize::try_from(length).ok());
+            let length = length.ok_or_else(bad)?;
             let record = rest.get(blank + 1..length).and_then(|record| record.strip_suffix(b"\n"));
             let record = record.ok_or_else(bad)?;
             let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(bad)?;
             let (key, value) = (&record[..equals], &record[equals + 1..]);
             match key {
-                b"path" => extended.path = Some(text(value)),
-                b"linkpath" => extended.link = Some(text(value)),
-                b"size" => {
-                    let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                    extended.size = Some(size.ok_or_else(bad)?);
-                }
+                // A name of nothing takes back what was said before; a NUL ends a name for some readers only.
+                b"path" | b"linkpath" | b"size" if value.is_empty() => {}
+                b"path" | b"linkpath" if value.contains(&0) => return Err(bad()),
+                b"path" => once(&mut extended.path, text(value))?,
+                b"linkpath" => once(&mut extended.link, text(value))?,
+                b"size" => once(&mut extended.size, decimal(value).ok_or_else(bad)?)?,
                 key if key.starts_with(b"GNU.sparse.") => return Err(ArchiveError::Kind { kind: 'S' }),
                 _ => {}
             }
@@ -264,6 +272,21 @@ fn padding(size: u64) -> u64 {
     (RECORD as u64 - size % RECORD as u64) % RECORD as u64
 }
 
+/// Keeps what is said about an entry, and only once: which of two counts is another one for every reader.
+fn once<T>(known: &mut Option<T>, said: T) -> Result<(), ArchiveError> {
+    match known.replace(said) {
+        None => Ok(()),
+        Some(_) => Err(ArchiveError::Form { why: "the name or size of an entry is there twice" }),
+    }
+}
+
+/// A number of a pax header: digits and nothing else, as large as a size can be.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    let number = digits.parse().ok().filter(|number| *number <= MAX_SIZE_BYTES);
+    number.filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// A text up to its first NUL.
 fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
@@ -277,9 +300,10 @@ fn number(field: &[u8]) -> Result<u64, ArchiveError> {
         if field[0] & 0x40 != 0 {
             return Err(ArchiveError::Form { why: "a number of a header is negative" });
         }
-        return field[1..].iter().try_fold(u64::from(field[0] & 0x3f), |number, byte| {
-            number.checked_mul(256).map(|number| number | u64::from(*byte)).ok_or_else(bad)
+        let number = field[1..].iter().try_fold(u64::from(field[0] & 0x3f), |number, byte| {
+            number.checked_mul(256).map(|number| number | u64::from(*byte))
         });
+        return number.filter(|number| *number <= MAX_SIZE_BYTES).ok_or_else(bad);
     }
     let digits = std::str::from_utf8(field).map_err(|_| bad())?;
     let digits = digits.trim_matches([' ', '\0']);
@@ -292,11 +316,18 @@ fn number(field: &[u8]) -> Result<u64, ArchiveError> {
     u64::from_str_radix(digits, 8).map_err(|_| bad())
 }
 
+const TOO_LONG: &str = "is longer than any system allows";
+
+/// As much of a path as a message has room for.
+fn shown(path: &str) -> String {
+    path.chars().take(200).collect()
+}
+
 /// The path below the image's root.
 fn inside(path: &str) -> Result<String, ArchiveError> {
-    let bad = |why| Err(ArchiveError::Path { path: path.chars().take(200).collect(), why });
+    let bad = |why| Err(ArchiveError::Path { path: shown(path), why });
     if path.len() > MAX_PATH_BYTES {
-        return bad("is longer than any system allows");
+        return bad(TOO_LONG);
     }
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.contains(&"..") {
@@ -306,4 +337,4 @@ fn inside(path: &str) -> Result<String, ArchiveError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -25,7 +25,9 @@ struct Limits {
     ratio: u64,
     /// Layers smaller than this may be as hollow as they like.
     ratio_from_bytes: u64,
-    /// The largest file that is kept. A package database of thousands of packages has about 10 MiB.
+    /// The most bytes of paths and of targets of links. A million files have some 60 MiB.
+    names_bytes: usize,
+    /// The most bytes of files that are kept. A package database of thousands of packages has about 10 MiB.
     kept_bytes: u64,
 }
 
@@ -34,6 +36,7 @@ const LIMITS: Limits = Limits {
     entries: 1_000_000,
     ratio: 500,
     ratio_from_bytes: 256 * 1024 * 1024,
+    names_bytes: 256 * 1024 * 1024,
     kept_bytes: 64 * 1024 * 1024,
 };
 
@@ -161,11 +164,16 @@ impl LayerContents {
             opaque: Vec::new(),
             kept: BTreeMap::new(),
         };
+        let (mut names, mut kept) = (0, 0);
         while let Some(header) = archive.next().map_err(|error| failed(blob, error))? {
             if contents.entries.len() + contents.gone.len() + contents.opaque.len() >= limits.entries {
                 return Err(too_much(blob, limits.entries as u64, "entries"));
             }
-            if contents.takes_away(&header.path) {
+            names += header.path.len() + header.link.as_ref().map_or(0, String::len);
+            if names > limits.names_bytes {
+                return Err(too_much(blob, limits.names_bytes as u64, "bytes in names"));
+            }
+            if contents.takes_away(&header.path)? {
                 continue;
             }
             let mut entry = LayerEntry {
@@ -176,7 +184,7 @@ impl LayerContents {
                 digest: None,
             };
             if entry.kind == EntryKind::File {
-                contents.content(&mut entry, &mut archive, wanted, limits.kept_bytes)?;
+                contents.content(&mut entry, &mut archive, wanted, (limits.kept_bytes, &mut kept))?;
             }
             contents.entries.push(entry);
         }
@@ -184,16 +192,21 @@ impl LayerContents {
     }
 
     /// Whether a name means that something is taken away.
-    fn takes_away(&mut self, path: &str) -> bool {
+    fn takes_away(&mut self, path: &str) -> Result<bool, LayerError> {
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         if name == OPAQUE {
             self.opaque.push(above.to_owned());
         } else if let Some(gone) = name.strip_prefix(WHITEOUT) {
+            // For a reader that joins the two, these are the folder itself and the one above it.
+            if matches!(gone, "" | "." | "..") {
+                let (path, why) = (path.to_owned(), "takes away what has no name");
+                return Err(failed(&self.blob, ArchiveError::Path { path, why }));
+            }
             self.gone.push(if above.is_empty() { gone.to_owned() } else { format!("{above}/{gone}") });
         } else {
-            return false;
+            return Ok(false);
         }
-        true
+        Ok(true)
     }
 
     fn content(
@@ -201,11 +214,12 @@ impl LayerContents {
         entry: &mut LayerEntry,
         archive: &mut impl Read,
         wanted: Wanted<'_>,
-        most: u64,
+        (most, kept): (u64, &mut u64),
     ) -> Result<(), LayerError> {
         let keep = (wanted.keep)(&entry.path);
-        if keep && entry.size > most {
-            return Err(too_much(&self.blob, most, "bytes in a file that is to be read"));
+        *kept = kept.saturating_add(if keep { entry.size } else { 0 });
+        if *kept > most {
+            return Err(too_much(&self.blob, most, "bytes in files that are to be read"));
         }
         if !keep && !wanted.hashes {
             return Ok(());

@@ -10,6 +10,8 @@
 //! what is read is trusted.
 
 mod archive;
+#[cfg(test)]
+mod attacks;
 mod changes;
 mod layer;
 mod manifest;

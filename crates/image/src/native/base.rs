@@ -7,7 +7,6 @@
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use release_core::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -15,18 +14,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::NativeError;
 use super::layout::{self, Descriptor, Layout, LayoutError};
-use super::plan::{Node, Tree, WHITEOUT};
+use super::plan::{Node, Tree};
 use super::record::{Kept, Records};
 use super::spec::Format;
 use super::walk::MAX_ENTRIES;
 use super::{NativeEvent, json};
-use crate::{Base, Platform};
-
-/// The name that takes away everything that was in its folder.
-const OPAQUE: &str = ".wh..wh..opq";
-
-/// Layers of bases can be larger than any we write; this much is still read of one, to end bombs.
-const MAX_LAYER_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+use crate::{Base, EntryKind, LayerContents, LayerEntry, Platform, Wanted};
 
 /// The base, with its layers in the layout.
 #[derive(Debug)]
@@ -168,7 +161,7 @@ fn steps(
     packing: Packing,
     diff_id: &Digest,
 ) -> Result<Vec<Step>, NativeError> {
-    let about = format!("layer of a base, {packing:?}, {}, {diff_id}", blob.digest);
+    let about = format!("names in a layer of a base, {packing:?}, {}, {diff_id}", blob.digest);
     let path = layout.blob(&blob.digest);
     let known = records.and_then(|records| records.get::<Record>(&about));
     let same = |kept: &Kept| kept.digest == blob.digest && kept.size == blob.size && kept.is_at(&path);
@@ -176,7 +169,7 @@ fn steps(
         return Ok(record.steps);
     }
     copy(dir, layout, blob)?;
-    let steps = names(layout, blob, packing, diff_id)?;
+    let steps = names(layout, blob, diff_id)?;
     if let (Some(records), Some(kept)) = (records, Kept::new(&path, blob.digest.clone(), blob.size)) {
         let record = Record { blob: kept, steps };
         records.put(&about, &record);
@@ -244,57 +237,28 @@ fn copy(dir: &Path, layout: &Layout, blob: &Descriptor) -> Result<(), LayoutErro
 }
 
 /// Reads a layer's names.
-fn names(
-    layout: &Layout,
-    blob: &Descriptor,
-    packing: Packing,
-    diff_id: &Digest,
-) -> Result<Vec<Step>, NativeError> {
-    let bad = |why: String| NativeError::BaseForm { what: "layer", digest: blob.digest.clone(), why };
-    let file = layout::open(&layout.blob(&blob.digest))?;
-    let plain: Box<dyn Read> = match packing {
-        Packing::Plain => Box::new(file),
-        Packing::Gzip => Box::new(MultiGzDecoder::new(io::BufReader::new(file))),
-        #[cfg(feature = "zstd")]
-        Packing::Zstd => {
-            Box::new(zstd::stream::read::Decoder::new(file).map_err(|error| bad(error.to_string()))?)
-        }
+fn names(layout: &Layout, blob: &Descriptor, diff_id: &Digest) -> Result<Vec<Step>, NativeError> {
+    let file = io::BufReader::new(layout::open(&layout.blob(&blob.digest))?);
+    let wanted = Wanted { hashes: false, keep: &|_| false };
+    let contents = LayerContents::read(blob, file, wanted)?;
+    if contents.diff_id != *diff_id {
+        let (what, digest) = ("layer", blob.digest.clone());
+        let why = "it is not the one the configuration lists".to_owned();
+        return Err(NativeError::BaseForm { what, digest, why });
+    }
+    let put = |entry: LayerEntry| {
+        let node = match entry.kind {
+            EntryKind::Folder => Node::Folder,
+            EntryKind::Link => Node::Link,
+            EntryKind::File | EntryKind::HardLink | EntryKind::Special => Node::File,
+        };
+        Step::Put(entry.path, node)
     };
-    let mut steps = Vec::new();
-    let mut archive = tar::Archive::new(Hashing::new(plain.take(MAX_LAYER_BYTES)));
-    for entry in archive.entries().map_err(|error| bad(error.to_string()))? {
-        let entry = entry.map_err(|error| bad(error.to_string()))?;
-        let path = entry.path_bytes();
-        let path = String::from_utf8_lossy(&path).into_owned();
-        let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-        if parts.contains(&"..") {
-            return Err(bad(format!("`{path}` leads out of the image")));
-        }
-        let Some((name, above)) = parts.split_last() else { continue };
-        steps.push(if *name == OPAQUE {
-            Step::Emptied(above.join("/"))
-        } else if let Some(gone) = name.strip_prefix(WHITEOUT) {
-            Step::Gone([above, &[gone]].concat().join("/"))
-        } else {
-            let node = match entry.header().entry_type() {
-                tar::EntryType::Directory => Node::Folder,
-                tar::EntryType::Symlink => Node::Link,
-                _ => Node::File,
-            };
-            Step::Put(parts.join("/"), node)
-        });
-        if steps.len() > MAX_ENTRIES {
-            return Err(bad(format!("it has more than {MAX_ENTRIES} files")));
-        }
-    }
-    let mut rest = archive.into_inner();
-    io::copy(&mut rest, &mut io::sink()).map_err(|error| bad(error.to_string()))?;
-    let (found, _) = rest.end();
-    if found == *diff_id {
-        Ok(steps)
-    } else {
-        Err(bad("it is not the one the configuration lists".to_owned()))
-    }
+    // A layer takes away from those below it, never from itself, wherever the whiteout stands in it.
+    let emptied = contents.opaque.into_iter().map(Step::Emptied);
+    let gone = contents.gone.into_iter().map(Step::Gone);
+    let entries = contents.entries.into_iter().filter(|entry| !entry.path.is_empty());
+    Ok(emptied.chain(gone).chain(entries.map(put)).collect())
 }
 
 /// Hashes what is read.

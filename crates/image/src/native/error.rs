@@ -8,6 +8,7 @@ use release_core::Digest;
 use super::layout::LayoutError;
 use super::program::ProgramError;
 use crate::IgnoreError;
+use crate::LayerError;
 
 /// Why an image could not be put together. Paths are those of the project, or of the image where that is said.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +139,9 @@ pub enum NativeError {
         /// What is wrong.
         why: String,
     },
+    /// A layer of the base is none that can be built on.
+    #[error(transparent)]
+    BaseLayer(#[from] LayerError),
     /// It cannot be known which libraries a program needs.
     #[error(transparent)]
     Program(#[from] ProgramError),

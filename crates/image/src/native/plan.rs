@@ -19,7 +19,7 @@ const MAX_PATH_BYTES: usize = 4095;
 const MAX_NAME_BYTES: usize = 255;
 
 /// What a name that takes a file away begins with.
-pub(crate) const WHITEOUT: &str = ".wh.";
+const WHITEOUT: &str = ".wh.";
 
 /// Something on disk that goes into a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A header with a right sum.
-fn header(name: &str, flag: u8, size: &[u8]) -> Vec<u8> {
+pub(in crate::inspect) fn header(name: &str, flag: u8, size: &[u8]) -> Vec<u8> {
     let mut record = vec![0; RECORD];
     record[..name.len()].copy_from_slice(name.as_bytes());
     record[124..124 + size.len()].copy_from_slice(size);
@@ -12,18 +12,18 @@ fn header(name: &str, flag: u8, size: &[u8]) -> Vec<u8> {
     summed(record)
 }
 
-fn summed(mut record: Vec<u8>) -> Vec<u8> {
+pub(in crate::inspect) fn summed(mut record: Vec<u8>) -> Vec<u8> {
     record[148..156].copy_from_slice(b"        ");
     let sum: u32 = record.iter().map(|byte| u32::from(*byte)).sum();
     record[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     record
 }
 
-fn octal(size: usize) -> Vec<u8> {
+pub(in crate::inspect) fn octal(size: usize) -> Vec<u8> {
     format!("{size:011o}").into_bytes()
 }
 
-fn entry(name: &str, flag: u8, content: &[u8]) -> Vec<u8> {
+pub(in crate::inspect) fn entry(name: &str, flag: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = header(name, flag, &octal(content.len()));
     bytes.extend(content);
     bytes.resize(bytes.len().next_multiple_of(RECORD), 0);
@@ -46,7 +46,7 @@ fn paths(bytes: &[u8]) -> Result<Vec<String>, String> {
     Ok(read(bytes)?.into_iter().map(|(path, _, _)| path).collect())
 }
 
-fn pax(records: &str) -> Vec<u8> {
+pub(in crate::inspect) fn pax(records: &str) -> Vec<u8> {
     entry("PaxHeaders/x", b'x', records.as_bytes())
 }
 

@@ -73,8 +73,15 @@ fn other_bytes_than_the_descriptor_names_are_found_out() {
 
 #[test]
 fn bombs_end_at_the_limits() {
-    let small =
-        Limits { unpacked_bytes: 1 << 20, entries: 3, ratio: 50, ratio_from_bytes: 64 << 10, kept_bytes: 99 };
+    let small = Limits {
+        unpacked_bytes: 1 << 20,
+        entries: 3,
+        ratio: 50,
+        ratio_from_bytes: 64 << 10,
+        names_bytes: 99,
+        kept_bytes: 99,
+    };
+    let long = "n".repeat(60);
     let zeros = vec![0; 128 << 10];
     // Nothing that packs well, and too much of it.
     let mut state = 1_u64;
@@ -87,7 +94,12 @@ fn bombs_end_at_the_limits() {
         (vec![("zeros", &zeros[..])], "more than 50 times its packed size unpacked"),
         (vec![("noise", &noise[..])], "more than 1048576 bytes unpacked"),
         (vec![("a", b"".as_slice()), ("b", b""), (".wh.c", b""), ("d", b"")], "more than 3 entries"),
-        (vec![("kept", &zeros[..100])], "more than 99 bytes in a file that is to be read"),
+        (vec![("kept", &zeros[..100])], "more than 99 bytes in files that are to be read"),
+        (
+            vec![("kept", &zeros[..60]), ("kept", &zeros[..60])],
+            "more than 99 bytes in files that are to be read",
+        ),
+        (vec![(&long, b"".as_slice()), (&long, b"")], "more than 99 bytes in names"),
     ] {
         let bytes = gzip(&tar_of(&files));
         let wanted = Wanted { hashes: false, keep: &|path| path == "kept" };
