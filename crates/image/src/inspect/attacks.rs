@@ -292,8 +292,8 @@ fn build_on(archive: &[u8], folder: &Path) -> Result<(), String> {
         created: 0,
     };
     let layout = Layout::create(&folder.join("built")).unwrap();
-    let built = build.build(&layout, &BuildOptions::default(), &mut |_| {});
-    built.map(|_| ()).map_err(|error| told(&error))
+    let outcome = build.build(&layout, &BuildOptions::default(), &mut |_| {});
+    outcome.map(|_| ()).map_err(|error| told(&error))
 }
 
 /// Everything below a folder, by path.
