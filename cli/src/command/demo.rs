@@ -40,6 +40,14 @@ const APPS: &str = include_str!("../../../examples/demo/apps.yaml");
 const BAD: &str = "player-api";
 
 pub(crate) async fn run(args: &Args, words: &args::Demo, stop: &Stop) -> Result<Exit, Failure> {
+    if let Some(path) = &words.report {
+        // Better to know now than after the show. What is there stays until there is something better.
+        fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|source| file("write", path, source))?;
+    }
     let stage = Stage::new()?;
     let mut told = Vec::new();
     let mut reports = Vec::new();

@@ -160,8 +160,14 @@ impl<'a> Deployment<'a> {
         if *reset {
             local.reset()?;
         }
-        if let Some(text) = text {
-            local.keep_scripts(&text)?;
+        match text {
+            Some(text) => local.keep_scripts(&text)?,
+            None if !self.args.quiet && local.scripts()?.is_some_and(|kept| kept.trim() != "{}") => {
+                answer::say(
+                    "note: the scripts of an earlier --apps still say what images do; --apps with a file that says `{}` ends that",
+                );
+            }
+            None => {}
         }
         Ok(())
     }

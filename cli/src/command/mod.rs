@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &Args, talk: &Talk) -> Result<Exit, Failure> {
         Command::Push(words) => build::run(args, words, Until::Pushed, None, talk, &stop).await,
         Command::Render(words) => render::run(args, words),
         Command::Deploy(words) => deploy::run(args, words, talk, &stop).await,
-        Command::Rehearse(words) => rehearse::run(args, words),
+        Command::Rehearse(words) => rehearse::run(args, words, &stop),
         Command::Demo(words) => demo::run(args, words, &stop).await,
         Command::Verify(words) => stop.or(verify::run(args, words)).await,
         Command::Rollback(words) => rollback::run(args, words, talk, &stop).await,

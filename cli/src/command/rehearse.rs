@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Instant;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use release_core::EnvironmentName;
 use release_manifest::{Environment, Gate, LOCAL};
-use release_rehearsal::{Moment, Outcome, Rehearsal, Summary, Weather, soak};
+use release_rehearsal::{Ear, Moment, Outcome, Rehearsal, Summary, Weather, soak};
 use release_sim::Apps;
 
 use crate::answer::{self, table};
@@ -14,13 +15,14 @@ use crate::args::{Args, Format, Rehearse};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::local::scripts;
+use crate::signal::Stop;
 use crate::talk;
 use crate::workspace::Workspace;
 
 /// How many seeds that broke a promise are listed; each can be told again by itself.
 const LISTED: usize = 20;
 
-pub(crate) fn run(args: &Args, words: &Rehearse) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args, words: &Rehearse, stop: &Stop) -> Result<Exit, Failure> {
     let rehearsal = rehearsal(args, words)?;
     if let Some(seed) = words.seed {
         let outcome = rehearsal.run(seed);
@@ -29,11 +31,25 @@ pub(crate) fn run(args: &Args, words: &Rehearse) -> Result<Exit, Failure> {
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let began = Instant::now();
-    let (outcomes, panicked) = soak(&rehearsal, 0..words.seeds, threads, &|_| {});
+    // Drawn only where somebody looks at a terminal.
+    let bar = if args.quiet { ProgressBar::hidden() } else { ProgressBar::new(words.seeds) };
+    bar.set_style(
+        ProgressStyle::with_template("{pos} of {len} seeds").unwrap_or(ProgressStyle::default_bar()),
+    );
+    let ear = Ear { tell: &|_| bar.inc(1), stops: &|| stop.token().is_cancelled() };
+    // The threads of the runtime hear the signals meanwhile.
+    let (outcomes, panicked) =
+        tokio::task::block_in_place(|| soak(&rehearsal, 0..words.seeds, threads, &ear));
+    bar.finish_and_clear();
     let summary = Summary::of(&outcomes);
     answer::print(args.output, &summary, || many(&summary))?;
     if args.output == Format::Text {
-        answer::say(&format!("{} seeds in {:.1} s", words.seeds, began.elapsed().as_secs_f64()));
+        let (told, all) = (outcomes.len(), words.seeds);
+        let of = if told as u64 == all { String::new() } else { format!(" of {all}") };
+        answer::say(&format!("{told}{of} seeds in {:.1} s", began.elapsed().as_secs_f64()));
+    }
+    if stop.token().is_cancelled() {
+        return Err(Failure::Stopped { exit: stop.exit() });
     }
     if !panicked.is_empty() {
         return Err(Failure::Internal(anyhow::anyhow!(
@@ -47,6 +63,10 @@ fn rehearsal(args: &Args, words: &Rehearse) -> Result<Rehearsal, Failure> {
     let usage = |message: String| Failure::Usage { message, hint: None };
     let workspace = Workspace::load(args)?;
     let environment = environment(&workspace, words.env.as_deref(), args.quiet)?;
+    if words.faults.trim().is_empty() {
+        // An empty variable of a pipeline is not a wish for fair weather.
+        return Err(usage("--faults is empty: give names, `all`, or `none`".to_owned()));
+    }
     let weather = Weather::parse(&words.faults).map_err(|error| usage(error.to_string()))?;
     let apps = match &words.apps {
         None => Apps::default(),

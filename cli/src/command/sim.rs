@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use release_sim::faults::{Fault, read_faults};
@@ -16,6 +17,9 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use crate::local::{scripts, unreadable};
 use crate::signal::Stop;
+
+/// How long a program of this machine may take to accept a connection.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How a kubeconfig of ours begins.
 const MARK: &str = "# Written by `release sim serve`.\n";
@@ -92,9 +96,10 @@ fn file(verb: &'static str, path: &Path, source: io::Error) -> Failure {
     Failure::File { verb, path: path.display().to_string(), hint: None, source }
 }
 
-/// The file that was written. A temporary one is removed when the cluster ends.
+/// The file that was written. It is removed when the cluster ends, unless it is another's by then.
 struct Kubeconfig {
     path: PathBuf,
+    text: String,
     temporary: Option<PathBuf>,
 }
 
@@ -109,6 +114,12 @@ impl Kubeconfig {
             (folder.join("kubeconfig"), Some(folder))
         };
         match fs::read_to_string(&path) {
+            Ok(there) if there.starts_with(MARK) && answers(&there) => {
+                return Err(Failure::Usage {
+                    message: format!("{} leads to a simulation that runs", path.display()),
+                    hint: Some("give --kubeconfig another file, or end that one first".to_owned()),
+                });
+            }
             Ok(there) if !there.starts_with(MARK) => {
                 return Err(Failure::Usage {
                     message: format!("{} exists and is not a kubeconfig of a simulation", path.display()),
@@ -120,9 +131,8 @@ impl Kubeconfig {
             }
             _ => {}
         }
-        let written = Self { path, temporary };
-        fs::write(&written.path, format!("{MARK}{text}"))
-            .map_err(|source| file("write", &written.path, source))?;
+        let written = Self { path, text: format!("{MARK}{text}"), temporary };
+        fs::write(&written.path, &written.text).map_err(|source| file("write", &written.path, source))?;
         Ok(written)
     }
 }
@@ -132,6 +142,16 @@ impl Drop for Kubeconfig {
         if let Some(folder) = &self.temporary {
             // A file left behind in a temporary folder harms nobody.
             let _ = fs::remove_dir_all(folder);
+        } else if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
+            let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Whether somebody listens where a kubeconfig of a simulation leads to.
+fn answers(kubeconfig: &str) -> bool {
+    // As in `server: "https://127.0.0.1:6443"`.
+    let url = kubeconfig.split_once("server: \"").and_then(|(_, rest)| rest.split('"').next());
+    let address = url.and_then(|url| url.rsplit('/').next()).and_then(|address| address.parse().ok());
+    address.is_some_and(|address: SocketAddr| TcpStream::connect_timeout(&address, LOOK).is_ok())
 }

@@ -46,6 +46,28 @@ fn a_signal_ends_every_command_that_waits() {
 }
 
 #[test]
+fn a_signal_ends_rehearsals_with_what_was_told_so_far() {
+    let folder = Folder::with(RADIO);
+    let child = folder
+        .command(&["rehearse", "--env", "dev", "--seeds", "1000000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // Long enough for the first stories, with room for a busy machine.
+    std::thread::sleep(Duration::from_secs(4));
+    let asked = Instant::now();
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &id]).status().expect("kill").success());
+    let done = child.wait_with_output().expect("it ends");
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert_eq!(done.status.code(), Some(143), "{out}{err}");
+    assert!(out.starts_with("RELEASE  ENDED"), "{out}");
+    assert!(err.contains(" of 1000000 seeds in "), "{err}");
+    assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+}
+
+#[test]
 fn a_reader_that_went_away_changes_nothing() {
     let folder = Folder::with(RADIO);
     folder.write("Dockerfile", "FROM scratch\n");

@@ -110,6 +110,9 @@ fn a_release_goes_to_a_simulated_cluster_and_back() {
         assert_eq!(told.code, 0, "release {words:?}\n{}", told.screen());
         told
     };
+    let second = folder.run(&["sim", "serve", "--kubeconfig", "kubeconfig"]);
+    assert_eq!(second.code, 2, "{}", second.screen());
+    assert!(second.err.contains("kubeconfig leads to a simulation that runs"), "{}", second.screen());
     folder.write("release.yaml", &sim.project("1"));
     run(&["deploy", "--env", "sim", "--version", "1"]);
     run(&["verify", "--env", "sim"]);

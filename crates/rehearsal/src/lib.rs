@@ -33,6 +33,6 @@ mod weather;
 pub use apps::well_behaved;
 pub use outcome::{Ended, Moment, Outcome, ReleaseOutcome, ServiceOutcome};
 pub use rehearsal::{Rehearsal, RehearsalError, leave_urls_out};
-pub use soak::soak;
+pub use soak::{Ear, soak};
 pub use summary::{Broken, ServiceSummary, Summary};
 pub use weather::{UnknownFault, Weather};

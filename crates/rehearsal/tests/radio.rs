@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use release_manifest::{Project, Source, sources};
-use release_rehearsal::{Ended, Moment, Outcome, Rehearsal, Summary, Weather, soak};
+use release_rehearsal::{Ear, Ended, Moment, Outcome, Rehearsal, Summary, Weather, soak};
 use release_sim::Apps;
 
 /// A release 2 that becomes ready and then answers errors.
@@ -197,8 +197,11 @@ fn the_same_seed_tells_the_same_story_byte_for_byte() {
 #[test]
 fn many_seeds_are_the_same_on_any_number_of_threads() {
     let rehearsal = radio("{}", "crash,pull-fails");
-    let (one, none) = soak(&rehearsal, 0..6, 1, &|_| {});
-    let (two, _) = soak(&rehearsal, 0..6, 2, &|_| {});
+    let ear = Ear { tell: &|_| {}, stops: &|| false };
+    let (one, none) = soak(&rehearsal, 0..6, 1, &ear);
+    let (two, _) = soak(&rehearsal, 0..6, 2, &ear);
+    let (nothing, _) = soak(&rehearsal, 0..6, 2, &Ear { stops: &|| true, ..ear });
+    assert!(nothing.is_empty(), "who stops begins no story");
     assert_eq!((one.len(), none.len()), (6, 0));
     assert_eq!(Summary::of(&one), Summary::of(&two));
     assert_eq!(Summary::of(&one).endings[&1]["verified"], 6);

@@ -215,8 +215,62 @@ async fn commands_make_objects() {
         .check("get deployment web -o jsonpath={.spec.replicas}/{.spec.selector}", "", &["0/", "web"])
         .await;
     cluster.check("create job once --image=web:1", "", &["job.batch/once created"]).await;
-    cluster.check("create quota few --hard=pods=3", "", &["resourcequota/few created"]).await;
+    cluster.check("create cronjob nightly --image=web:1 --schedule=@daily", "", &["nightly created"]).await;
+    cluster.check("create job now --from=cronjob/nightly", "", &["job.batch/now created"]).await;
+    cluster.check("create quota few --hard=pods=30", "", &["resourcequota/few created"]).await;
+    cluster.check("autoscale deployment web --min=1 --max=3 --cpu-percent=80", "", &["web autoscaled"]).await;
+    cluster
+        .check(
+            "get hpa web -o jsonpath={.spec.minReplicas}/{.spec.maxReplicas}/{.spec.metrics}",
+            "",
+            &["1/3/", "80"],
+        )
+        .await;
+    cluster.check("create role r --verb=get,list --resource=pods", "", &["r created"]).await;
+    cluster.check("get role r -o jsonpath={.rules}", "", &["[\"pods\"]", "[\"get\",\"list\"]"]).await;
+    cluster
+        .check("create rolebinding rb --role=r --serviceaccount=default:default", "", &["rb created"])
+        .await;
+    cluster.check("get rolebinding rb", "", &["ROLE", "Role/r"]).await;
+    cluster.check("create pdb p --selector=app=web --min-available=1", "", &["p created"]).await;
+    cluster.check("create priorityclass high --value=7", "", &["high created"]).await;
+    cluster.check("get priorityclass high", "", &["GLOBAL-DEFAULT", "7"]).await;
     cluster.check("delete namespace team --timeout=60s", "", &["\"team\" deleted"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_is_refused_as_a_real_cluster_does() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let refused = async |words: &str, input: &str, wanted: &str| {
+        let (code, text) = cluster.run(words, input).await;
+        assert_eq!((code, text.contains(wanted)), (Some(1), true), "kubectl {words}: {text}");
+    };
+    let foo = r#"{"apiVersion":"nope/v1","kind":"Foo","metadata":{"name":"a"}}"#;
+    refused("apply -f -", foo, "no matches for kind \"Foo\" in version \"nope/v1\"").await;
+    refused("apply --server-side -f -", foo, "no matches for kind \"Foo\" in version \"nope/v1\"").await;
+    refused("delete namespace kube-system", "", "this namespace may not be deleted").await;
+    let big = format!(
+        r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"big"}},"data":{{"a":"{}"}}}}"#,
+        "x".repeat(300_000)
+    );
+    refused("apply -f -", &big, "metadata.annotations: Too long").await;
+    cluster.check("apply --server-side -f -", &big, &["configmap/big serverside-applied"]).await;
+    let bigger = big.replace("\"a\":\"", &format!("\"b\":\"{}\",\"a\":\"", "y".repeat(4_000_000)));
+    refused("create -f -", &bigger, "limit is 3145728").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_end_and_slices_have_columns() {
+    let Some(simulation) = begin().await else { return };
+    drop(simulation);
+    let simulation =
+        Simulation::whole(SimulationConfig { start: Timestamp::now(), ..SimulationConfig::default() });
+    let cluster = Cluster::of(serve(simulation, loopback()).await.expect("a free port"));
+    cluster.check("create job once --image=busybox -- echo hi", "", &["created"]).await;
+    cluster.check("wait --for=condition=complete job/once --timeout=60s", "", &["condition met"]).await;
+    cluster.check("apply -f -", WEB, &["created"]).await;
+    cluster.check("rollout status deployment/web --timeout=60s", "", &["successfully"]).await;
+    cluster.check("get endpointslices", "", &["ADDRESSTYPE", "8080", "10."]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

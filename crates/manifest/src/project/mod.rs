@@ -202,7 +202,12 @@ impl Project {
         if let Some(local) = name.parse().ok().filter(|_| name == local::LOCAL) {
             return Ok(local);
         }
-        let known = || self.environments.iter().map(EnvironmentName::as_str);
+        // Everybody has `local`, whether it is in the file or not.
+        let known = || {
+            let own =
+                self.environments.iter().map(EnvironmentName::as_str).filter(|name| *name != local::LOCAL);
+            own.chain([local::LOCAL])
+        };
         let problem = Problem::new(ProblemKind::UnknownName, format!("there is no environment `{name}`"))
             .path("environments")
             .at(Some(self.tree.locate(&["environments"])));

@@ -207,8 +207,7 @@ fn route<M: Model + ?Sized>(
     replica: Replica,
 ) -> Result<Reply, Status> {
     if request.body.len() > MAX_BODY {
-        let text = format!("Request entity too large: limit is {MAX_BODY}");
-        return Err(Status::new(413, "RequestEntityTooLarge", text));
+        return Err(too_large());
     }
     let path = request.path.trim_end_matches('/');
     let parts: Vec<String> = path.split('/').skip(1).map(query::decode).collect();
@@ -216,7 +215,7 @@ fn route<M: Model + ?Sized>(
     match parts[..] {
         ["healthz" | "livez" | "readyz", ..] => Ok(Answer::text("ok").into()),
         ["version"] => Ok(discovery::version(model.server().profile()).into()),
-        ["openapi", "v2"] => Ok(openapi::v2(model.server()).into()),
+        ["openapi", "v2"] => Ok(openapi::v2(model.server(), request.headers).into()),
         ["openapi", "v3"] => Ok(openapi::v3_index(model.server()).into()),
         ["openapi", "v3", "api", version] => openapi::v3(model.server(), "", version).map(Reply::from),
         ["openapi", "v3", "apis", group, version] => {
@@ -240,6 +239,11 @@ fn route<M: Model + ?Sized>(
         [""] | [] => Ok(discovery::paths(model.server()).into()),
         _ => Ok(Answer { status: StatusCode::NOT_FOUND, ..discovery::paths(model.server()) }.into()),
     }
+}
+
+/// What is said to who sends more than [`MAX_BODY`].
+pub(crate) fn too_large() -> Status {
+    Status::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {MAX_BODY}"))
 }
 
 /// What is said where nothing at all is served.

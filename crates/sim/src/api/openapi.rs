@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use http::{HeaderMap, header};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -11,11 +12,19 @@ use crate::schema::{Items, Keys, Shape, words};
 use crate::server::ApiServer;
 use crate::status::Status;
 
+/// How the old document is called in protobuf.
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 const V2: &str = "#/definitions/";
 const V3: &str = "#/components/schemas/";
 
-/// The old document, of everything.
-pub(super) fn v2(server: &ApiServer) -> Answer {
+/// The old document, of everything. In protobuf it is an empty one: who can read version 3, as every `kubectl` since 1.27 does, looks here
+/// for what is not there.
+pub(super) fn v2(server: &ApiServer, headers: &HeaderMap) -> Answer {
+    let wanted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if wanted.starts_with("application/com.github.proto-openapi.spec.v2") {
+        return Answer { content_type: V2_PROTOBUF, ..Answer::json(200, Vec::new()) };
+    }
     let mut definitions = Map::new();
     let mut paths = Map::new();
     for kind in server.kinds().iter() {

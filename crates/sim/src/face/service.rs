@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::Timestamp;
 
 use super::body::SimBody;
@@ -150,6 +150,9 @@ where
             let limited = Limited::new(body, MAX_BODY + 1);
             let bytes = match limited.collect().await {
                 Ok(collected) => collected.to_bytes(),
+                Err(error) if error.is::<LengthLimitError>() => {
+                    return Ok(whole(api::too_large().into()));
+                }
                 Err(error) => {
                     let text = format!("reading the body: {error}");
                     return Ok(whole(Status::bad_request(text).into()));

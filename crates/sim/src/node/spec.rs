@@ -108,7 +108,11 @@ fn read_one(container: &Value, init: bool, policy: Restart, apps: &Apps) -> Spec
     let list = if init { "initContainers" } else { "containers" };
     Spec {
         field: format!("spec.{list}{{{name}}}").into(),
-        script: Arc::clone(apps.script(&image, &name)),
+        script: Arc::clone(if restart == Restart::Always {
+            apps.script(&image, &name)
+        } else {
+            apps.brief_script(&image, &name)
+        }),
         init,
         sidecar,
         restart,

@@ -18,6 +18,9 @@ use crate::time;
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
 
+/// The namespaces the admission of a real server does not let go.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 impl ApiServer {
     /// Deletes an object, or marks it when something has to happen first: finalizers, the grace period of a pod, the
     /// contents of a namespace. What is returned is its last state; whether it is gone, [`crate::Store::get`] says.
@@ -36,6 +39,9 @@ impl ApiServer {
     ) -> Result<Arc<Object>, Status> {
         let old = Arc::clone(self.get(resource, namespace, name)?);
         if *resource == NAMESPACES {
+            if IMMORTAL.contains(&old.name()) {
+                return Err(Status::forbidden(&NAMESPACES, old.name(), "this namespace may not be deleted"));
+            }
             check_namespace(&old, options)?;
             return self.delete_namespace(now, &old, options, by);
         }

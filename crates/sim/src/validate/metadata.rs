@@ -12,6 +12,9 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
+/// The largest sum of keys and values of all annotations; a client-side apply of a large object does not fit.
+const MAX_ANNOTATIONS: usize = 256 * 1024;
+
 /// The largest sum of keys and values of a ConfigMap or Secret.
 const MAX_DATA: usize = 1024 * 1024;
 
@@ -27,6 +30,15 @@ pub(super) fn check(check: &mut Check<'_>, kind: &Kind, metadata: &Value) {
         if !is_qualified(&key.to_lowercase()) {
             check.invalid("metadata.annotations", &Value::from(key.as_str()), QUALIFIED);
         }
+    }
+    let size: usize = metadata["annotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+        .sum();
+    if size > MAX_ANNOTATIONS {
+        check.too_long("metadata.annotations", MAX_ANNOTATIONS);
     }
     for (index, finalizer) in metadata["finalizers"].as_array().into_iter().flatten().enumerate() {
         let text = finalizer.as_str().unwrap_or_default();
@@ -139,8 +151,7 @@ pub(super) fn data_keys(check: &mut Check<'_>, object: &Value) {
         }
     }
     if size > MAX_DATA {
-        let message = format!("Too long: may not be more than {MAX_DATA} bytes");
-        check.causes.push(crate::status::Cause::new("FieldValueTooLong", "", message));
+        check.too_long("", MAX_DATA);
     }
 }
 

@@ -29,6 +29,11 @@ impl Check<'_> {
         self.causes.push(Cause::new("FieldValueInvalid", field, format!("Invalid value: {value}: {detail}")));
     }
 
+    fn too_long(&mut self, field: impl Into<String>, most: usize) {
+        let message = format!("Too long: may not be more than {most} bytes");
+        self.causes.push(Cause::new("FieldValueTooLong", field, message));
+    }
+
     fn forbidden(&mut self, field: impl Into<String>, detail: &str) {
         self.causes.push(Cause::new("FieldValueForbidden", field, format!("Forbidden: {detail}")));
     }

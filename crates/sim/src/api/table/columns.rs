@@ -107,6 +107,14 @@ pub(super) fn of(place: &Place) -> Vec<Column> {
         "serviceaccounts" => ACCOUNTS,
         "leases" => LEASES,
         "customresourcedefinitions" => DEFINITIONS,
+        "endpointslices" => ENDPOINT_SLICES,
+        "persistentvolumes" => VOLUMES,
+        "storageclasses" => STORAGE_CLASSES,
+        "priorityclasses" => PRIORITY_CLASSES,
+        "networkpolicies" => NETWORK_POLICIES,
+        "rolebindings" | "clusterrolebindings" => ROLE_BINDINGS,
+        "controllerrevisions" => REVISIONS,
+        "ingressclasses" => INGRESS_CLASSES,
         _ => &[],
     };
     if special.is_empty() {
@@ -117,6 +125,31 @@ pub(super) fn of(place: &Place) -> Vec<Column> {
     }
     columns.extend(special.iter().map(|(name, kind, priority, cell)| code(name, kind, *priority, *cell)));
     columns
+}
+
+fn access_modes(modes: &Value) -> String {
+    let short = |mode: &Value| match mode.as_str().unwrap_or_default() {
+        "ReadWriteOnce" => "RWO",
+        "ReadOnlyMany" => "ROX",
+        "ReadWriteMany" => "RWX",
+        _ => "RWOP",
+    };
+    list(modes).map(short).collect::<Vec<_>>().join(",")
+}
+
+/// A text or a number as it is shown in a cell.
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The first three, and how many more there are; `<unset>` for none.
+fn first_three(all: impl Iterator<Item = String>) -> String {
+    let all: Vec<_> = all.collect();
+    match all.len() {
+        0 => "<unset>".to_owned(),
+        1..=3 => all.join(","),
+        more => format!("{} + {} more...", all[..3].join(","), more - 3),
+    }
 }
 
 type Columns = &'static [(&'static str, &'static str, i64, Cell)];
@@ -395,15 +428,7 @@ const CLAIMS: Columns = &[
     }),
     ("Volume", "string", 0, |o, _| text_or_empty(&o["spec"]["volumeName"])),
     ("Capacity", "string", 0, |o, _| text_or_empty(&o["status"]["capacity"]["storage"])),
-    ("Access Modes", "string", 0, |o, _| {
-        let short = |mode: &Value| match mode.as_str().unwrap_or_default() {
-            "ReadWriteOnce" => "RWO",
-            "ReadOnlyMany" => "ROX",
-            "ReadWriteMany" => "RWX",
-            _ => "RWOP",
-        };
-        json!(list(&o["status"]["accessModes"]).map(short).collect::<Vec<_>>().join(","))
-    }),
+    ("Access Modes", "string", 0, |o, _| json!(access_modes(&o["status"]["accessModes"]))),
     ("StorageClass", "string", 0, |o, _| text_or_empty(&o["spec"]["storageClassName"])),
     ("VolumeAttributesClass", "string", 0, |_, _| json!("<unset>")),
     ("Age", "string", 0, age),
@@ -419,3 +444,83 @@ const LEASES: Columns =
     &[("Holder", "string", 0, |o, _| text_or_empty(&o["spec"]["holderIdentity"])), ("Age", "string", 0, age)];
 
 const DEFINITIONS: Columns = &[("Created At", "date", 0, |o, _| o["metadata"]["creationTimestamp"].clone())];
+
+const ENDPOINT_SLICES: Columns = &[
+    ("AddressType", "string", 0, |o, _| o["addressType"].clone()),
+    ("Ports", "string", 0, |o, _| json!(first_three(list(&o["ports"]).map(|port| shown(&port["port"]))))),
+    ("Endpoints", "string", 0, |o, _| {
+        let addresses = list(&o["endpoints"]).flat_map(|endpoint| list(&endpoint["addresses"]));
+        json!(first_three(addresses.map(shown)))
+    }),
+    ("Age", "string", 0, age),
+];
+
+const VOLUMES: Columns = &[
+    ("Capacity", "string", 0, |o, _| text_or_empty(&o["spec"]["capacity"]["storage"])),
+    ("Access Modes", "string", 0, |o, _| json!(access_modes(&o["spec"]["accessModes"]))),
+    ("Reclaim Policy", "string", 0, |o, _| text_or_empty(&o["spec"]["persistentVolumeReclaimPolicy"])),
+    ("Status", "string", 0, |o, _| text_or_empty(&o["status"]["phase"])),
+    ("Claim", "string", 0, |o, _| {
+        let claim = &o["spec"]["claimRef"];
+        let parts = (claim["namespace"].as_str(), claim["name"].as_str());
+        json!(if let (Some(namespace), Some(name)) = parts {
+            format!("{namespace}/{name}")
+        } else {
+            String::new()
+        })
+    }),
+    ("StorageClass", "string", 0, |o, _| text_or_empty(&o["spec"]["storageClassName"])),
+    ("VolumeAttributesClass", "string", 0, |_, _| json!("<unset>")),
+    ("Reason", "string", 0, |o, _| text_or_empty(&o["status"]["reason"])),
+    ("Age", "string", 0, age),
+    ("VolumeMode", "string", 1, |o, _| text_or_empty(&o["spec"]["volumeMode"])),
+];
+
+const STORAGE_CLASSES: Columns = &[
+    ("Provisioner", "string", 0, |o, _| o["provisioner"].clone()),
+    ("ReclaimPolicy", "string", 0, |o, _| text_or_empty(&o["reclaimPolicy"])),
+    ("VolumeBindingMode", "string", 0, |o, _| text_or_empty(&o["volumeBindingMode"])),
+    ("AllowVolumeExpansion", "string", 0, |o, _| json!(o["allowVolumeExpansion"] == true)),
+    ("Age", "string", 0, age),
+];
+
+const PRIORITY_CLASSES: Columns = &[
+    ("Value", "integer", 0, |o, _| json!(number(&o["value"]))),
+    ("Global-Default", "boolean", 0, |o, _| json!(o["globalDefault"] == true)),
+    ("Age", "string", 0, age),
+    ("PreemptionPolicy", "string", 0, |o, _| text_or_empty(&o["preemptionPolicy"])),
+];
+
+const NETWORK_POLICIES: Columns = &[
+    ("Pod-Selector", "string", 0, |o, _| json!(labels_text(&o["spec"]["podSelector"]["matchLabels"]))),
+    ("Age", "string", 0, age),
+];
+
+const ROLE_BINDINGS: Columns = &[
+    ("Role", "string", 0, |o, _| {
+        json!(format!("{}/{}", shown(&o["roleRef"]["kind"]), shown(&o["roleRef"]["name"])))
+    }),
+    ("Age", "string", 0, age),
+];
+
+const REVISIONS: Columns = &[
+    ("Controller", "string", 0, |o, _| {
+        let owner = o.owners().find(|owner| owner["controller"] == true);
+        json!(owner.map_or_else(
+            || "<none>".to_owned(),
+            |owner| {
+                let version = shown(&owner["apiVersion"]);
+                let group = version.split_once('/').map(|(group, _)| format!(".{group}")).unwrap_or_default();
+                format!("{}{group}/{}", shown(&owner["kind"]).to_lowercase(), shown(&owner["name"]))
+            }
+        ))
+    }),
+    ("Revision", "string", 0, |o, _| json!(number(&o["revision"]))),
+    ("Age", "string", 0, age),
+];
+
+const INGRESS_CLASSES: Columns = &[
+    ("Controller", "string", 0, |o, _| text_or_empty(&o["spec"]["controller"])),
+    ("Parameters", "string", 0, |_, _| json!("<none>")),
+    ("Age", "string", 0, age),
+];
