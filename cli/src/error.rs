@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use release_cluster::{ApiError, ConnectError, LockError, Part, StoreError, SurveyError};
 use release_core::{Cause, CauseKind};
-use release_image::{BuildError, KeyError, StoredError};
+use release_image::{BuildError, InputError, KeyError, StoredError};
 use release_manifest::{Color, ProjectError, RenderError};
 use release_pipeline::{
     Event, ImageLockError, PlanError, PrepareError, RunError, SupplyError, TargetError, VerifyError,
@@ -211,6 +211,7 @@ impl Failure {
             Self::Prepare(PrepareError::Engine { .. }) => {
                 "start the Docker Engine, or choose another with DOCKER_HOST or `docker context use`"
             }
+            Self::Prepare(PrepareError::Build { source, .. }) => build_hint(source)?,
             Self::Prepare(PrepareError::NoRegistry { .. }) => {
                 "name one in release.yaml: `registry: registry.example.com/team`"
             }
@@ -381,6 +382,27 @@ fn local_hint(error: &LocalError) -> Option<&'static str> {
         LocalError::Client(_) | LocalError::Runtime(_) => DEFECT,
         LocalError::Serve { .. } | LocalError::File { .. } => return None,
     })
+}
+
+fn build_hint(error: &BuildError) -> Option<&'static str> {
+    match error {
+        BuildError::Input(error) => match error {
+            InputError::SecretFile { .. } | InputError::SecretVariable { .. } => {
+                Some("the service's `image.secrets` in release.yaml says where each secret is")
+            }
+            InputError::NoAgent { .. } | InputError::Agent { .. } => Some(
+                "start an agent and give it the key: `eval $(ssh-agent); ssh-add`; the service's `image.ssh` in release.yaml says which agents are lent",
+            ),
+            InputError::SecretSize { .. } | InputError::Context { .. } | InputError::Twice { .. } => None,
+        },
+        BuildError::NoCacheExport { .. } => {
+            Some("write `cache_to: [type=inline]`, or turn on the engine's containerd image store")
+        }
+        BuildError::NoBuildKit { .. } => {
+            Some("choose an engine with BuildKit with DOCKER_HOST or `docker context use`")
+        }
+        _ => None,
+    }
 }
 
 fn confirm_hint(error: &ConfirmError) -> Option<&'static str> {

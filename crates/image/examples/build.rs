@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use release_image::{BuildEvent, DockerfileBuild, Endpoint, Engine};
+use release_image::{BuildEvent, BuildInputs, DockerfileBuild, Endpoint, Engine};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,6 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         labels: BTreeMap::new(),
         tag: tag.parse()?,
         no_cache: false,
+        inputs: BuildInputs::default(),
     };
     let mut tell = |event| match event {
         BuildEvent::Step { name, cached } => eprintln!("{name}{}", if cached { " (cached)" } else { "" }),

@@ -1,7 +1,7 @@
 //! Building an image from a Dockerfile.
 //!
-//! The context goes up as one tar stream in the request; with BuildKit a session beside it lets the engine ask for
-//! registry credentials. Cancel by dropping the future: the engine stops when the connection closes.
+//! With BuildKit the engine asks for what it needs; see `buildkit`. To the classic builder the context goes up as one tar stream
+//! in the request. Cancel by dropping the future: the engine stops when the connection closes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -15,13 +15,14 @@ use bollard::{body_try_stream, errors::Error as EngineSays};
 use futures::StreamExt as _;
 use release_core::Credentials;
 
-use crate::context::{self, ContextError};
+use crate::buildkit::{InputError, WireError};
+use crate::context::{self, ContextError, Listing, Trouble};
 use crate::progress::Progress;
 use crate::push::auth_config;
 use crate::{DockerfileBuild, Endpoint, Engine, IgnoreError};
 
 /// How long the rest of an answer is read once the image's id is known. The engine names the image after that, within
-/// milliseconds; a BuildKit session that is never closed must not hold us.
+/// milliseconds.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// What happens during a build.
@@ -94,6 +95,40 @@ pub enum BuildError {
     /// A file of the context cannot be sent.
     #[error("cannot send the build context")]
     Send(#[from] ContextError),
+    /// A secret, agent or context that the build is to be given cannot be used.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The build is to be given what the classic builder cannot take.
+    #[error("{what} of a build need BuildKit, which the docker engine {version} does not have")]
+    NoBuildKit {
+        /// What it is to be given.
+        what: &'static str,
+        /// The engine's version.
+        version: String,
+    },
+    /// The engine's BuildKit is too old for further contexts: it would take their names for images.
+    #[error("further contexts of a build need a docker engine 23.0 or later; this one is {version}")]
+    NoContexts {
+        /// The engine's version.
+        version: String,
+    },
+    /// The engine cannot leave a cache in a registry.
+    #[error(
+        "the docker engine {version} cannot leave a build's cache in a registry: it does not keep its images in containerd; `inline` leaves it in the image"
+    )]
+    NoCacheExport {
+        /// The engine's version.
+        version: String,
+    },
+    /// There is no connection to the engine's BuildKit, or it broke.
+    #[error("the docker engine at {endpoint} broke off the build")]
+    Wire {
+        /// Where the engine listens.
+        endpoint: Endpoint,
+        /// What happened.
+        #[source]
+        source: WireError,
+    },
     /// A step failed, or the Dockerfile is wrong.
     #[error("{}{}", step.as_ref().map_or_else(|| "the build failed".to_owned(), |step| format!("build step `{step}` failed")), exit_code.map_or_else(|| format!(": {message}"), |code| format!(" with exit code {code}")))]
     Failed {
@@ -141,7 +176,9 @@ impl Engine {
         tell: &mut (dyn FnMut(BuildEvent) + Send),
     ) -> Result<BuiltImage, BuildError> {
         let paths = build.paths()?;
-        let options = self.options(build, &paths.dockerfile);
+        build.inputs.check()?;
+        self.can(&build.inputs).await?;
+        let dockerfile = paths.dockerfile.clone();
         if !self.info().buildkit {
             let message = format!(
                 "the docker engine {} has no BuildKit: using its classic builder",
@@ -155,11 +192,25 @@ impl Engine {
                 message: format!("`{path}` is not sent: it is no file, folder or link"),
             });
         }
-        let (body, trouble) = context::stream(listing);
-        let credentials = for_engine(credentials);
-        let stream = self.docker.build_image(options, credentials, Some(body_try_stream(body)));
-        let mut progress = Progress::default();
-        let ended = self.follow(stream, &mut progress, tell).await;
+        if self.info().buildkit {
+            self.solve(build, &dockerfile, listing, credentials, tell).await
+        } else {
+            self.classic(options(build, &dockerfile), listing, credentials, tell).await
+        }
+    }
+
+    /// Builds with the classic builder.
+    async fn classic(
+        &self,
+        options: BuildImageOptions,
+        listing: Listing,
+        credentials: &BTreeMap<String, Credentials>,
+        tell: &mut (dyn FnMut(BuildEvent) + Send),
+    ) -> Result<BuiltImage, BuildError> {
+        let trouble = Trouble::default();
+        let body = body_try_stream(context::stream(listing, &trouble));
+        let stream = self.docker.build_image(options, for_engine(credentials), Some(body));
+        let ended = self.read(stream, tell).await;
         // A context that breaks off looks like a broken connection from here; the reason lies beside it.
         match trouble.take() {
             Some(error) => Err(error.into()),
@@ -167,34 +218,13 @@ impl Engine {
         }
     }
 
-    fn options(&self, build: &DockerfileBuild, dockerfile: &str) -> BuildImageOptions {
-        let map = |m: &std::collections::BTreeMap<String, String>| -> Option<HashMap<String, String>> {
-            (!m.is_empty()).then(|| m.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
-        };
-        let buildkit = self.info().buildkit;
-        BuildImageOptions {
-            dockerfile: dockerfile.to_owned(),
-            t: Some(build.tag.to_string()),
-            buildargs: map(&build.args),
-            labels: map(&build.labels),
-            platform: build.platform.clone().unwrap_or_default(),
-            target: build.target.clone().unwrap_or_default(),
-            nocache: build.no_cache,
-            rm: true,
-            // A failed build must leave nothing behind that nobody knows of.
-            forcerm: true,
-            version: if buildkit { BuilderVersion::BuilderBuildKit } else { BuilderVersion::BuilderV1 },
-            session: buildkit.then(session_id),
-            ..BuildImageOptions::default()
-        }
-    }
-
-    async fn follow(
+    /// Reads the classic builder's answer.
+    async fn read(
         &self,
         stream: impl futures::Stream<Item = Result<BuildInfo, EngineSays>>,
-        progress: &mut Progress,
         tell: &mut (dyn FnMut(BuildEvent) + Send),
     ) -> Result<BuiltImage, BuildError> {
+        let mut progress = Progress::default();
         let mut stream = std::pin::pin!(stream);
         let mut id = None;
         loop {
@@ -221,9 +251,6 @@ impl Engine {
                 Some(Ok(BuildInfo { error_detail: Some(ErrorDetail { code, .. }), .. })) => {
                     return Err(progress.failure(format!("code {}", code.unwrap_or_default())));
                 }
-                Some(Ok(BuildInfo { aux: Some(BuildInfoAux::BuildKit(status)), .. })) => {
-                    progress.buildkit(&status, tell);
-                }
                 Some(Ok(BuildInfo { aux: Some(BuildInfoAux::Default(image)), .. })) => id = image.id.or(id),
                 Some(Ok(BuildInfo { stream: Some(text), .. })) => progress.classic(&text, tell),
                 Some(Ok(_)) => {}
@@ -231,6 +258,26 @@ impl Engine {
         }
         progress.flush(tell);
         id.map(|id| BuiltImage { id }).ok_or_else(|| BuildError::NoImage { endpoint: self.endpoint.clone() })
+    }
+}
+
+fn options(build: &DockerfileBuild, dockerfile: &str) -> BuildImageOptions {
+    let map = |m: &BTreeMap<String, String>| -> Option<HashMap<String, String>> {
+        (!m.is_empty()).then(|| m.iter().map(|(k, v)| (k.clone(), v.clone())).collect())
+    };
+    BuildImageOptions {
+        dockerfile: dockerfile.to_owned(),
+        t: Some(build.tag.to_string()),
+        buildargs: map(&build.args),
+        labels: map(&build.labels),
+        platform: build.platform.clone().unwrap_or_default(),
+        target: build.target.clone().unwrap_or_default(),
+        nocache: build.no_cache,
+        rm: true,
+        // A failed build must leave nothing behind that nobody knows of.
+        forcerm: true,
+        version: BuilderVersion::BuilderV1,
+        ..BuildImageOptions::default()
     }
 }
 
@@ -244,11 +291,4 @@ fn for_engine(credentials: &BTreeMap<String, Credentials>) -> Option<HashMap<Str
     let all: HashMap<_, _> =
         all.map(|(registry, own)| (name(registry), auth_config(own, registry))).collect();
     (!all.is_empty()).then_some(all)
-}
-
-/// A name for the session that no other session of this engine has.
-fn session_id() -> String {
-    use std::hash::{BuildHasher as _, RandomState};
-    // `RandomState` is the standard library's only source of randomness; two of its numbers make 128 bits.
-    format!("release-{:016x}{:016x}", RandomState::new().hash_one(1), RandomState::new().hash_one(2))
 }

@@ -68,7 +68,7 @@ pub enum ContextError {
 }
 
 /// What will be sent of a context.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Listing {
     root: PathBuf,
     /// Relative paths, sorted, parents before their children.
@@ -191,10 +191,12 @@ impl Trouble {
     }
 }
 
-/// Starts to read what is listed, on a thread of its own, as fast as the stream is taken.
-pub(crate) fn stream(listing: Listing) -> (impl Stream<Item = io::Result<Bytes>> + Send + 'static, Trouble) {
+/// Starts to read what is listed, on a thread of its own, as fast as the stream is taken. If it breaks off, `trouble` has the reason.
+pub(crate) fn stream(
+    listing: Listing,
+    trouble: &Trouble,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static + use<> {
     let (sender, receiver) = mpsc::channel(PIECES);
-    let trouble = Trouble::default();
     let told = trouble.clone();
     tokio::task::spawn_blocking(move || {
         let pieces = io::BufWriter::with_capacity(PIECE_BYTES, Pieces(sender.clone()));
@@ -208,10 +210,9 @@ pub(crate) fn stream(listing: Listing) -> (impl Stream<Item = io::Result<Bytes>>
             Ok(()) | Err(WriteError::Gone) => {}
         }
     });
-    let stream = futures::stream::unfold(receiver, |mut receiver| async move {
+    futures::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|piece| (piece, receiver))
-    });
-    (stream, trouble)
+    })
 }
 
 /// The writing end of the bounded channel.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use release_core::ImageRef;
 
-use crate::BuildError;
+use crate::{BuildError, BuildInputs};
 
 /// One build from a Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct DockerfileBuild {
     pub tag: ImageRef,
     /// Whether every step is run, those too whose result the engine has.
     pub no_cache: bool,
+    /// Secrets, agents, further contexts and caches.
+    pub inputs: BuildInputs,
 }
 
 /// The paths of a build, looked at: both absolute and free of links.
@@ -80,12 +82,14 @@ impl DockerfileBuild {
         Ok(crate::lint(&text, self.target.as_deref(), has_ignore_file))
     }
 
-    /// The images that are pulled for it; see [`bases`](crate::bases).
+    /// The images that are pulled or pushed for it: its bases (see [`bases`](crate::bases)), those of further contexts, and caches.
     ///
     /// # Errors
     /// As [`lint`](Self::lint).
-    pub fn bases(&self) -> Result<Vec<ImageRef>, BuildError> {
-        Ok(crate::bases(&self.text(&self.paths()?)?))
+    pub fn images(&self) -> Result<Vec<ImageRef>, BuildError> {
+        let mut images = crate::bases(&self.text(&self.paths()?)?);
+        images.extend(self.inputs.images());
+        Ok(images)
     }
 
     fn text(&self, paths: &Paths) -> Result<String, BuildError> {
@@ -95,12 +99,13 @@ impl DockerfileBuild {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Whether the Dockerfile and its context are there, before anybody is contacted.
+    /// Whether the Dockerfile, its context and everything else it is given are there, before anybody is contacted.
     ///
     /// # Errors
     /// When one of them is missing, or the Dockerfile is outside of its context.
     pub fn check(&self) -> Result<(), BuildError> {
-        self.paths().map(drop)
+        self.paths()?;
+        Ok(self.inputs.check()?)
     }
 }
 
@@ -138,6 +143,7 @@ mod tests {
                 labels: BTreeMap::new(),
                 tag: "player:v1".parse().unwrap(),
                 no_cache: false,
+                inputs: BuildInputs::default(),
             };
             let shown = match build.paths() {
                 Ok(paths) => paths.dockerfile,

@@ -39,6 +39,8 @@ pub struct EngineInfo {
     pub api_version: String,
     /// Whether builds go through BuildKit; the classic builder does them otherwise.
     pub buildkit: bool,
+    /// The API's version as numbers; zeros when it is none.
+    pub(crate) api: (u32, u32),
 }
 
 /// Why there is no connection to an engine.
@@ -189,6 +191,7 @@ impl EngineInfo {
         Self {
             version: version.version.clone().unwrap_or_default(),
             buildkit: linux && !podman && number.is_some_and(|number| number >= BUILDKIT_SINCE),
+            api: number.unwrap_or_default(),
             api_version,
         }
     }

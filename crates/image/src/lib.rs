@@ -33,6 +33,8 @@ mod supply;
 #[cfg(feature = "docker")]
 mod build;
 #[cfg(feature = "docker")]
+mod buildkit;
+#[cfg(feature = "docker")]
 mod context;
 #[cfg(feature = "docker")]
 mod dockerfile;
@@ -68,6 +70,8 @@ pub use supply::{
 
 #[cfg(feature = "docker")]
 pub use build::{BuildError, BuildEvent, BuiltImage};
+#[cfg(feature = "docker")]
+pub use buildkit::{BuildAgent, BuildCache, BuildInputs, BuildSecret, InputError, SecretSource, WireError};
 #[cfg(feature = "docker")]
 pub use context::ContextError;
 #[cfg(feature = "docker")]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use release_core::{Credentials, ImageRef, Secret};
-use release_image::{BuildError, BuildEvent, DockerfileBuild, Endpoint, Engine, PushError};
+use release_image::{BuildError, BuildEvent, BuildInputs, DockerfileBuild, Endpoint, Engine, PushError};
 
 fn var(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
@@ -69,6 +69,7 @@ fn build(context: &Path, tag: &str) -> DockerfileBuild {
         labels: BTreeMap::new(),
         tag: tag.parse().unwrap(),
         no_cache: false,
+        inputs: BuildInputs::default(),
     }
 }
 
@@ -384,7 +385,7 @@ async fn a_base_in_a_private_registry_needs_the_credentials() {
 
     let dir = context(&format!("FROM {base}\nLABEL fresh={}\n", fresh("on-base")));
     let build = build(dir.path(), "release-test/private-base:v1");
-    assert_eq!(build.bases().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), [&*base]);
+    assert_eq!(build.images().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), [&*base]);
     let error = engine.build(&build, &BTreeMap::new(), &mut |_| {}).await.unwrap_err();
     assert!(matches!(error, BuildError::Failed { .. }), "{error:?}");
     engine.build(&build, &BTreeMap::from([(registry, right)]), &mut |_| {}).await.unwrap();

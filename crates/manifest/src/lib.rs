@@ -71,6 +71,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod docker;
 mod environment;
 pub mod init;
 mod native;
@@ -86,6 +87,7 @@ pub mod sources;
 mod supply;
 mod yaml;
 
+pub use docker::{DockerBuild, DockerCache, DockerSecret};
 pub use environment::{Environment, Gate, Images};
 pub use native::{
     ByPlatform, ExposedPort, NativeBase, NativeBuild, NativeCompression, NativeFormat, NativeHealthcheck,
@@ -100,8 +102,8 @@ pub use render::{
     RenderError, render,
 };
 pub use service::{
-    Amount, Autoscale, CheckTarget, Config, Disruption, DockerBuild, Health, HttpCheck, ImageSource, Ingress,
-    Need, Resources, Rolling, Security, Service, Shutdown,
+    Amount, Autoscale, CheckTarget, Config, Disruption, Health, HttpCheck, ImageSource, Ingress, Need,
+    Resources, Rolling, Security, Service, Shutdown,
 };
 pub use source::{Place, Source};
 pub use supply::{KeyPlace, Said, Signed, Supply};

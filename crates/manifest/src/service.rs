@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use release_core::{PinnedImage, ProjectName, ServiceName};
 
-use crate::{NativeBuild, Quantity};
+use crate::{DockerBuild, NativeBuild, Quantity};
 
 /// One deployable part of a project in one environment.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,23 +88,6 @@ pub enum ImageSource {
     Native(Box<NativeBuild>),
     /// It exists.
     Pinned(PinnedImage),
-}
-
-/// What a Dockerfile build needs. Paths are relative to the folder of `release.yaml`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DockerBuild {
-    /// The Dockerfile.
-    pub dockerfile: String,
-    /// The folder that is sent to the builder.
-    pub context: String,
-    /// The stage to build; the last one when `None`.
-    pub target: Option<String>,
-    /// Build arguments. They end up in the image's history: never secrets.
-    pub args: BTreeMap<String, String>,
-    /// `linux/amd64`; the builder's own when `None`.
-    pub platform: Option<String>,
-    /// The `Cargo.lock` that lists what is in the image; looked for when `None`.
-    pub lockfile: Option<String>,
 }
 
 impl ImageSource {

@@ -336,6 +336,38 @@ fn images_without_a_dockerfile() {
 }
 
 #[test]
+fn what_a_dockerfile_build_is_given() {
+    const GOOD: &str = "{dockerfile: Dockerfile, secrets: [{id: npm, env: NPM_TOKEN}, {id: pip, file: '${CI_REGISTRY}/pip.conf'}], \
+        ssh: [default, other=run/agent], contexts: {shared: 'docker-image://${CI_REGISTRY}/shared:1', \
+        protos: 'https://example.com/protos.git#v2'}, cache_from: ['${CI_REGISTRY}/player:cache'], \
+        cache_to: [type=inline, 'type=registry,ref=${CI_REGISTRY}/player:cache,mode=max']}";
+    let image = |image: &str| base("{dockerfile: services/player-api/Dockerfile}", image);
+    let good = Project::parse(&Source::new("release.yaml", image(GOOD)), &vars, &[]).unwrap();
+    let services = good.images().unwrap().services;
+    let player = services.iter().find(|(name, _)| name.as_str() == "player-api").unwrap();
+    insta::assert_debug_snapshot!("docker_all", player.1);
+    let given = |keys: &str| image(&format!("{{dockerfile: Dockerfile, {keys}}}"));
+    check(
+        "docker",
+        &[
+            ("a secret in two places", given("secrets: [{id: npm, env: NPM_TOKEN, file: npm}]")),
+            ("a secret in no place", given("secrets: [{id: npm}]")),
+            ("a secret of its own", given("secrets: [{id: npm, value: hunter2}]")),
+            ("a secret in no variable", given("secrets: [{id: npm, env: 'NPM TOKEN'}]")),
+            ("a secret without an id", given("secrets: [{env: NPM_TOKEN}]")),
+            ("an id that cannot be one", given("secrets: [{id: 'a,b', env: NPM_TOKEN}]")),
+            ("two secrets of one id", given("secrets: [{id: a, env: A}, {id: a, env: B}]")),
+            ("ssh", given("ssh: [default, 'default', 'x=', 'a b']")),
+            ("a folder as context", given("contexts: {shared: ../shared}")),
+            ("caches", given("cache_from: [type=inline], cache_to: ['type=local,dest=cache', 'type=gha']")),
+            ("an unknown key", given("cache_form: [r.io/a]")),
+            ("with a ref", image("{ref: 'r.io/a@sha256:aaaa', ssh: [default]}")),
+            ("with layers", image("{base: scratch, layers: [{from: a, to: /a}], cache_to: [type=inline]}")),
+        ],
+    );
+}
+
+#[test]
 fn signatures() {
     let top = |lines: &str| base("services:\n", &format!("{lines}services:\n"));
     let dev = |policy: &str| base("namespace: radio-dev", &format!("namespace: radio-dev, policy: {policy}"));

@@ -61,6 +61,7 @@ fn the_schema_has_exactly_the_keys_the_parser_accepts() {
         ("SignedSpec", "project: p\nenvironments: {e: {policy: {signed: {keys: [], qqq: 1}}}}\n".to_owned()),
         ("ServiceSpec", service("qqq: 1")),
         ("ImageSpec", service("image: {qqq: 1}")),
+        ("BuildSecretSpec", service("image: {secrets: [{qqq: 1}]}")),
         ("LayerSpec", service("image: {layers: [{qqq: 1}]}")),
         ("RustSpec", service("image: {rust: {qqq: 1}}")),
         ("HealthcheckSpec", service("image: {healthcheck: {qqq: 1}}")),
@@ -84,7 +85,7 @@ fn the_schema_has_exactly_the_keys_the_parser_accepts() {
         assert_eq!(keys, accepted(&text), "{definition}");
     }
     let maps = definitions(&schema).iter().filter(|(_, value)| value["properties"].is_object()).count();
-    assert_eq!(maps, 22, "a map of the schema is not compared above");
+    assert_eq!(maps, 23, "a map of the schema is not compared above");
 }
 
 #[test]

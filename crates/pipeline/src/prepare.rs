@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use release_core::{ImageRef, ImageRefError, PinnedImage, ProjectName, Repository, ServiceName};
 use release_image::{
-    BuildError, BuildEvent, DockerfileBuild, Endpoint, Engine, EngineError, NativeError, PushError, PushEvent,
+    BuildAgent, BuildCache, BuildError, BuildEvent, BuildInputs, BuildSecret, DockerfileBuild, Endpoint,
+    Engine, EngineError, NativeError, PushError, PushEvent, SecretSource,
 };
-use release_manifest::{DockerBuild, ImageSource};
+use release_manifest::{DockerBuild, DockerCache, DockerSecret, ImageSource};
 use release_registry::{ConfirmError, CredentialStore, CredentialsError, Registry, RegistryError};
 
 use crate::event::{Event, ImageEvent};
@@ -292,6 +293,35 @@ impl Preparation<'_> {
             labels: self.labels(service),
             tag: tag.clone(),
             no_cache: self.no_cache,
+            inputs: self.inputs(build),
+        }
+    }
+
+    /// What the build is given besides its context. Paths that are absolute stay so.
+    fn inputs(&self, build: &DockerBuild) -> BuildInputs {
+        let secret = |(id, from): (&String, &DockerSecret)| BuildSecret {
+            id: id.clone(),
+            from: match from {
+                DockerSecret::File(path) => SecretSource::File(self.root.join(path)),
+                DockerSecret::Env(name) => SecretSource::Variable(name.clone()),
+            },
+        };
+        let agent = |(id, socket): (&String, &Option<String>)| BuildAgent {
+            id: id.clone(),
+            socket: socket.as_ref().map(|socket| self.root.join(socket)),
+        };
+        let cache = |cache: &DockerCache| match cache {
+            DockerCache::Inline => BuildCache::Inline,
+            DockerCache::Registry { image, all_stages } => {
+                BuildCache::Registry { image: image.clone(), all_stages: *all_stages }
+            }
+        };
+        BuildInputs {
+            secrets: build.secrets.iter().map(secret).collect(),
+            agents: build.ssh.iter().map(agent).collect(),
+            contexts: build.contexts.clone(),
+            cache_from: build.cache_from.clone(),
+            cache_to: build.cache_to.iter().map(cache).collect(),
         }
     }
 
@@ -322,8 +352,8 @@ impl Preparation<'_> {
         };
         let fail = |source| PrepareError::Build { service: service.clone(), source };
         let mut credentials = BTreeMap::new();
-        for base in build.bases().map_err(fail)? {
-            let registry = base.repository.registry();
+        for image in build.images().map_err(fail)? {
+            let registry = image.repository.registry();
             if let Some(own) = kit.credentials(registry).await? {
                 credentials.insert(registry.to_owned(), own);
             }

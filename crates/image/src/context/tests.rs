@@ -25,7 +25,8 @@ fn context(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 async fn bytes(root: &Path, dockerfile: &str) -> Result<Vec<u8>, BuildError> {
     let paths = Paths { context: root.canonicalize().unwrap(), dockerfile: dockerfile.into() };
-    let (stream, trouble) = stream(list(paths).await?);
+    let trouble = Trouble::default();
+    let stream = stream(list(paths).await?, &trouble);
     let mut stream = std::pin::pin!(stream);
     let mut all = Vec::new();
     while let Some(piece) = stream.next().await {
@@ -161,7 +162,8 @@ async fn a_file_that_goes_away_breaks_the_stream_off() {
     let paths = Paths { context: dir.path().to_owned(), dockerfile: "Dockerfile".into() };
     let listing = list(paths).await.unwrap();
     fs::remove_file(dir.path().join("a")).unwrap();
-    let (pieces, trouble) = stream(listing);
+    let trouble = Trouble::default();
+    let pieces = stream(listing, &trouble);
     let pieces: Vec<_> = pieces.collect().await;
     assert!(pieces.last().unwrap().is_err());
     assert!(matches!(trouble.take(), Some(ContextError::Read { path, .. }) if path.ends_with("a")));
@@ -192,7 +194,8 @@ async fn a_stream_that_nobody_takes_ends() {
     let big = "x".repeat(4 * PIECES * PIECE_BYTES);
     let dir = context(&[("Dockerfile", ""), ("big", &big)]);
     let paths = Paths { context: dir.path().to_owned(), dockerfile: "Dockerfile".into() };
-    let (pieces, trouble) = stream(list(paths).await.unwrap());
+    let trouble = Trouble::default();
+    let pieces = stream(list(paths).await.unwrap(), &trouble);
     drop(pieces);
     // The reading thread holds the other half of `trouble` until it ends; a runtime waits for it when it is dropped.
     while Arc::strong_count(&trouble.0) > 1 {

@@ -19,6 +19,11 @@ const FILLED: &[&[&str]] = &[
     &["services", "*", "image", "ref"],
     &["services", "*", "image", "base"],
     &["services", "*", "image", "args", "*"],
+    &["services", "*", "image", "secrets", "*", "file"],
+    &["services", "*", "image", "ssh", "*"],
+    &["services", "*", "image", "contexts", "*"],
+    &["services", "*", "image", "cache_from", "*"],
+    &["services", "*", "image", "cache_to", "*"],
     &["services", "*", "image", "env", "*"],
     &["services", "*", "image", "labels", "*"],
     &["services", "*", "ingress", "host"],
@@ -146,7 +151,7 @@ pub(crate) fn misplaced(tree: &Node) -> Vec<Problem> {
                     ProblemKind::Variable,
                     format!("`${{{name}}}` is not filled in here, in `{}`", path.join(".")),
                 )
-                .help("variables are filled into registry, context, namespace, env, image (ref, base, args, env, labels), ingress.host and verify url; elsewhere use `--set`"),
+                .help("variables are filled into registry, context, namespace, env, image (ref, base, args, env, labels, file of secrets, ssh, contexts, cache_from, cache_to), ingress.host and verify url; elsewhere use `--set`"),
                 Piece::Bad(name) => Problem::new(
                     ProblemKind::Variable,
                     format!("`${{{name}` in `{}` is not a variable: write `${{NAME}}` with letters, digits and `_`", path.join(".")),

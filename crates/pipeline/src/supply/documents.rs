@@ -133,6 +133,10 @@ impl About<'_> {
                 external.insert("target".to_owned(), json!(build.target));
                 external.insert("args".to_owned(), json!(build.args));
                 external.insert("platform".to_owned(), json!(build.platform));
+                // Names only: what secrets are, and where, is nobody's business, and an address can have a password in it.
+                external.insert("secrets".to_owned(), names(&build.secrets));
+                external.insert("ssh".to_owned(), names(&build.ssh));
+                external.insert("contexts".to_owned(), names(&build.contexts));
                 BuildType::Dockerfile
             }
             // Nobody here built it.
@@ -151,6 +155,11 @@ impl About<'_> {
             created: self.created,
         }
     }
+}
+
+/// The names in a map; nothing when there are none.
+fn names<T>(map: &BTreeMap<String, T>) -> Value {
+    if map.is_empty() { Value::Null } else { map.keys().map(String::as_str).collect() }
 }
 
 fn unread(source: StoredError) -> SupplyError {

@@ -3,9 +3,9 @@
 use release_core::PinnedImage;
 
 use super::Resolver;
+use crate::ImageSource;
 use crate::problem::ProblemKind;
 use crate::project::spec::ImageSpec;
-use crate::{DockerBuild, ImageSource};
 
 impl Resolver<'_> {
     /// Where the image comes from. `elsewhere`: the service has manifests of its own and may go without.
@@ -19,14 +19,13 @@ impl Resolver<'_> {
             return None;
         };
         let native = spec.is_native();
-        let build = spec.context.is_some() || spec.target.is_some() || spec.args.is_some();
+        let build = spec.context.is_some() || spec.target.is_some() || spec.args.is_some() || spec.is_given();
         if let Some(lockfile) = &spec.lockfile {
             self.relative(lockfile, &["image", "lockfile"]);
         }
         match (&spec.dockerfile, &spec.reference) {
             (None, None) if native && build => {
-                let message =
-                    "`context`, `target` and `args` belong to a `dockerfile`, not to `base` and `layers`";
+                let message = "`context`, `target`, `args`, `secrets`, `ssh`, `contexts`, `cache_from` and `cache_to` belong to a `dockerfile`, not to `base` and `layers`";
                 self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
                 None
             }
@@ -55,7 +54,7 @@ impl Resolver<'_> {
                 None
             }
             (None, Some(_)) if build || spec.platform.is_some() || spec.lockfile.is_some() => {
-                let message = "`context`, `target`, `args`, `platform` and `lockfile` belong to a `dockerfile`, not to a `ref`";
+                let message = "`context`, `target`, `args`, `platform`, `lockfile`, `secrets`, `ssh`, `contexts`, `cache_from` and `cache_to` belong to a `dockerfile`, not to a `ref`";
                 self.complain(ProblemKind::Conflict, &["image"], message, WAYS);
                 None
             }
@@ -67,21 +66,7 @@ impl Resolver<'_> {
                     None
                 }
             },
-            (Some(dockerfile), None) => {
-                self.relative(dockerfile, &["image", "dockerfile"]);
-                self.platform(spec);
-                if let Some(context) = &spec.context {
-                    self.relative(context, &["image", "context"]);
-                }
-                Some(ImageSource::Dockerfile(DockerBuild {
-                    dockerfile: dockerfile.clone(),
-                    context: spec.context.clone().unwrap_or_else(|| ".".to_owned()),
-                    target: spec.target.clone(),
-                    args: self.texts_by_name(spec.args.clone(), &["image", "args"]),
-                    platform: spec.platform.clone(),
-                    lockfile: spec.lockfile.clone(),
-                }))
-            }
+            (Some(dockerfile), None) => Some(ImageSource::Dockerfile(self.docker(spec, dockerfile))),
         }
     }
 

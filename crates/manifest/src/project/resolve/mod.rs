@@ -1,5 +1,6 @@
 //! One service's keys become a [`Service`]: defaults, rules between keys, and features that do not exist yet.
 
+mod docker;
 mod image;
 mod native;
 mod pod;

@@ -23,6 +23,16 @@ pub(crate) struct ImageSpec {
     /// Build arguments. Never secrets: they can be read in the image. `${VAR}` is filled in.
     #[schemars(with = "Option<BTreeMap<String, Option<EnvText>>>")]
     pub(crate) args: Option<BTreeMap<EnvName, Option<EnvText>>>,
+    /// What the Dockerfile reads with `RUN --mount=type=secret` and the image never has. Needs BuildKit.
+    pub(crate) secrets: Option<Vec<BuildSecretSpec>>,
+    /// SSH agents for `RUN --mount=type=ssh`: `default`, which is the agent of `SSH_AUTH_SOCK`, or `ID=SOCKET`. They sign and do nothing else. `${VAR}` is filled in. Needs BuildKit.
+    pub(crate) ssh: Option<Vec<String>>,
+    /// Further contexts for `FROM` and `COPY --from` by name: `docker-image://IMAGE`, or the `https://` address of a Git repository or file. `${VAR}` is filled in. Needs Docker Engine 23 or later.
+    pub(crate) contexts: Option<BTreeMap<String, String>>,
+    /// Images whose layers are used instead of running steps again, `IMAGE` or `type=registry,ref=IMAGE`. `${VAR}` is filled in. Needs BuildKit.
+    pub(crate) cache_from: Option<Vec<String>>,
+    /// Where the results of steps are left for later builds: `type=inline` in the image itself, `IMAGE` or `type=registry,ref=IMAGE,mode=max` in an image of its own, for which the engine must keep its images in containerd. `${VAR}` is filled in. Needs BuildKit.
+    pub(crate) cache_to: Option<Vec<String>>,
     /// The platform, `linux/amd64`. The builder's own by default.
     pub(crate) platform: Option<String>,
     /// Several platforms, for an image without a Dockerfile that runs on all of them.
@@ -62,6 +72,18 @@ pub(crate) struct ImageSpec {
     pub(crate) stop_signal: Option<EnvText>,
     /// How Docker tells whether a container is well. Kubernetes does not look at it: `health` of the service is for that.
     pub(crate) healthcheck: Option<HealthcheckSpec>,
+}
+
+/// A secret of a build from a Dockerfile: exactly one of `file` and `env`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BuildSecretSpec {
+    /// What the Dockerfile calls it: `RUN --mount=type=secret,id=ID` finds it in `/run/secrets/ID`.
+    pub(crate) id: String,
+    /// The file it is in, relative to this file's folder or absolute. `${VAR}` is filled in.
+    pub(crate) file: Option<String>,
+    /// The name of the environment variable it is in. Never the secret itself.
+    pub(crate) env: Option<String>,
 }
 
 /// One layer of an image without a Dockerfile.

@@ -1,0 +1,55 @@
+//! An image that is built from a Dockerfile: the build, and what it is given besides its context.
+
+use std::collections::BTreeMap;
+
+use release_core::ImageRef;
+
+/// What a Dockerfile build needs. Paths are relative to the folder of `release.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DockerBuild {
+    /// The Dockerfile.
+    pub dockerfile: String,
+    /// The folder that is sent to the builder.
+    pub context: String,
+    /// The stage to build; the last one when `None`.
+    pub target: Option<String>,
+    /// Build arguments. They end up in the image's history: never secrets.
+    pub args: BTreeMap<String, String>,
+    /// `linux/amd64`; the builder's own when `None`.
+    pub platform: Option<String>,
+    /// The `Cargo.lock` that lists what is in the image; looked for when `None`.
+    pub lockfile: Option<String>,
+    /// Secrets by the id that the Dockerfile has for them. Only where they are is known here.
+    pub secrets: BTreeMap<String, DockerSecret>,
+    /// SSH agents by the id that the Dockerfile has for them: a socket, or that of `SSH_AUTH_SOCK` when `None`.
+    pub ssh: BTreeMap<String, Option<String>>,
+    /// Further contexts by name: `docker-image://…`, or an address.
+    pub contexts: BTreeMap<String, String>,
+    /// Images whose layers can be used instead of running steps.
+    pub cache_from: Vec<ImageRef>,
+    /// Where the results of steps are left for later builds.
+    pub cache_to: Vec<DockerCache>,
+}
+
+/// Where a secret of a build is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DockerSecret {
+    /// In a file.
+    File(String),
+    /// In an environment variable of this name.
+    Env(String),
+}
+
+/// Where the results of steps are left for later builds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DockerCache {
+    /// In the image.
+    Inline,
+    /// In an image of its own.
+    Registry {
+        /// The image.
+        image: ImageRef,
+        /// Whether the steps of all stages are kept (`mode=max`).
+        all_stages: bool,
+    },
+}
