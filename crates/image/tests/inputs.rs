@@ -336,3 +336,24 @@ fn running(mark: &str) -> bool {
         .flatten()
         .any(|process| fs::read(process.path().join("cmdline")).is_ok_and(|line| contains(&line, mark)))
 }
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine and a registry: tests/run"]
+async fn an_engine_behind_tcp_is_asked_in_the_same_way() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let socket = var("RELEASE_TEST_DOCKER_HOST").strip_prefix("unix://").unwrap().to_owned();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    let engine = Engine::connect(&Endpoint::new(&url).unwrap()).await.unwrap();
+    let dir = context("RUN echo it was built\n");
+    let mut build = build(dir.path(), "release-test/tcp:v1", BuildInputs::default());
+    build.no_cache = true;
+    let mut events = Vec::new();
+    engine.build(&build, &BTreeMap::new(), &mut |event| events.push(event)).await.unwrap();
+    assert!(wrote(&events, "it was built"), "{events:#?}");
+}

@@ -15,6 +15,7 @@ packages() {
 /usr/bin/socat socat
 /usr/sbin/conntrack conntrack
 /bin/busybox busybox-static
+/usr/bin/ssh-agent openssh-client
 /usr/bin/htpasswd apache2-utils
 /usr/bin/openssl openssl
 /usr/bin/curl curl
