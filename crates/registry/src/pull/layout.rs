@@ -310,3 +310,34 @@ fn partial(folder: &Path) -> io::Result<NamedTempFile> {
     }
     builder.tempfile_in(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// `release-image` makes layouts in the same way, and has the same test.
+    #[test]
+    fn a_layout_that_many_open_at_once_has_one_writer_at_a_time() {
+        for round in 0..10 {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = dir.path().join("layout");
+            let (start, writers) = (Barrier::new(4), AtomicUsize::new(0));
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+                        start.wait();
+                        let store = runtime.unwrap().block_on(Store::open(&folder)).unwrap();
+                        assert_eq!(writers.fetch_add(1, Ordering::SeqCst), 0, "round {round}");
+                        std::thread::yield_now();
+                        writers.fetch_sub(1, Ordering::SeqCst);
+                        drop(store);
+                    });
+                }
+            });
+        }
+    }
+}
