@@ -10,7 +10,7 @@ use release_manifest::{Color, ProjectError, RenderError};
 use release_pipeline::{
     Event, ImageLockError, PlanError, PrepareError, RunError, SupplyError, TargetError, VerifyError,
 };
-use release_registry::{ConfirmError, PushError, RequestError};
+use release_registry::{ConfirmError, PullError, PushError, RequestError};
 use release_rehearsal::local::LocalError;
 
 use crate::answer;
@@ -139,9 +139,11 @@ impl Failure {
                 PrepareError::NoRegistry { .. }
                 | PrepareError::Name { .. }
                 | PrepareError::NoLayout { .. } => Exit::Usage,
-                PrepareError::Engine { .. } | PrepareError::Build { .. } | PrepareError::Assemble { .. } => {
-                    Exit::Build
-                }
+                PrepareError::Engine { .. }
+                | PrepareError::Build { .. }
+                | PrepareError::BaseTag { .. }
+                | PrepareError::Base { .. }
+                | PrepareError::Assemble { .. } => Exit::Build,
                 PrepareError::Push { .. }
                 | PrepareError::Upload { .. }
                 | PrepareError::Credentials { .. }
@@ -217,6 +219,8 @@ impl Failure {
             }
             Self::Verify(VerifyError::Resolve { source, .. })
             | Self::Prepare(PrepareError::Confirm { source, .. }) => confirm_hint(source)?,
+            Self::Prepare(PrepareError::BaseTag { source, .. }) => base_hint(source)?,
+            Self::Prepare(PrepareError::Base { source, .. }) => pull_hint(source)?,
             Self::Prepare(PrepareError::Push { .. }) => CREDENTIALS,
             Self::Prepare(PrepareError::Upload { source, .. }) => upload_hint(source)?,
             Self::Prepare(PrepareError::NoLayout { .. }) => {
@@ -414,6 +418,31 @@ fn confirm_hint(error: &ConfirmError) -> Option<&'static str> {
         ConfirmError::Unreachable { .. } => {
             "is the registry's name right, is it up, and is the network (VPN, proxy) open?"
         }
+        _ => return None,
+    })
+}
+
+fn base_hint(error: &ConfirmError) -> Option<&'static str> {
+    Some(match error {
+        ConfirmError::NotFound { .. } => {
+            "is the base's name right, and does the registry still have the tag?"
+        }
+        ConfirmError::Unreachable { .. } => {
+            "a tag is asked for at every build; a base with its digest, `repository@sha256:…`, is not once it was pulled"
+        }
+        _ => return confirm_hint(error),
+    })
+}
+
+fn pull_hint(error: &PullError) -> Option<&'static str> {
+    Some(match error {
+        PullError::Request(RequestError::Unauthorized { .. }) => CREDENTIALS,
+        PullError::Request(RequestError::Confirm(error)) => return base_hint(error),
+        PullError::NotFound { .. } => "is the base's name right, and does the registry still have it?",
+        PullError::NoPlatform { .. } => {
+            "`platform` and `platforms` say what an image is built for; its base has to be for the same"
+        }
+        PullError::Foreign { .. } | PullError::Form { .. } => "the folder is a cache and may be deleted",
         _ => return None,
     })
 }

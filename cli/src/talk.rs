@@ -212,12 +212,16 @@ impl Bars {
             ImageEvent::Pushing { doing, sent, .. } => {
                 self.bar(service).set_message(format!("{doing}: {} KiB", sent / 1024));
             }
+            ImageEvent::Pulling { doing, received, .. } => {
+                self.bar(service).set_message(format!("{doing}: {} KiB", received / 1024));
+            }
             ImageEvent::Confirmed { .. } => self.done(service),
             ImageEvent::LayerBuilt { from, .. } => self.bar(service).set_message(format!("built {from}")),
             ImageEvent::Attached { .. }
             | ImageEvent::Verified { .. }
             | ImageEvent::BuildBegan { .. }
             | ImageEvent::AssemblyBegan { .. }
+            | ImageEvent::BasePulled { .. }
             | ImageEvent::Notice { .. }
             | ImageEvent::Built { .. }
             | ImageEvent::BlobExists { .. }
@@ -361,6 +365,17 @@ fn image_line(event: &ImageEvent) -> Option<String> {
             let entries = if *entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
             Some(format!("{unchanged}{from}, {entries}, {} KiB", size.div_ceil(1024)))
         }
+        ImageEvent::BasePulled { base, reference, fetched } => {
+            let named = base
+                .digest
+                .as_ref()
+                .map_or_else(|| format!(", which is {}", reference.digest.short()), |_| String::new());
+            let fetched = match fetched {
+                0 => "nothing to fetch".to_owned(),
+                bytes => format!("fetched {} KiB", bytes.div_ceil(1024)),
+            };
+            Some(format!("based on {base}{named}, {fetched}"))
+        }
         ImageEvent::BlobMounted { digest, from } => Some(format!("took {} over from {from}", digest.short())),
         ImageEvent::BlobResumed { digest, offset } => {
             Some(format!("the upload of {} goes on at {} KiB", digest.short(), offset / 1024))
@@ -369,6 +384,7 @@ fn image_line(event: &ImageEvent) -> Option<String> {
             Some(format!("uploaded {}, {} KiB", digest.short(), size.div_ceil(1024)))
         }
         ImageEvent::Output { .. }
+        | ImageEvent::Pulling { .. }
         | ImageEvent::Pushing { .. }
         | ImageEvent::BlobExists { .. }
         | ImageEvent::Pushed { .. } => None,

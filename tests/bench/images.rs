@@ -6,6 +6,9 @@
 //! has files nobody has seen), nothing changed, and one file of the large layer changed. Requests are counted by a proxy in
 //! front of the registry, memory is the peak of the `release` process.
 //!
+//! Then what only a push costs: an image layout that is ready, of 8 layers with 32 MB each, against `skopeo copy`; and one
+//! broken connection in a blob of 256 MiB, whose bytes are counted.
+//!
 //! ```text
 //! bench-images --tool PATH [--runs N] [--files N]
 //! ```
@@ -15,13 +18,17 @@
 
 #[path = "images/contender.rs"]
 mod contender;
+#[path = "images/copy.rs"]
+mod copy;
 #[path = "images/files.rs"]
 mod files;
 #[path = "images/proxy.rs"]
 mod proxy;
+#[path = "images/reset.rs"]
+mod reset;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
@@ -29,6 +36,7 @@ use anyhow::{Context as _, bail, ensure};
 use contender::{Contender, Outcome};
 use files::Project;
 use proxy::Proxy;
+use release_sim::registry::{Config, serve};
 
 const SITUATIONS: [&str; 3] = ["cold", "unchanged", "one file changed"];
 
@@ -42,6 +50,13 @@ struct Words {
 type Seen = BTreeMap<(usize, usize), Vec<Outcome>>;
 
 fn main() -> anyhow::Result<ExitCode> {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, dir, repository] = given.as_slice()
+        && word == copy::WORD
+    {
+        copy::push(Path::new(dir), repository)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let words = words()?;
     let registry = std::env::var("RELEASE_TEST_REGISTRY").context("RELEASE_TEST_REGISTRY")?;
     let proxy = Proxy::start(&registry)?;
@@ -64,7 +79,98 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         project.remove_images(&contenders);
     }
-    Ok(report(&contenders, &seen))
+    let travel = travel(&registry, words.runs)?;
+    let built = report(&contenders, &seen);
+    Ok(if built && report_travel(&travel) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What pushing alone costs.
+struct Travel {
+    release: Vec<copy::Cost>,
+    skopeo: Vec<copy::Cost>,
+    /// On the simulated registry.
+    again: reset::Again,
+    /// On the registry of the tests.
+    again_docker: reset::Again,
+}
+
+fn travel(registry: &str, runs: usize) -> anyhow::Result<Travel> {
+    let (mut release, mut skopeo) = (Vec::new(), Vec::new());
+    for run in 0..runs {
+        let dir = tempfile::tempdir()?;
+        copy::layout(dir.path(), 8, 32_000_000)?;
+        let at = |name: &str| format!("{registry}/bench-copy-{}/{name}", fastrand::u32(..));
+        let ours = || copy::release(dir.path(), &at("release"));
+        // In turn.
+        let first = (run % 2 == 0).then(ours).transpose()?;
+        if copy::has_skopeo() {
+            skopeo.push(copy::skopeo(dir.path(), &at("skopeo"))?);
+        }
+        release.push(match first {
+            Some(cost) => cost,
+            None => ours()?,
+        });
+        let last = |costs: &[copy::Cost]| costs.last().map_or(f64::NAN, |cost| cost.seconds);
+        println!(
+            "run {} ready layout    release {:.3} s, skopeo {:.3} s",
+            run + 1,
+            last(&release),
+            last(&skopeo)
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let config = Config { max_bytes: 4 * 1024 * 1024 * 1024, ..Config::default() };
+    let simulated = runtime.block_on(serve(config))?;
+    let again = reset::again(&simulated.address().to_string())?;
+    Ok(Travel { release, skopeo, again, again_docker: reset::again(registry)? })
+}
+
+fn report_travel(travel: &Travel) -> bool {
+    let seconds = |costs: &[copy::Cost]| median(costs.iter().map(|cost| cost.seconds).collect());
+    let peak = |costs: &[copy::Cost]| costs.iter().map(|cost| cost.peak_mb).fold(0.0, f64::max);
+    let (ours, theirs) = (seconds(&travel.release), seconds(&travel.skopeo));
+    println!("\n| | release | skopeo |\n|---|---|---|");
+    println!("| ready layout of 8 x 32 MB | {ours:.3} s | {theirs:.3} s |");
+    println!("| its peak memory | {:.1} MB | {:.1} MB |", peak(&travel.release), peak(&travel.skopeo));
+    for (name, again) in [("simulated registry", &travel.again), ("Docker registry", &travel.again_docker)] {
+        let skopeo = again.skopeo.unwrap_or(f64::NAN);
+        println!("| sent again after one reset, {name} | {:.1} MiB | {skopeo:.1} MiB |", again.release);
+    }
+    println!();
+    let mut targets = Targets { met: true };
+    if travel.skopeo.is_empty() {
+        println!("skopeo is not here and is left out");
+    } else {
+        targets.at_least("ready layout, times faster than skopeo", theirs / ours, 1.0);
+    }
+    // Two megabytes for each of four uploads.
+    targets.at_most("ready layout, peak memory in MB", peak(&travel.release), MOST_MB);
+    // One part has 8 MiB.
+    targets.at_most("sent again after a reset in MiB", travel.again.release, 4.0 + 8.0);
+    targets.met
+}
+
+/// The most memory: 64 MB, and two for each of four uploads.
+const MOST_MB: f64 = 64.0 + 4.0 * 2.0;
+
+/// What was promised.
+struct Targets {
+    met: bool,
+}
+
+impl Targets {
+    fn say(&mut self, what: &str, value: f64, good: bool, wanted: &str) {
+        self.met &= good;
+        println!("{} {what}: {value:.2} (wanted: {wanted})", if good { "met   " } else { "MISSED" });
+    }
+
+    fn at_least(&mut self, what: &str, value: f64, least: f64) {
+        self.say(what, value, value >= least, &format!("at least {least}"));
+    }
+
+    fn at_most(&mut self, what: &str, value: f64, most: f64) {
+        self.say(what, value, value <= most, &format!("at most {most}"));
+    }
 }
 
 fn words() -> anyhow::Result<Words> {
@@ -85,7 +191,7 @@ fn words() -> anyhow::Result<Words> {
 }
 
 /// The table, and whether the targets are met.
-fn report(contenders: &[Contender], seen: &Seen) -> ExitCode {
+fn report(contenders: &[Contender], seen: &Seen) -> bool {
     let middle = |situation: usize, which: usize, of: fn(&Outcome) -> f64| {
         median(seen.get(&(situation, which)).into_iter().flatten().map(of).collect())
     };
@@ -104,7 +210,7 @@ fn report(contenders: &[Contender], seen: &Seen) -> ExitCode {
     let find = |name: &str| contenders.iter().position(|contender| contender.name() == name);
     let (Some(gzip), Some(zstd), Some(docker)) = (find("release"), find("release, zstd"), find("docker"))
     else {
-        return ExitCode::FAILURE;
+        return false;
     };
     let seconds = |situation, which| middle(situation, which, |outcome| outcome.seconds);
     let faster = |situation, which| seconds(situation, docker) / seconds(situation, which);
@@ -116,27 +222,18 @@ fn report(contenders: &[Contender], seen: &Seen) -> ExitCode {
         .flat_map(|(_, outcomes)| outcomes.iter().map(|outcome| outcome.peak_mb))
         .fold(0.0, f64::max);
     println!();
-    let mut met = true;
-    let mut target = |what: &str, value: f64, good: bool, wanted: &str| {
-        met &= good;
-        println!("{} {what}: {value:.2} (wanted: {wanted})", if good { "met   " } else { "MISSED" });
-    };
-    let mut at_least = |what: &str, value: f64, least: f64| {
-        target(what, value, value >= least, &format!("at least {least}"));
-    };
+    let mut targets = Targets { met: true };
+    let mut at_least = |what: &str, value: f64, least: f64| targets.at_least(what, value, least);
     at_least("unchanged, times faster than docker", faster(1, gzip), 10.0);
     at_least("one file changed, times faster than docker", faster(2, gzip), 5.0);
     at_least("cold, times faster than docker", faster(0, gzip), 2.0);
     at_least("cold with zstd, times faster than docker", faster(0, zstd), 4.0);
-    let mut at_most = |what: &str, value: f64, most: f64| {
-        target(what, value, value <= most, &format!("at most {most}"));
-    };
+    let mut at_most = |what: &str, value: f64, most: f64| targets.at_most(what, value, most);
     at_most("unchanged, requests", requests(1), 2.0);
     at_most("one file changed, requests", requests(2), 7.0);
     at_most("size of the layers with gzip, as a share of docker's", size(gzip) / size(docker), 1.0);
-    // Four uploads at a time, two megabytes each.
-    at_most("peak memory in MB", memory, 64.0 + 4.0 * 2.0);
-    if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    at_most("peak memory in MB", memory, MOST_MB);
+    targets.met
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

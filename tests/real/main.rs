@@ -1,5 +1,6 @@
 //! Scenarios on a real Docker Engine, a real registry and a real Kubernetes. Run by `tests/run`.
 
+mod bases;
 mod differential;
 mod failing;
 mod going;

@@ -7,7 +7,7 @@ use release_core::ServiceName;
 use release_manifest::{Images, LOCAL};
 use release_pipeline::{Event, Preparation, Until};
 
-use super::images::{build_records, image_cache, prepare, source_date_epoch};
+use super::images::{base_cache, build_records, image_cache, prepare, source_date_epoch};
 use super::supply::attest;
 use crate::answer;
 use crate::args::{Args, Build, Format};
@@ -61,6 +61,7 @@ pub(crate) async fn run(
             Some(dir) => release_pipeline::Images::Layout(dir.to_owned()),
             None => image_cache(workspace.project.name()),
         },
+        bases: base_cache(),
         records: build_records(workspace.project.name()),
         no_cache: words.no_cache,
         created: source_date_epoch()?,

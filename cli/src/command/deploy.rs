@@ -13,7 +13,7 @@ use release_pipeline::{
 use release_rehearsal::leave_urls_out;
 use release_rehearsal::local::Local;
 
-use super::images::{build_records, image_cache, prepare, source_date_epoch};
+use super::images::{base_cache, build_records, image_cache, prepare, source_date_epoch};
 use super::render::placeholder;
 use super::supply::{attest, enforce, policy};
 use super::target::{Place, Target};
@@ -229,6 +229,7 @@ impl<'a> Deployment<'a> {
             services: wanted,
             version: self.version.clone(),
             images: self.images.clone(),
+            bases: base_cache(),
             records: self.records.clone(),
             no_cache: self.words.no_cache,
             created: source_date_epoch()?,

@@ -27,17 +27,26 @@ pub(crate) fn image_cache(project: &ProjectName) -> Images {
     Images::Cache(cache("images", project))
 }
 
+/// Where bases from registries are kept: in the user's cache, one folder for all projects.
+pub(crate) fn base_cache() -> PathBuf {
+    user_cache().join("bases")
+}
+
 /// Where builds write down what later builds need not find out again.
 pub(crate) fn build_records(project: &ProjectName) -> PathBuf {
     cache("builds", project)
 }
 
 fn cache(kind: &str, project: &ProjectName) -> PathBuf {
+    user_cache().join(kind).join(project.as_str())
+}
+
+fn user_cache() -> PathBuf {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = folder("XDG_CACHE_HOME")
         .or_else(|| folder("HOME").map(|home| home.join(".cache")))
         .unwrap_or_else(std::env::temp_dir);
-    cache.join("release").join(kind).join(project.as_str())
+    cache.join("release")
 }
 
 /// The time that everything in an image carries, by the convention of <https://reproducible-builds.org/specs/source-date-epoch/>.

@@ -48,7 +48,7 @@ fn features_of_later_versions_are_refused_by_name() {
     refused(
         "not_yet",
         &service(
-            "    image: {base: 'debian:13', layers: [{from: target/web, to: /app/}], entrypoint: [/app/web]}\n    before: {migrate: {command: [/app]}}\n    strategy: blue-green\n",
+            "    image: {base: 'debian', layers: [{from: target/web, to: /app/}], entrypoint: [/app/web]}\n    before: {migrate: {command: [/app]}}\n    strategy: blue-green\n",
         ),
     );
 }

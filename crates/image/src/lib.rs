@@ -56,7 +56,7 @@ pub use inspect::{
 };
 pub use native::{
     Base, BuildOptions, Compression, Descriptor, Format, Healthcheck, Layer, Layout, LayoutError,
-    NativeBuild, NativeError, NativeEvent, NativeImage, Platform, PlatformError, Port, ProgramError,
+    NativeBuild, NativeError, NativeEvent, NativeImage, Origin, Platform, PlatformError, Port, ProgramError,
     Protocol, RunConfig, Work,
 };
 

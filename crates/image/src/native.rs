@@ -48,8 +48,8 @@ pub use layer::Work;
 pub use layout::{Descriptor, Layout, LayoutError};
 pub use program::ProgramError;
 pub use spec::{
-    Base, Compression, Format, Healthcheck, Layer, NativeBuild, Platform, PlatformError, Port, Protocol,
-    RunConfig,
+    Base, Compression, Format, Healthcheck, Layer, NativeBuild, Origin, Platform, PlatformError, Port,
+    Protocol, RunConfig,
 };
 
 use plan::{Found, Tree};
@@ -154,7 +154,7 @@ impl NativeBuild {
         let Assembly { layers, made, .. } = work;
         let bytes = json::config(self, base.as_ref(), &made)?;
         let config = layout.put(self.format.name(json::CONFIG), &bytes)?;
-        let manifest = json::manifest(self.format, &config, &layers);
+        let manifest = json::manifest(self.format, &config, &layers, self.base.origin());
         let manifest = layout.put(self.format.name(json::MANIFEST), &manifest)?;
         Ok(NativeImage { manifest, config, layers })
     }

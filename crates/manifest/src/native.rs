@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use release_core::PinnedImage;
+use release_core::ImageRef;
 
 /// What an image without a Dockerfile is made of. Paths are relative to the folder of `release.yaml`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,8 +50,8 @@ pub enum NativeBase {
     Scratch,
     /// The image of an OCI image layout, a folder.
     Layout(String),
-    /// An image of a registry.
-    Image(PinnedImage),
+    /// An image of a registry, with a tag or a digest.
+    Image(ImageRef),
 }
 
 /// Files that become one layer.
@@ -70,6 +70,13 @@ pub enum ByPlatform {
     Same(String),
     /// One for each.
     Each(BTreeMap<String, String>),
+}
+
+impl NativeBuild {
+    /// How many layers are put on the base, for each platform.
+    pub fn layer_count(&self) -> usize {
+        self.layers.len() + usize::from(self.rust.is_some())
+    }
 }
 
 impl ByPlatform {

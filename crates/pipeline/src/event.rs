@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use release_cluster::{Action, State};
-use release_core::{Cause, Digest, PinnedImage, Repository, ServiceName};
+use release_core::{Cause, Digest, ImageRef, PinnedImage, Repository, ServiceName};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -241,6 +241,24 @@ pub enum ImageEvent {
         /// How many layers it has.
         layers: u64,
     },
+    /// A part of the base is on its way here. May be dropped.
+    Pulling {
+        /// What happens to it.
+        doing: String,
+        /// Bytes that are here.
+        received: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// The base is here, for every platform that is built.
+    BasePulled {
+        /// As the project names it.
+        base: ImageRef,
+        /// What that stands for now.
+        reference: PinnedImage,
+        /// How many bytes of layers had to be fetched; 0 when all of them were here.
+        fetched: u64,
+    },
     /// A layer is complete.
     LayerBuilt {
         /// What it is made from.
@@ -332,6 +350,8 @@ impl ImageEvent {
         "output",
         "notice",
         "assembly-began",
+        "pulling",
+        "base-pulled",
         "layer-built",
         "built",
         "pushing",

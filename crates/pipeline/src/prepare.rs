@@ -13,10 +13,11 @@ use release_image::{
     Engine, EngineError, NativeError, PushError, PushEvent, SecretSource,
 };
 use release_manifest::{DockerBuild, DockerCache, DockerSecret, ImageSource};
-use release_registry::{ConfirmError, CredentialStore, CredentialsError, Registry, RegistryError};
+use release_registry::{ConfirmError, CredentialStore, CredentialsError, PullError, Registry, RegistryError};
 
 use crate::event::{Event, ImageEvent};
 use crate::supply::{Attest, SupplyError, Target};
+use native::Assembled;
 pub use native::Images;
 
 /// What has to be prepared.
@@ -37,6 +38,8 @@ pub struct Preparation<'a> {
     pub version: Option<String>,
     /// Where images without a Dockerfile are put together.
     pub images: Images,
+    /// Where bases that come from registries are kept, for all projects. May be lost.
+    pub bases: PathBuf,
     /// Where their builds write down what they found out, so that later ones read and compress only what changed. May be lost.
     pub records: PathBuf,
     /// Whether everything is built anew: neither these records nor the engine's cache are believed.
@@ -107,6 +110,28 @@ pub enum PrepareError {
         /// The reason.
         #[source]
         source: NativeError,
+    },
+    /// Nobody could tell what the base of an image without a Dockerfile is now.
+    #[error("the base `{base}` of service `{service}` was not found")]
+    BaseTag {
+        /// The service.
+        service: ServiceName,
+        /// The base, which has a tag.
+        base: ImageRef,
+        /// The reason.
+        #[source]
+        source: ConfirmError,
+    },
+    /// The base of an image without a Dockerfile was not pulled.
+    #[error("the base `{base}` of service `{service}` was not pulled")]
+    Base {
+        /// The service.
+        service: ServiceName,
+        /// The base.
+        base: ImageRef,
+        /// The reason.
+        #[source]
+        source: Box<PullError>,
     },
     /// An image layout is wanted, and the engine does not give one.
     #[error("service `{service}` is built from a Dockerfile, which cannot go into an image layout")]
@@ -179,7 +204,7 @@ impl Preparation<'_> {
     ) -> Result<Prepared, PrepareError> {
         self.layout_fits()?;
         let mut prepared = Prepared::default();
-        let mut kit = Kit { engine: None, credentials: None, registry: Registry::new()? };
+        let mut kit = Kit { engine: None, credentials: None, client: Client::begin() };
         self.check(&mut kit, until).await?;
         for (service, source) in &self.services {
             let mut tell = |event| tell(Event::Image { service: service.clone(), event });
@@ -199,12 +224,11 @@ impl Preparation<'_> {
                 }
                 ImageSource::Native(build) => {
                     let tag = self.tag(service, until)?;
-                    let assembled = self.assemble(service, build, &tag, &mut tell).await?;
+                    let assembled = self.assemble(&mut kit, service, build, &tag, &mut tell).await?;
                     prepared.built.insert(service.clone(), assembled.pinned(&tag).to_string());
                     if until == Until::Pushed {
                         let image = kit.upload(service, &assembled, &tag, &mut tell).await?;
-                        let layout = Some(assembled.layout_dir());
-                        self.attach(&mut kit, service, source, &image, layout, &mut tell).await?;
+                        self.attach(&mut kit, service, source, &image, Some(&assembled), &mut tell).await?;
                         prepared.pinned.insert(service.clone(), image);
                     }
                     continue;
@@ -228,15 +252,23 @@ impl Preparation<'_> {
         service: &ServiceName,
         source: &ImageSource,
         image: &PinnedImage,
-        layout: Option<&Path>,
+        assembled: Option<&Assembled>,
         tell: &mut (dyn FnMut(ImageEvent) + Send),
     ) -> Result<(), PrepareError> {
         let Some(attest) = &self.attest else { return Ok(()) };
         let credentials = kit.credentials(image.repository.registry()).await?;
         let created = (self.created > 0).then_some(self.created);
-        let target = Target { root: self.root, service, source, image, created, layout };
+        let target = Target {
+            root: self.root,
+            service,
+            source,
+            image,
+            created,
+            layout: assembled.map(Assembled::layout_dir),
+            base: assembled.and_then(Assembled::base),
+        };
         attest
-            .attach(&kit.registry, credentials.as_ref(), &target, tell)
+            .attach(&kit.registry().await?, credentials.as_ref(), &target, tell)
             .await
             .map_err(|source| PrepareError::Supply { service: service.clone(), source: Box::new(source) })
     }
@@ -382,10 +414,34 @@ impl Preparation<'_> {
 struct Kit {
     engine: Option<Engine>,
     credentials: Option<CredentialStore>,
-    registry: Registry,
+    client: Client,
+}
+
+/// The client for registries. Reading the system's certificates takes a while, so it is set up on another thread meanwhile.
+enum Client {
+    Coming(tokio::task::JoinHandle<Result<Registry, RegistryError>>),
+    Here(Registry),
+}
+
+impl Client {
+    fn begin() -> Self {
+        Self::Coming(tokio::task::spawn_blocking(Registry::new))
+    }
 }
 
 impl Kit {
+    async fn registry(&mut self) -> Result<Registry, PrepareError> {
+        if let Client::Coming(coming) = &mut self.client {
+            let set_up =
+                coming.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+            self.client = Client::Here(set_up);
+        }
+        match &self.client {
+            Client::Here(registry) => Ok(registry.clone()),
+            Client::Coming(_) => unreachable!("it has come"),
+        }
+    }
+
     async fn engine(&mut self) -> Result<&Engine, PrepareError> {
         let engine = if let Some(engine) = self.engine.take() {
             engine
@@ -437,7 +493,8 @@ impl Kit {
         tell: &mut (dyn FnMut(ImageEvent) + Send),
     ) -> Result<(), PrepareError> {
         let credentials = self.credentials(image.repository.registry()).await?;
-        self.registry
+        self.registry()
+            .await?
             .confirm(image, credentials.as_ref())
             .await
             .map_err(|source| PrepareError::Confirm { service: service.clone(), source })?;

@@ -28,8 +28,10 @@ impl Tape {
         // The last cannot be written.
         let dropped = matches!(
             envelope.event,
-            Event::Image { event: ImageEvent::Output { .. } | ImageEvent::Pushing { .. }, .. }
-                | Event::Unknown { .. }
+            Event::Image {
+                event: ImageEvent::Output { .. } | ImageEvent::Pulling { .. } | ImageEvent::Pushing { .. },
+                ..
+            } | Event::Unknown { .. }
         );
         if dropped {
             return;

@@ -5,6 +5,7 @@
 //! * [`Registry`] confirms that a pinned image exists, and resolves a tag to the digest it names now.
 //! * [`Registry::push`] brings an image from an OCI image layout on disk to a registry, and goes on where it was interrupted.
 //! * [`Registry::pull`] brings an image from a registry into an OCI image layout, and believes nothing it has not checked.
+//! * [`Registry::pull_cached`] does the same with a layout that is a cache, bounded in size.
 //! * [`Registry::attach`] pushes what is about an image (signatures, bills of materials), and [`Registry::referrers`] lists it.
 //!
 //! Not here: nothing is built, no layer is unpacked, and nobody's configuration is written.
@@ -26,8 +27,8 @@ mod token;
 
 pub use credential_helper::HelperError;
 pub use credentials::{CredentialStore, CredentialsError};
-pub use pull::{Limits, Platform, PlatformError, Pull, PullError, PullEvent, Pulled};
-pub use push::{Push, PushError, PushEvent};
+pub use pull::{Cache, Limits, Platform, PlatformError, Pull, PullError, PullEvent, Pulled};
+pub use push::{MountFrom, Push, PushError, PushEvent};
 pub use referrers::{Artifact, ArtifactPart, AttachError, Referrer, ReferrersError};
 pub use registry::{ConfirmError, Registry, RegistryError};
 pub use request::{Attempt, RegistryCode, RequestError};

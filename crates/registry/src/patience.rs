@@ -6,6 +6,8 @@ use crate::registry::MAX_PAUSE;
 use crate::request::{Attempt, RequestError};
 use crate::session::Session;
 
+const MIB: u64 = 1024 * 1024;
+
 /// How pushes and pulls try again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
@@ -17,11 +19,19 @@ pub(crate) struct Pace {
     /// How large the parts of a blob are. A reset costs at most one; 8 MiB keep the requests few and stay below what
     /// proxies in front of registries let through.
     pub(crate) part: u64,
+    /// The largest blob that goes up in one request. Two requests fewer are worth more than what a reset costs then; proxies
+    /// let a hundred megabytes through, or one.
+    pub(crate) whole: u64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { stall: Duration::from_secs(120), patience: Duration::from_secs(90), part: 8 * 1024 * 1024 }
+        Self {
+            stall: Duration::from_secs(120),
+            patience: Duration::from_secs(90),
+            part: 8 * MIB,
+            whole: 32 * MIB,
+        }
     }
 }
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use release_core::{Credentials, Digest, Repository, Secret};
-use release_registry::{Limits, Pull, Push, PushEvent, Registry};
+use release_registry::{Limits, MountFrom, Pull, Push, PushEvent, Registry};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -65,7 +65,7 @@ async fn push(
     dir: &Path,
     digest: &Digest,
     credentials: Option<&Credentials>,
-    mount: &[Repository],
+    mount: &[MountFrom],
 ) -> Vec<PushEvent> {
     let repository: Repository = repository.parse().unwrap();
     let tags = ["v1".to_owned()];
@@ -94,8 +94,14 @@ async fn a_real_registry_takes_an_image_in_parts_and_mounts_it_elsewhere() {
         matches!(&events[..], [PushEvent::ManifestExists { .. }, PushEvent::Confirmed { .. }]),
         "{events:?}"
     );
-    let events =
-        push(&format!("{host}/{name}/copy"), dir.path(), &digest, None, &[first.parse().unwrap()]).await;
+    let events = push(
+        &format!("{host}/{name}/copy"),
+        dir.path(),
+        &digest,
+        None,
+        &[first.parse::<Repository>().unwrap().into()],
+    )
+    .await;
     let mounted = |event: &&PushEvent| matches!(event, PushEvent::BlobMounted { .. });
     assert_eq!(events.iter().filter(mounted).count(), 2, "{events:?}");
 }
@@ -221,7 +227,7 @@ impl Drop for Own {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs docker-registry: tests/run"]
 async fn a_registry_that_is_killed_and_started_again_gets_everything() {
-    const SIZE: usize = 30_000_000;
+    const SIZE: usize = 60_000_000;
     let (layout, mut own) = (tempfile::tempdir().unwrap(), Own::start().await);
     let digest = image(layout.path(), SIZE);
     let repository: Repository = format!("{}/restart", own.host).parse().unwrap();
@@ -300,4 +306,79 @@ async fn skopeo_reads_what_we_push_and_we_read_what_skopeo_copies() {
     let archive = copy.path().join("image.tar");
     let from = format!("oci:{}", copy.path().display());
     skopeo(&["copy", "--insecure-policy", &from, &format!("oci-archive:{}", archive.display())]);
+}
+
+/// Where a way to a registry breaks, once.
+#[derive(Clone, Copy)]
+enum Cut {
+    /// After so many bytes for the registry: in the middle of a part.
+    Inside(u64),
+    /// Behind the so-manieth answer that says `202 Accepted`: between two parts.
+    Behind(usize),
+}
+
+/// A way to a registry that breaks once, and how many bytes it carried there.
+async fn breaking(registry: &str, cut: Cut) -> (String, Arc<AtomicU64>) {
+    let (listener, registry) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), registry.to_owned());
+    let (host, sent) = (listener.local_addr().unwrap().to_string(), Arc::new(AtomicU64::new(0)));
+    let (count, whole) = (sent.clone(), Arc::new(AtomicBool::new(true)));
+    let accepted = Arc::new(AtomicUsize::new(0));
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (count, whole, accepted) = (count.clone(), whole.clone(), accepted.clone());
+            let mut server = TcpStream::connect(&registry).await.unwrap();
+            tokio::spawn(async move {
+                let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
+                loop {
+                    tokio::select! {
+                        read = client.read(&mut up) => {
+                            let Ok(n @ 1..) = read else { return };
+                            let so_far = count.fetch_add(n as u64, Ordering::Relaxed);
+                            let here = matches!(cut, Cut::Inside(at) if so_far >= at);
+                            if (here && whole.swap(false, Ordering::Relaxed)) || server.write_all(&up[..n]).await.is_err() {
+                                return;
+                            }
+                        }
+                        read = server.read(&mut down) => {
+                            let Ok(n @ 1..) = read else { return };
+                            let answers = usize::from(down[..n].starts_with(b"HTTP/1.1 202"));
+                            let so_far = accepted.fetch_add(answers, Ordering::Relaxed) + answers;
+                            if client.write_all(&down[..n]).await.is_err() {
+                                return;
+                            }
+                            if matches!(cut, Cut::Behind(at) if so_far >= at) && whole.swap(false, Ordering::Relaxed) {
+                                return;
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (host, sent)
+}
+
+/// What the Docker registry 2.8 makes of a connection that breaks. A part that was cut is on its disk, and the address it has
+/// given out for the upload tells of fewer bytes: whatever is asked there next, it calls the upload invalid and removes it. So
+/// only what breaks between two parts costs nothing.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs docker-registry: tests/run"]
+async fn a_connection_that_breaks_between_parts_costs_nothing_and_within_one_the_docker_registry_starts_over()
+{
+    const SIZE: usize = 60_000_000;
+    let (layout, own) = (tempfile::tempdir().unwrap(), Own::start().await);
+    let digest = image(layout.path(), SIZE);
+    for (name, cut, resumed, most) in [
+        ("between", Cut::Behind(4), &[][..], SIZE as u64 + 100_000),
+        ("within", Cut::Inside(40_000_000), &[0][..], SIZE as u64 + 50_000_000),
+    ] {
+        let (host, sent) = breaking(&own.host, cut).await;
+        let events = push(&format!("{host}/{name}"), layout.path(), &digest, None, &[]).await;
+        let seen: Vec<u64> = events
+            .iter()
+            .filter_map(|event| if let PushEvent::BlobResumed { at, .. } = event { Some(*at) } else { None })
+            .collect();
+        assert_eq!(seen, resumed, "{name}");
+        assert!(sent.load(Ordering::Relaxed) <= most, "{name}: {sent:?}");
+    }
 }

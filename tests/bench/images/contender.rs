@@ -167,7 +167,7 @@ impl Contender {
 }
 
 /// Runs a command to its end; the most memory its process had, in megabytes, as far as the system tells.
-fn run(command: &mut Command) -> anyhow::Result<f64> {
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<f64> {
     let log = tempfile::NamedTempFile::new()?;
     let mut child = command
         .stdin(Stdio::null())

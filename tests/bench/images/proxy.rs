@@ -13,22 +13,41 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// A listener on loopback. Its threads end with the process.
 pub(crate) struct Proxy {
     port: u16,
-    requests: Arc<AtomicU64>,
+    seen: Arc<Seen>,
+}
+
+/// What went by, towards the registry.
+struct Seen {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+    /// After how many bytes the connection that brings them is closed, once.
+    cut: AtomicU64,
 }
 
 impl Proxy {
     pub(crate) fn start(registry: &str) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
-        let requests = Arc::new(AtomicU64::new(0));
-        let (count, registry) = (Arc::clone(&requests), registry.to_owned());
+        let never = AtomicU64::new(u64::MAX);
+        let seen = Arc::new(Seen { requests: AtomicU64::default(), bytes: AtomicU64::default(), cut: never });
+        let (shared, registry) = (Arc::clone(&seen), registry.to_owned());
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (count, registry) = (Arc::clone(&count), registry.clone());
-                thread::spawn(move || pass(&client, &registry, &count));
+                let (seen, registry) = (Arc::clone(&shared), registry.clone());
+                thread::spawn(move || pass(&client, &registry, &seen));
             }
         });
-        Ok(Self { port, requests })
+        Ok(Self { port, seen })
+    }
+
+    /// Closes the connection on which so many bytes are complete, once.
+    pub(crate) fn cut_once(&self, after: u64) {
+        self.seen.cut.store(after, Ordering::Relaxed);
+    }
+
+    /// How many bytes came for the registry.
+    pub(crate) fn sent(&self) -> u64 {
+        self.seen.bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -37,31 +56,44 @@ impl Proxy {
 
     /// How many requests there were so far.
     pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.seen.requests.load(Ordering::Relaxed)
     }
 }
 
 /// One connection, until one side closes it. Its errors are those of a connection that ends.
-fn pass(client: &TcpStream, registry: &str, count: &AtomicU64) {
+fn pass(client: &TcpStream, registry: &str, seen: &Seen) {
     let Ok(server) = TcpStream::connect(registry) else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     thread::scope(|scope| {
         scope.spawn(|| {
-            let mut counter = Counter { count, state: State::Head(Vec::new()) };
-            let _ = copy(client, &server, |bytes| counter.see(bytes));
+            let mut counter = Counter { count: &seen.requests, state: State::Head(Vec::new()) };
+            let whole = copy(client, &server, |bytes| {
+                counter.see(bytes);
+                let so_far = seen.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                let cut = seen.cut.load(Ordering::Relaxed);
+                let here = so_far + bytes.len() as u64 >= cut;
+                !(here
+                    && seen.cut.compare_exchange(cut, u64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_ok())
+            });
+            if whole.is_err() {
+                let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+            }
         });
-        let _ = copy(&server, client, |_| {});
+        let _ = copy(&server, client, |_| true);
     });
 }
 
-fn copy(mut from: &TcpStream, mut to: &TcpStream, mut see: impl FnMut(&[u8])) -> io::Result<()> {
+/// Until the end, or until `see` says that it is enough.
+fn copy(mut from: &TcpStream, mut to: &TcpStream, mut see: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
     let mut buffer = vec![0; 256 * 1024];
     loop {
         let n = from.read(&mut buffer)?;
         if n == 0 {
             return to.shutdown(Shutdown::Write);
         }
-        see(&buffer[..n]);
+        if !see(&buffer[..n]) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         to.write_all(&buffer[..n])?;
     }
 }

@@ -4,6 +4,7 @@
 //! Written here, not by a library, because every byte is part of an image's digest: owners are 0 without names, modes are
 //! 0755 or 0644, every entry carries the same time, and a pax header always has the same name and nothing but the path.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -32,7 +33,9 @@ pub(crate) const END: [u8; 2 * RECORD] = [0; 2 * RECORD];
 /// How many bytes an entry has in an archive.
 pub(crate) fn length(entry: &Entry) -> u64 {
     let size = size(entry);
-    headers(entry, 0).len() as u64 + size + padding(size).len() as u64
+    let pax = Pax::of(entry).records.len() as u64;
+    let extra = if pax == 0 { 0 } else { RECORD as u64 + pax + padding(pax).len() as u64 };
+    extra + RECORD as u64 + size + padding(size).len() as u64
 }
 
 fn size(entry: &Entry) -> u64 {
@@ -45,8 +48,11 @@ pub(crate) fn facts(entries: &[Entry], block: &Block, mtime: u64, look: SystemTi
     for number in [block.skip, block.length, u64::from(block.last)] {
         hash.update(number.to_le_bytes());
     }
+    let mut written = Vec::new();
     for entry in &entries[block.entries.clone()] {
-        hash.update(headers(entry, mtime));
+        written.clear();
+        headers(entry, mtime, &mut written);
+        hash.update(&written);
         if let Some(stamp) = &entry.stamp {
             if !stamp.is_settled(look) {
                 return None;
@@ -67,8 +73,10 @@ pub(crate) fn read(
 ) -> Result<(), NativeError> {
     let mut skip = block.skip;
     let mut left = block.length;
+    let mut written = Vec::new();
     for entry in &entries[block.entries.clone()] {
-        let headers = headers(entry, mtime);
+        written.clear();
+        headers(entry, mtime, &mut written);
         let size = size(entry);
         // One after the other: what is in front, the content, what fills it up. A block has a part of each.
         let mut part = |length: u64| {
@@ -78,8 +86,8 @@ pub(crate) fn read(
             left -= taken;
             (begin, taken)
         };
-        let (begin, taken) = part(headers.len() as u64);
-        to.extend_from_slice(slice(&headers, begin, taken));
+        let (begin, taken) = part(written.len() as u64);
+        to.extend_from_slice(slice(&written, begin, taken));
         let (begin, taken) = part(size);
         if taken > 0 {
             content(&root.join(&entry.disk), entry, begin, taken, to)?;
@@ -119,46 +127,59 @@ fn content(path: &Path, entry: &Entry, begin: u64, length: u64, to: &mut Vec<u8>
     same(&file)
 }
 
-/// What stands in front of an entry's content.
-fn headers(entry: &Entry, mtime: u64) -> Vec<u8> {
-    let size = size(entry);
-    let (name, flag, mode, link) = match &entry.kind {
-        Kind::Folder => (format!("{}/", entry.path), b'5', 0o755, ""),
-        Kind::File { executable: true } => (entry.path.clone(), b'0', 0o755, ""),
-        Kind::File { executable: false } => (entry.path.clone(), b'0', 0o644, ""),
-        Kind::Link { target } => (entry.path.clone(), b'2', 0o777, target.as_str()),
+/// An entry's name as an archive has it, and what of the entry only a pax header can say.
+struct Pax<'a> {
+    /// A folder's ends in `/`.
+    name: Cow<'a, str>,
+    link: &'a str,
+    /// Whether the target of a link fits into a plain header.
+    plain_link: bool,
+    /// Empty when everything does.
+    records: Vec<u8>,
+}
+
+impl<'a> Pax<'a> {
+    fn of(entry: &'a Entry) -> Self {
+        let (name, link) = match &entry.kind {
+            Kind::Folder => (Cow::Owned(format!("{}/", entry.path)), ""),
+            Kind::File { .. } => (Cow::Borrowed(entry.path.as_str()), ""),
+            Kind::Link { target } => (Cow::Borrowed(entry.path.as_str()), target.as_str()),
+        };
+        let mut records = Vec::new();
+        if split(&name).is_none() {
+            records.extend(pax_record("path", &name));
+        }
+        let plain_link = link.len() <= 100 && link.is_ascii();
+        if !plain_link {
+            records.extend(pax_record("linkpath", link));
+        }
+        Self { name, link, plain_link, records }
+    }
+}
+
+/// Appends what stands in front of an entry's content.
+fn headers(entry: &Entry, mtime: u64, to: &mut Vec<u8>) {
+    let (flag, mode) = match &entry.kind {
+        Kind::Folder => (b'5', 0o755),
+        Kind::File { executable: true } => (b'0', 0o755),
+        Kind::File { executable: false } => (b'0', 0o644),
+        Kind::Link { .. } => (b'2', 0o777),
     };
-    let mut pax = Vec::new();
-    let split = split(&name);
-    if split.is_none() {
-        pax.extend(pax_record("path", &name));
-    }
-    let plain_link = link.len() <= 100 && link.is_ascii();
-    if !plain_link {
-        pax.extend(pax_record("linkpath", link));
-    }
-    let mut bytes = Vec::with_capacity(RECORD);
-    if !pax.is_empty() {
-        bytes.extend(ustar(&Fields {
-            prefix: "",
-            name: PAX_NAME,
-            link: "",
-            flag: b'x',
-            mode: 0o644,
-            size: pax.len() as u64,
-            mtime,
-        }));
-        bytes.extend(&pax);
-        bytes.extend(padding(pax.len() as u64));
+    let pax = Pax::of(entry);
+    if !pax.records.is_empty() {
+        let size = pax.records.len() as u64;
+        let fields = Fields { prefix: "", name: PAX_NAME, link: "", flag: b'x', mode: 0o644, size, mtime };
+        to.extend(ustar(&fields));
+        to.extend(&pax.records);
+        to.extend(padding(size));
     }
     // A reader that does not know pax gets as much as fits.
     let cut =
         |text: &str| text.chars().map(|c| if c.is_ascii() { c } else { '_' }).take(100).collect::<String>();
     let (prefix, name) =
-        split.map_or_else(|| (String::new(), cut(&name)), |(p, n)| (p.to_owned(), n.to_owned()));
-    let link = if plain_link { link.to_owned() } else { cut(link) };
-    bytes.extend(ustar(&Fields { prefix: &prefix, name: &name, link: &link, flag, mode, size, mtime }));
-    bytes
+        split(&pax.name).map_or_else(|| ("", Cow::Owned(cut(&pax.name))), |(p, n)| (p, Cow::Borrowed(n)));
+    let link = if pax.plain_link { Cow::Borrowed(pax.link) } else { Cow::Owned(cut(pax.link)) };
+    to.extend(ustar(&Fields { prefix, name: &name, link: &link, flag, mode, size: size(entry), mtime }));
 }
 
 /// Prefix and name of a plain header, if the path fits: at most 155 and 100 bytes with a `/` between them.
@@ -198,11 +219,11 @@ fn ustar(fields: &Fields<'_>) -> [u8; RECORD] {
     let mut record = [0; RECORD];
     let mut put = |at: usize, bytes: &[u8]| record[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, fields.name.as_bytes());
-    put(100, format!("{:07o}", fields.mode).as_bytes());
+    put(100, &octal::<7>(fields.mode));
     put(108, b"0000000");
     put(116, b"0000000");
-    put(124, format!("{:011o}", fields.size).as_bytes());
-    put(136, format!("{:011o}", fields.mtime).as_bytes());
+    put(124, &octal::<11>(fields.size));
+    put(136, &octal::<11>(fields.mtime));
     put(148, b"        ");
     put(156, &[fields.flag]);
     put(157, fields.link.as_bytes());
@@ -211,8 +232,19 @@ fn ustar(fields: &Fields<'_>) -> [u8; RECORD] {
     put(337, b"0000000");
     put(345, fields.prefix.as_bytes());
     let sum: u32 = record.iter().map(|byte| u32::from(*byte)).sum();
-    record[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    record[148..154].copy_from_slice(&octal::<6>(sum.into()));
+    record[154] = 0;
     record
+}
+
+/// So many octal digits. Every number that comes here has no more: what is larger is refused before.
+fn octal<const N: usize>(mut number: u64) -> [u8; N] {
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"01234567"[(number % 8) as usize];
+        number /= 8;
+    }
+    digits
 }
 
 fn padding(size: u64) -> &'static [u8] {

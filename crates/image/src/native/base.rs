@@ -92,7 +92,7 @@ pub(crate) fn load(
     tree: &mut Tree,
     tell: &mut dyn FnMut(NativeEvent),
 ) -> Result<Option<Loaded>, NativeError> {
-    let Base::Layout { dir, manifest } = base else { return Ok(None) };
+    let Base::Layout { dir, manifest, .. } = base else { return Ok(None) };
     layout::check(dir)?;
     let digest = choose(dir, manifest.as_ref(), platform)?;
     let document: Manifest = layout::parse(dir, &digest)?;
@@ -203,7 +203,9 @@ fn choose(dir: &Path, wanted: Option<&Digest>, platform: &Platform) -> Result<Di
         };
         items.retain(fits);
     }
-    let found: Vec<&Digest> = items.iter().map(|item| &item.descriptor.digest).collect();
+    let mut found: Vec<&Digest> = items.iter().map(|item| &item.descriptor.digest).collect();
+    // One image under several names is one image.
+    found.dedup();
     match found.as_slice() {
         [one] => Ok((*one).clone()),
         many => Err(NativeError::BaseChoice {

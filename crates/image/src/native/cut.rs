@@ -17,10 +17,10 @@ use super::plan::Entry;
 
 /// The most that is in a block, but for the 1 KiB that ends an archive. A block and its compressed form are in memory for
 /// every thread.
-pub(crate) const BLOCK_BYTES: u64 = 512 * 1024;
+pub(crate) const BLOCK_BYTES: u64 = 1024 * 1024;
 
 /// The least that is in a block before a name can end it. Small blocks compress worse.
-const LEAST_BYTES: u64 = 192 * 1024;
+const LEAST_BYTES: u64 = 768 * 1024;
 
 /// One name of so many asks for a cut.
 const NAMES_A_CUT: u32 = 16;
@@ -121,8 +121,9 @@ mod tests {
     /// What makes a small change cheap, however many bytes it moves.
     #[test]
     fn a_file_that_grows_comes_or_goes_changes_few_blocks() {
-        let entries: Vec<Entry> =
-            (0..5000_u64).map(|n| file(format!("site/{:04}/{n}.js", n / 50), 900 + n * 37 % 9000)).collect();
+        let entries: Vec<Entry> = (0..10_000_u64)
+            .map(|n| file(format!("site/{:04}/{n}.js", n / 50), 900 + n * 37 % 9000))
+            .collect();
         let before = cut(&entries);
         let known: std::collections::BTreeSet<_> =
             before.iter().map(|block| names(&entries, block)).collect();

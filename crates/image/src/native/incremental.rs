@@ -94,7 +94,7 @@ fn what_did_not_change_is_neither_read_nor_compressed() {
     let bench = Bench::new();
     let (first, reused, work) = bench.run(later);
     assert!(
-        !reused && work.blocks >= 6 && work.read == work.blocks && work.compressed == work.blocks,
+        !reused && work.blocks >= 4 && work.read == work.blocks && work.compressed == work.blocks,
         "{work:?}"
     );
     let nothing = Work { read: 0, compressed: 0, ..work };
@@ -146,7 +146,7 @@ fn files_that_were_touched_are_read_and_not_compressed() {
     }
     let (digest, reused, work) = bench.run(later);
     assert_eq!((digest, reused, work.compressed), (first, true, 0));
-    assert!(work.read > whole.blocks / 2, "{work:?}");
+    assert!(work.read >= whole.blocks / 2, "{work:?}");
     assert_eq!(bench.run(later).2.read, 0, "once");
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::base::Loaded;
 use super::error::NativeError;
 use super::layout::Descriptor;
-use super::spec::{Compression, Format, Healthcheck, Layer, NativeBuild, Platform};
+use super::spec::{Compression, Format, Healthcheck, Layer, NativeBuild, Origin, Platform};
 
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -28,6 +28,11 @@ pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.ma
 pub(crate) const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 pub(crate) const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 pub(crate) const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+
+/// What an image says about its base, by the
+/// [specification](https://github.com/opencontainers/image-spec/blob/main/annotations.md).
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
+const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 
 /// Who made the image, for its history.
 const AUTHOR: &str = "release";
@@ -56,13 +61,22 @@ impl Format {
 }
 
 /// The manifest.
-pub(crate) fn manifest(format: Format, config: &Descriptor, layers: &[Descriptor]) -> Vec<u8> {
-    canonical(&json!({
+pub(crate) fn manifest(
+    format: Format,
+    config: &Descriptor,
+    layers: &[Descriptor],
+    base: Option<&Origin>,
+) -> Vec<u8> {
+    let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": format.name(MANIFEST),
         "config": config,
         "layers": layers,
-    }))
+    });
+    if let Some(base) = base.filter(|_| format == Format::Oci) {
+        manifest["annotations"] = json!({BASE_NAME: base.name, BASE_DIGEST: base.digest});
+    }
+    canonical(&manifest)
 }
 
 /// An index of images of one name, one a platform.

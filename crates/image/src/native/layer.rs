@@ -33,6 +33,9 @@ use super::plan::Entry;
 use super::record::{Kept, Records, digest};
 use super::spec::Compression;
 
+/// How many blocks are worth a thread when they are only looked at.
+const SHARE: usize = 8;
+
 /// What is needed to make a layer.
 pub(crate) struct Job<'a> {
     pub(crate) layout: &'a Layout,
@@ -61,7 +64,7 @@ pub(crate) struct Done {
     pub(crate) work: Work,
 }
 
-/// How much work a layer was, in blocks of up to 512 KiB.
+/// How much work a layer was, in blocks of up to 1 MiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
     /// How many blocks it has.
@@ -97,8 +100,7 @@ impl Job<'_> {
     /// Makes the layer, or finds that it is there.
     pub(crate) fn run(&self) -> Result<Done, NativeError> {
         let blocks = cut::cut(self.entries);
-        let facts: Vec<Option<Digest>> =
-            blocks.iter().map(|block| archive::facts(self.entries, block, self.created, self.look)).collect();
+        let facts = self.facts(&blocks);
         let record: Option<Record> = self.records.and_then(|records| records.get(&self.about()));
         if let Some(record) = &record
             && let Some(done) = self.unchanged(record, &blocks, &facts)?
@@ -106,6 +108,21 @@ impl Job<'_> {
             return Ok(done);
         }
         self.pack(record.as_ref(), &blocks, facts)
+    }
+
+    /// What can be known of each block without reading.
+    fn facts(&self, blocks: &[Block]) -> Vec<Option<Digest>> {
+        let share = blocks.len().div_ceil(self.threads).max(1);
+        let of = |block: &Block| archive::facts(self.entries, block, self.created, self.look);
+        let mut all = vec![None; blocks.len()];
+        thread::scope(|scope| {
+            for (blocks, all) in blocks.chunks(share).zip(all.chunks_mut(share)) {
+                let mut fill = move || all.iter_mut().zip(blocks).for_each(|(to, block)| *to = of(block));
+                // One share is less work than a thread.
+                if blocks.len() < SHARE { fill() } else { drop(scope.spawn(fill)) }
+            }
+        });
+        all
     }
 
     /// The encoder belongs to it: what another one wrote is of no use.

@@ -48,7 +48,20 @@ pub enum Base {
         dir: PathBuf,
         /// The manifest; the only one of the layout, or the only one for the platform, when `None`.
         manifest: Option<Digest>,
+        /// Where it comes from, if the image is to say so.
+        origin: Option<Origin>,
     },
+}
+
+/// The image that a base was copied from, for the annotations that the
+/// [specification](https://github.com/opencontainers/image-spec/blob/main/annotations.md) has for it. Docker's format has no
+/// annotations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Its whole name, `docker.io/library/debian:13`.
+    pub name: String,
+    /// What that name stood for: an index, where it is one.
+    pub digest: Digest,
 }
 
 /// Files that become one layer.
@@ -210,6 +223,16 @@ impl fmt::Display for Port {
             Protocol::Sctp => "sctp",
         };
         write!(f, "{}/{protocol}", self.number)
+    }
+}
+
+impl Base {
+    /// Where it comes from, if that is known.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Scratch => None,
+            Self::Layout { origin, .. } => origin.as_ref(),
+        }
     }
 }
 

@@ -356,7 +356,7 @@ fn layers_on_a_base_leave_its_folders_alone() {
     };
     let on = |of: &[(&str, &str)], manifest: Option<Digest>| {
         let mut build = build_of(root, of);
-        build.base = Base::Layout { dir: base_dir.path().to_owned(), manifest };
+        build.base = Base::Layout { dir: base_dir.path().to_owned(), manifest, origin: None };
         build.config = RunConfig {
             entrypoint: Some(vec!["/app/new".to_owned()]),
             env: BTreeMap::from([("LOG".to_owned(), "debug".to_owned())]),
@@ -476,7 +476,7 @@ fn a_layer_in_zstd_is_read_by_the_reference_and_is_a_base_for_others() {
     Layout::create(out.path()).unwrap().name(&image, &build.platform, "v1", None).unwrap();
 
     let mut on = build_of(project.path(), &[("site/a.css", "/srv/www/new.css")]);
-    on.base = Base::Layout { dir: out.path().to_owned(), manifest: None };
+    on.base = Base::Layout { dir: out.path().to_owned(), manifest: None, origin: None };
     let second = tempfile::tempdir().unwrap();
     let layered = run(&on, second.path()).unwrap();
     assert_eq!(layered.layers[..2], image.layers);
@@ -496,7 +496,7 @@ fn a_base_that_was_read_is_not_read_again() {
     let image = run(&build_of(project.path(), &[("site", "/srv")]), base.path()).unwrap();
     Layout::create(base.path()).unwrap().name(&image, &"linux/amd64".parse().unwrap(), "v1", None).unwrap();
     let mut build = build_of(project.path(), &[("site/a.css", "/srv/b.css")]);
-    build.base = Base::Layout { dir: base.path().to_owned(), manifest: None };
+    build.base = Base::Layout { dir: base.path().to_owned(), manifest: None, origin: None };
     let options = BuildOptions { records: Some(records.path().to_owned()), ..BuildOptions::default() };
     let layout = Layout::create(out.path()).unwrap();
     let again = || build.build(&layout, &options, &mut |_| {});
@@ -529,7 +529,7 @@ fn several_platforms_are_an_index_and_each_can_be_a_base() {
         assert!(layout.blob(&manifest.digest).exists());
     }
     let mut on = build_of(project.path(), &[("site/a.css", "/srv/new.css")]);
-    on.base = Base::Layout { dir: out.path().to_owned(), manifest: None };
+    on.base = Base::Layout { dir: out.path().to_owned(), manifest: None, origin: None };
     on.platform = "linux/arm64".parse().unwrap();
     let second = tempfile::tempdir().unwrap();
     assert_eq!(run(&on, second.path()).unwrap().layers.len(), 2);

@@ -7,16 +7,21 @@
 use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
 use super::error::NativeError;
 use super::plan::{Found, Kind};
 use super::stamp::Stamp;
-use super::unread;
+use super::{MAX_THREADS, unread};
 use crate::Ignore;
 use crate::ignore::Fate;
 
 /// The most files a layer can have. Far beyond what anybody ships; a mistaken `.` ends here.
 pub(crate) const MAX_ENTRIES: usize = 1_000_000;
+
+/// How many folders are worth threads.
+const MANY_FOLDERS: usize = 32;
 
 /// The `.dockerignore` of the project.
 pub(crate) fn ignore(root: &Path) -> Result<Ignore, NativeError> {
@@ -42,17 +47,25 @@ pub(crate) fn walk(root: &Path, from: &str, ignore: &Ignore) -> Result<Vec<Found
     let kind = kind(&path, metadata.file_type(), &metadata)?;
     let folder = kind == Kind::Folder;
     let stamp = (!folder).then(|| Stamp::of(&metadata));
-    let mut walk =
-        Walk { root, from, ignore: &ignore.below(text(relative)?), found: Vec::new(), left_out: false };
-    walk.found.push(Found { path: String::new(), disk: relative.to_owned(), kind, stamp });
+    let walk = Walk {
+        root,
+        from,
+        ignore: &ignore.below(text(relative)?),
+        count: AtomicUsize::new(1),
+        left_out: AtomicBool::new(false),
+    };
+    let mut found = vec![Found { path: String::new(), disk: relative.to_owned(), kind, stamp }];
     if folder {
-        walk.folder(relative, "", &Fate::default())?;
+        walk.all(
+            Open { disk: relative.to_owned(), name: String::new(), parent: Fate::default() },
+            &mut found,
+        )?;
         // An empty folder may be meant; one that an ignore file empties is a mistake.
-        if walk.left_out && walk.found.iter().all(|found| found.kind == Kind::Folder) {
+        if walk.left_out.into_inner() && found.iter().all(|found| found.kind == Kind::Folder) {
             return Err(NativeError::Empty { from: from.to_owned() });
         }
     }
-    Ok(walk.found)
+    Ok(found)
 }
 
 /// A file that is named by itself, wherever it is; its permissions are its own.
@@ -66,44 +79,86 @@ struct Walk<'a> {
     root: &'a Path,
     from: &'a str,
     ignore: &'a Ignore,
-    found: Vec<Found>,
+    /// How much was found.
+    count: AtomicUsize,
     /// Whether `.dockerignore` kept anything back.
-    left_out: bool,
+    left_out: AtomicBool,
+}
+
+/// A folder that was not gone through yet.
+struct Open {
+    disk: PathBuf,
+    /// What the layer calls it.
+    name: String,
+    /// What the ignore file says about it.
+    parent: Fate,
 }
 
 impl Walk<'_> {
-    /// Goes through the folder at `disk`, which the layer calls `name`.
-    fn folder(&mut self, disk: &Path, name: &str, parent: &Fate) -> Result<(), NativeError> {
-        let path = self.root.join(disk);
+    /// Goes through a folder and all below it: alone as long as there are few, then on several threads.
+    fn all(&self, first: Open, found: &mut Vec<Found>) -> Result<(), NativeError> {
+        let mut open = vec![first];
+        while open.len() < MANY_FOLDERS {
+            let Some(next) = open.pop() else { return Ok(()) };
+            self.folder(&next, found, &mut open)?;
+        }
+        let next = AtomicUsize::new(0);
+        let some = || {
+            let mut found = Vec::new();
+            while let Some(first) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let mut below = Vec::new();
+                self.folder(first, &mut found, &mut below)?;
+                while let Some(next) = below.pop() {
+                    self.folder(&next, &mut found, &mut below)?;
+                }
+            }
+            Ok::<_, NativeError>(found)
+        };
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(some)).collect();
+            found.extend(some()?);
+            for other in others {
+                match other.join() {
+                    Ok(more) => found.extend(more?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Goes through one folder; those in it are put to `open`.
+    fn folder(&self, folder: &Open, found: &mut Vec<Found>, open: &mut Vec<Open>) -> Result<(), NativeError> {
+        let path = self.root.join(&folder.disk);
         for entry in fs::read_dir(&path).map_err(unread(&path))? {
             let entry = entry.map_err(unread(&path))?;
-            let disk = disk.join(entry.file_name());
+            let file_name = entry.file_name();
+            let disk = folder.disk.join(&file_name);
             let matched = text(&disk)?;
-            let fate = self.ignore.fate(parent, matched);
-            let part = text(Path::new(entry.file_name().as_os_str()))?.to_owned();
-            let name = if name.is_empty() { part } else { format!("{name}/{part}") };
-            let kind_of = entry.file_type().map_err(unread(&entry.path()))?;
+            let fate = self.ignore.fate(&folder.parent, matched);
+            let part = text(Path::new(&file_name))?;
+            let name =
+                if folder.name.is_empty() { part.to_owned() } else { format!("{}/{part}", folder.name) };
+            let kind_of = entry.file_type().map_err(unread(&disk))?;
+            let goes_on = kind_of.is_dir() && (!fate.ignored || self.ignore.excepts_below(matched));
             if fate.ignored {
-                self.left_out = true;
+                self.left_out.store(true, Ordering::Relaxed);
             } else {
                 // Only files need more than their type, and asking costs.
-                let metadata = if kind_of.is_file() {
-                    Some(entry.metadata().map_err(unread(&entry.path()))?)
+                let (kind, stamp) = if kind_of.is_file() {
+                    let metadata = entry.metadata().map_err(unread(&disk))?;
+                    (Kind::File { executable: executable(&metadata) }, Some(Stamp::of(&metadata)))
                 } else {
-                    None
+                    (kind_without(&entry.path(), kind_of)?, None)
                 };
-                let kind = match &metadata {
-                    Some(metadata) => kind(&entry.path(), kind_of, metadata)?,
-                    None => kind_without(&entry.path(), kind_of)?,
-                };
-                let stamp = metadata.as_ref().map(Stamp::of);
-                self.found.push(Found { path: name.clone(), disk: disk.clone(), kind, stamp });
-                if self.found.len() > MAX_ENTRIES {
+                found.push(Found { path: name.clone(), disk: disk.clone(), kind, stamp });
+                if self.count.fetch_add(1, Ordering::Relaxed) >= MAX_ENTRIES {
                     return Err(NativeError::TooMany { from: self.from.to_owned(), limit: MAX_ENTRIES });
                 }
             }
-            if kind_of.is_dir() && (!fate.ignored || self.ignore.excepts_below(matched)) {
-                self.folder(&disk, &name, &fate)?;
+            if goes_on {
+                open.push(Open { disk, name, parent: fate });
             }
         }
         Ok(())

@@ -12,12 +12,16 @@ use release_core::{Digest, ImageRef, PinnedImage, ServiceName};
 use release_image::{
     BuildOptions, Descriptor, Layout, LayoutError, NativeBuild, NativeError, NativeEvent, NativeImage,
 };
-use release_registry::{Push, PushEvent};
+use release_registry::{MountFrom, Push, PushEvent};
 
 use super::{Kit, Preparation, PrepareError};
 use crate::event::ImageEvent;
+use base::PulledBase;
 
+mod base;
 mod recipe;
+#[cfg(test)]
+mod tests;
 
 /// Where native images are put together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +48,32 @@ pub(super) struct Assembled {
     /// What an engine calls the image: the digest of its configuration, or of the index.
     id: Digest,
     layout: Layout,
+    /// The base, if it is one of a registry.
+    base: Option<OnBase>,
+}
+
+/// What an image has of a base.
+struct OnBase {
+    image: PinnedImage,
+    layers: Vec<Digest>,
+}
+
+impl OnBase {
+    /// Where the registry has these layers already, if it is the one the image goes to.
+    fn mount(&self) -> MountFrom {
+        MountFrom { repository: self.image.repository.clone(), blobs: self.layers.clone() }
+    }
 }
 
 impl Assembled {
     /// The layout's folder.
     pub(super) fn layout_dir(&self) -> &Path {
         self.layout.dir()
+    }
+
+    /// The base, if it is one of a registry.
+    pub(super) fn base(&self) -> Option<&PinnedImage> {
+        self.base.as_ref().map(|base| &base.image)
     }
 
     /// The image as it will be known in a repository.
@@ -68,18 +92,44 @@ impl Drop for EndOnDrop {
 }
 
 impl Preparation<'_> {
-    /// Puts the image together, on a thread of its own.
+    /// Puts the image together.
     pub(super) async fn assemble(
         &self,
+        kit: &mut Kit,
         service: &ServiceName,
         build: &release_manifest::NativeBuild,
         tag: &ImageRef,
         tell: &mut (dyn FnMut(ImageEvent) + Send),
     ) -> Result<Assembled, PrepareError> {
         let failed = |source| PrepareError::Assemble { service: service.clone(), source };
-        let builds = self.recipes(service, build).map_err(failed)?;
-        let layers: usize = builds.iter().map(|build| build.layers.len()).sum();
-        tell(ImageEvent::AssemblyBegan { layers: layers as u64 });
+        let platforms = recipe::platforms(build).map_err(failed)?.len();
+        tell(ImageEvent::AssemblyBegan { layers: (platforms * build.layer_count()) as u64 });
+        let mut base = self.pull_base(kit, service, build, true, tell).await?;
+        let mut assembled = self.put_together(service, build, base.as_ref(), tag, tell).await;
+        if let (Err(error), Some(doubtful)) = (&assembled, &base)
+            && doubtful.is_to_blame(error)
+        {
+            tell(ImageEvent::Notice {
+                message: format!("the copy of `{}` is damaged and is repaired", doubtful.image),
+            });
+            base = self.pull_base(kit, service, build, false, tell).await?;
+            assembled = self.put_together(service, build, base.as_ref(), tag, tell).await;
+        }
+        let assembled = assembled.map_err(failed)?;
+        tell(ImageEvent::Built { id: assembled.id.to_string() });
+        Ok(assembled)
+    }
+
+    /// Writes the layers and documents, on a thread of its own.
+    async fn put_together(
+        &self,
+        service: &ServiceName,
+        build: &release_manifest::NativeBuild,
+        base: Option<&PulledBase>,
+        tag: &ImageRef,
+        tell: &mut (dyn FnMut(ImageEvent) + Send),
+    ) -> Result<Assembled, NativeError> {
+        let builds = self.recipes(service, build, base)?;
         let (images, name, reference) = (self.images.clone(), service.to_string(), tag.to_string());
         let options = BuildOptions {
             records: Some(self.records.clone()),
@@ -88,7 +138,7 @@ impl Preparation<'_> {
         };
         let _end = EndOnDrop(options.cancel.clone());
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-        let work = tokio::task::spawn_blocking(move || -> Result<Assembled, NativeError> {
+        let work = tokio::task::spawn_blocking(move || {
             let layout = Layout::create(images.dir())?;
             let mut images_of = Vec::new();
             for build in &builds {
@@ -101,8 +151,9 @@ impl Preparation<'_> {
             if let Images::Cache(_) = images {
                 layout.sweep()?;
             }
-            Ok(Assembled { manifest, id, layout })
+            Ok::<_, NativeError>((manifest, id, layout))
         });
+        let mut layers = Vec::new();
         while let Some(event) = events.recv().await {
             tell(match event {
                 NativeEvent::Layer { from, entries, blob, reused, .. } => ImageEvent::LayerBuilt {
@@ -113,16 +164,17 @@ impl Preparation<'_> {
                     reused,
                 },
                 NativeEvent::BaseLayer { blob } => {
+                    layers.push(blob.digest.clone());
                     ImageEvent::BlobExists { digest: blob.digest, size: blob.size }
                 }
             });
         }
-        let assembled: Assembled = match work.await {
-            Ok(result) => result.map_err(failed)?,
+        let (manifest, id, layout) = match work.await {
+            Ok(result) => result?,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        tell(ImageEvent::Built { id: assembled.id.to_string() });
-        Ok(assembled)
+        let base = base.map(|base| OnBase { image: base.image.clone(), layers });
+        Ok(Assembled { manifest, id, layout, base })
     }
 }
 
@@ -157,12 +209,13 @@ impl Kit {
     ) -> Result<PinnedImage, PrepareError> {
         let credentials = self.credentials(tag.repository.registry()).await?;
         let tags: Vec<String> = tag.tag.iter().cloned().collect();
+        let mounts: Vec<MountFrom> = assembled.base.iter().map(OnBase::mount).collect();
         let push = Push {
             layout: assembled.layout.dir(),
             manifest: &assembled.manifest.digest,
             repository: &tag.repository,
             tags: &tags,
-            mount_from: &[],
+            mount_from: mounts.as_slice(),
         };
         let mut pushing = |event| {
             if let Some(event) = told(event) {
@@ -170,9 +223,9 @@ impl Kit {
             }
         };
         let image =
-            self.registry.push(&push, credentials.as_ref(), &mut pushing).await.map_err(|source| {
-                PrepareError::Upload { service: service.clone(), source: Box::new(source) }
-            })?;
+            self.registry().await?.push(&push, credentials.as_ref(), &mut pushing).await.map_err(
+                |source| PrepareError::Upload { service: service.clone(), source: Box::new(source) },
+            )?;
         tell(ImageEvent::Pushed { reference: image.clone() });
         tell(ImageEvent::Confirmed { reference: image.clone() });
         Ok(image)

@@ -28,6 +28,8 @@ pub(crate) struct Target<'a> {
     pub(crate) created: Option<u64>,
     /// The layout that has the image, where there is one; otherwise it is fetched.
     pub(crate) layout: Option<&'a Path>,
+    /// What it is built on, if that was pulled.
+    pub(crate) base: Option<&'a PinnedImage>,
 }
 
 impl Attest {
@@ -80,7 +82,13 @@ impl Attest {
         let bundles = || there.proofs.iter().filter(|proof| proof.form == Form::Bundle);
         let said = |claim: &str| bundles().any(|proof| proof.claim == claim);
         let image = target.image;
-        let about = About { service: target.service, source: target.source, image, created: target.created };
+        let about = About {
+            service: target.service,
+            source: target.source,
+            image,
+            base: target.base,
+            created: target.created,
+        };
         let mut missing = Vec::new();
         if !said(SIGNED) {
             missing.push(("signature", Statement::signed(image.clone())));

@@ -11,7 +11,7 @@ use release_image::{
     BuildType, Contents, LockfileError, MAX_LOCK_BYTES, Material, Package, Provenance, Sbom, Stored,
     StoredError, Wanted, cargo_packages, distribution_packages, is_package_database,
 };
-use release_manifest::{ByPlatform, ImageSource, NativeBase, NativeBuild};
+use release_manifest::{ByPlatform, ImageSource, NativeBuild};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -86,6 +86,8 @@ pub(super) struct About<'a> {
     pub(super) service: &'a ServiceName,
     pub(super) source: &'a ImageSource,
     pub(super) image: &'a PinnedImage,
+    /// What it is built on, if that was pulled.
+    pub(super) base: Option<&'a PinnedImage>,
     /// `SOURCE_DATE_EPOCH`, if it is given.
     pub(super) created: Option<u64>,
 }
@@ -149,7 +151,7 @@ impl About<'_> {
             build_type,
             external,
             internal,
-            materials: materials(attest, self.source, lockfile),
+            materials: materials(attest, self.base, lockfile),
             builder: attest.builder.id.clone(),
             invocation: attest.builder.invocation.clone(),
             created: self.created,
@@ -166,7 +168,7 @@ fn unread(source: StoredError) -> SupplyError {
     SupplyError::Stored { source: Box::new(source) }
 }
 
-fn materials(attest: &Attest, source: &ImageSource, lockfile: Option<&Lockfile>) -> Vec<Material> {
+fn materials(attest: &Attest, base: Option<&PinnedImage>, lockfile: Option<&Lockfile>) -> Vec<Material> {
     let sources = attest.sources.as_ref().map(|sources| Material {
         name: "source".to_owned(),
         uri: sources.uri(),
@@ -182,18 +184,12 @@ fn materials(attest: &Attest, source: &ImageSource, lockfile: Option<&Lockfile>)
             annotations: BTreeMap::new(),
         }
     });
-    let base = match source {
-        ImageSource::Native(build) => match &build.base {
-            NativeBase::Image(image) => Some(Material {
-                name: "base".to_owned(),
-                uri: Some(format!("docker://{image}")),
-                digest: BTreeMap::from([("sha256".to_owned(), image.digest.hex().to_owned())]),
-                annotations: BTreeMap::new(),
-            }),
-            _ => None,
-        },
-        _ => None,
-    };
+    let base = base.map(|image| Material {
+        name: "base".to_owned(),
+        uri: Some(format!("docker://{image}")),
+        digest: BTreeMap::from([("sha256".to_owned(), image.digest.hex().to_owned())]),
+        annotations: BTreeMap::new(),
+    });
     sources.into_iter().chain(lockfile).chain(base).collect()
 }
 

@@ -91,6 +91,7 @@ impl World {
             image: &self.image,
             created: None,
             layout,
+            base: None,
         };
         let mut told = Vec::new();
         let mut tell = |event| {

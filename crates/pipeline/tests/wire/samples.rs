@@ -34,6 +34,8 @@ pub(crate) fn kind(event: &Event) -> String {
             ImageEvent::Output { .. } => "image/output",
             ImageEvent::Notice { .. } => "image/notice",
             ImageEvent::AssemblyBegan { .. } => "image/assembly-began",
+            ImageEvent::Pulling { .. } => "image/pulling",
+            ImageEvent::BasePulled { .. } => "image/base-pulled",
             ImageEvent::LayerBuilt { .. } => "image/layer-built",
             ImageEvent::Built { .. } => "image/built",
             ImageEvent::Pushing { .. } => "image/pushing",
@@ -166,6 +168,12 @@ fn images() -> Vec<ImageEvent> {
         ImageEvent::Output { line: "Compiling web".to_owned() },
         ImageEvent::Notice { message: "`run.sock` is not sent: it is no file, folder or link".to_owned() },
         ImageEvent::AssemblyBegan { layers: 2 },
+        ImageEvent::Pulling { doing: "fetching 0123456789ab".to_owned(), received: 1024, total: 4096 },
+        ImageEvent::BasePulled {
+            base: "docker.io/library/debian:13".parse().expect("an image"),
+            reference: image(),
+            fetched: 4096,
+        },
         ImageEvent::LayerBuilt {
             from: "target/release/web".to_owned(),
             entries: 3,

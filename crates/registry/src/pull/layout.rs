@@ -7,6 +7,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -33,17 +34,21 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// The name people know an image of a layout by.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 const MARKER: &str = "oci-layout";
 
 /// What blobs that are being written are called.
-const PARTIAL: &str = ".partial-";
+pub(super) const PARTIAL: &str = ".partial-";
 
 /// A layout that is open for writing.
 #[derive(Debug)]
 pub(crate) struct Store {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
+    /// Whether a blob of the right size is right.
+    believe: bool,
+    /// Whether a blob came since it was opened.
+    grown: AtomicBool,
     /// Holds the lock.
     _marker: File,
 }
@@ -56,14 +61,14 @@ pub(crate) struct Entry {
     pub(crate) platform: Option<Platform>,
 }
 
-fn failed(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> PullError {
+pub(super) fn failed(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> PullError {
     let path = path.to_owned();
     move |source| PullError::File { verb, path: path.clone(), source }
 }
 
 impl Store {
     /// Opens the layout at `dir`, or makes one. Waits while another process writes to it.
-    pub(crate) async fn open(dir: &Path) -> Result<Self, PullError> {
+    pub(crate) async fn open(dir: &Path, believe: bool) -> Result<Self, PullError> {
         let marker = dir.join(MARKER);
         if !marker.exists() {
             // Somebody may have made the layout meanwhile.
@@ -87,16 +92,24 @@ impl Store {
                 return Err(PullError::Form { path: folder, why: "it is no folder" });
             }
         }
-        Ok(Self { dir: dir.to_owned(), _marker: file })
+        Ok(Self { dir: dir.to_owned(), believe, grown: AtomicBool::new(false), _marker: file })
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
         self.dir.join("blobs/sha256").join(digest.hex())
     }
 
-    /// Whether the blob is there, with the right bytes.
+    /// Whether a blob came since it was opened.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.grown.load(Ordering::Relaxed)
+    }
+
+    /// Whether the blob is there, with the right bytes, as far as they are looked at.
     pub(crate) async fn has(&self, blob: &Descriptor) -> bool {
         let (path, blob) = (self.path(&blob.digest), blob.clone());
+        if self.believe {
+            return fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() == blob.size);
+        }
         let checked = tokio::task::spawn_blocking(move || is_right(&path, &blob).unwrap_or(false));
         checked.await.unwrap_or(false)
     }
@@ -119,6 +132,7 @@ impl Store {
         debug_assert_eq!(partial.digest(), *digest);
         let path = self.path(digest);
         partial.file.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
+        self.grown.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -150,17 +164,24 @@ impl Store {
         }
     }
 
-    /// Puts the image into the index, in place of the one of that name and platform.
-    pub(crate) fn name(&self, entry: &Entry) -> Result<(), PullError> {
+    /// Changes the images of the index. What else is in it stays.
+    pub(super) fn edit(&self, change: impl FnOnce(&mut Vec<Value>)) -> Result<(), PullError> {
         let path = self.dir.join("index.json");
         let mut index = match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => json!({}),
             _ => serde_json::from_slice(&read(&path)?).unwrap_or_default(),
         };
+        let before = index.clone();
         let form = || PullError::Form { path: path.clone(), why: "it is no index" };
         let fields = index.as_object_mut().ok_or_else(form)?;
-        let manifests =
-            fields.entry("manifests").or_insert_with(|| json!([])).as_array_mut().ok_or_else(form)?;
+        change(fields.entry("manifests").or_insert_with(|| json!([])).as_array_mut().ok_or_else(form)?);
+        fields.insert("schemaVersion".to_owned(), 2.into());
+        fields.insert("mediaType".to_owned(), "application/vnd.oci.image.index.v1+json".into());
+        if index == before { Ok(()) } else { replace(&path, index.to_string().as_bytes()) }
+    }
+
+    /// Puts the image into the index, in place of the one of that name and platform, and behind all others.
+    pub(crate) fn name(&self, entry: &Entry) -> Result<(), PullError> {
         let platform = entry.platform.as_ref().map(|platform| {
             let mut value = json!({ "architecture": platform.architecture, "os": platform.os });
             if let Some(variant) = &platform.variant {
@@ -168,22 +189,22 @@ impl Store {
             }
             value
         });
-        manifests.retain(|item| {
-            item["annotations"][REF_NAME] != entry.name.as_str() || item.get("platform") != platform.as_ref()
-        });
         let mut item = json!({
             "mediaType": entry.descriptor.media_type,
             "digest": entry.descriptor.digest,
             "size": entry.descriptor.size,
             "annotations": { REF_NAME: entry.name },
         });
-        if let Some(platform) = platform {
-            item["platform"] = platform;
+        if let Some(platform) = &platform {
+            item["platform"] = platform.clone();
         }
-        manifests.push(item);
-        fields.insert("schemaVersion".to_owned(), 2.into());
-        fields.insert("mediaType".to_owned(), "application/vnd.oci.image.index.v1+json".into());
-        replace(&path, index.to_string().as_bytes())
+        self.edit(|manifests| {
+            manifests.retain(|other| {
+                other["annotations"][REF_NAME] != entry.name.as_str()
+                    || other.get("platform") != platform.as_ref()
+            });
+            manifests.push(item);
+        })
     }
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod layout;
 mod platform;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -78,6 +79,16 @@ impl Default for Limits {
     }
 }
 
+/// A layout that is a cache of pulled images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cache {
+    /// The most bytes it may have when something was added. What was not pulled for the longest time goes first; the image
+    /// that is pulled stays in any case.
+    pub most_bytes: u64,
+    /// Whether a blob of the right size is believed to be right. For whoever checks blobs himself when he reads them.
+    pub believe: bool,
+}
+
 /// An image that is in the layout now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulled {
@@ -100,9 +111,34 @@ impl Registry {
         credentials: Option<&Credentials>,
         tell: &mut (dyn FnMut(PullEvent) + Send),
     ) -> Result<Pulled, PullError> {
+        self.pull_to(pull, None, credentials, tell).await
+    }
+
+    /// Pulls an image into a layout that is a cache, which may be pulled into by others at the same time.
+    ///
+    /// # Errors
+    /// As [`Registry::pull`].
+    pub async fn pull_cached(
+        &self,
+        pull: &Pull<'_>,
+        cache: Cache,
+        credentials: Option<&Credentials>,
+        tell: &mut (dyn FnMut(PullEvent) + Send),
+    ) -> Result<Pulled, PullError> {
+        self.pull_to(pull, Some(cache), credentials, tell).await
+    }
+
+    async fn pull_to(
+        &self,
+        pull: &Pull<'_>,
+        cache: Option<Cache>,
+        credentials: Option<&Credentials>,
+        tell: &mut (dyn FnMut(PullEvent) + Send),
+    ) -> Result<Pulled, PullError> {
         let repository = &pull.reference.repository;
         let session = Session::new(&self.clients, self.pace, repository, Aim::Pull, &[], credentials)?;
-        let store = Store::open(pull.layout).await?;
+        let believe = cache.is_some_and(|cache| cache.believe);
+        let store = Store::open(pull.layout, believe).await?;
         let downloads =
             Downloads { session: &session, store: &store, limits: pull.limits, tell: Mutex::new(tell) };
         let mut found = Found::default();
@@ -145,6 +181,9 @@ impl Registry {
             store.put(&fetched.descriptor.digest, &fetched.bytes)?;
         }
         store.name(&entry)?;
+        if let Some(cache) = cache.filter(|_| store.has_grown()) {
+            store.sweep(cache.most_bytes)?;
+        }
         downloads.tell(PullEvent::Pulled { reference: image.clone() });
         Ok(Pulled { image, manifest: entry.descriptor.digest })
     }

@@ -12,7 +12,9 @@ use super::*;
 use crate::Push;
 use crate::patience::Pace;
 use crate::tests::origin::{Origin, Reply};
-use crate::tests::scene::{INDEX, Image, MANIFEST, descriptor, files, guarded, registry, sha256, user};
+use crate::tests::scene::{
+    INDEX, Image, MANIFEST, descriptor, files, guarded, noise, registry, sha256, user,
+};
 
 /// What came of a pull.
 struct Seen {
@@ -360,4 +362,77 @@ async fn what_is_too_large_is_not_fetched() {
     assert_eq!(manifest, "registry HOST sends a manifest of more than 100 bytes");
     assert_eq!(check(Limits { layers: 2, ..limits }).await, "MANIFEST has more than 2 layers");
     assert_eq!(check(Limits { total_bytes: 900_000, ..limits }).await, "BLOB has more than 900000 bytes");
+}
+
+#[tokio::test]
+async fn a_cache_keeps_what_was_pulled_last_and_believes_sizes_if_it_may() {
+    let origin = Origin::start().await;
+    // They share their first layer.
+    let images: Vec<Image> = (3..6)
+        .map(|n| Image::of(vec![noise(1, 400_000), noise(n, 300_000)], &json!({"os": "linux", "number": n})))
+        .collect();
+    images.iter().for_each(|image| image.at(&origin));
+    let dir = tempfile::tempdir().unwrap();
+    let pull = async |image: &Image, cache: Cache| {
+        let reference = format!("{}/player@{}", origin.host, image.digest()).parse().unwrap();
+        let pull =
+            Pull { reference: &reference, platform: None, layout: dir.path(), limits: Limits::default() };
+        let mut fetched = 0;
+        let mut tell = |event| fetched += u32::from(matches!(event, PullEvent::BlobPulled { .. }));
+        registry().pull_cached(&pull, cache, Some(&user()), &mut tell).await.unwrap();
+        fetched
+    };
+    let here = || -> Vec<bool> {
+        let files = files(dir.path());
+        let complete = |image: &Image| image.files().keys().all(|name| files.contains_key(name));
+        images.iter().map(complete).collect()
+    };
+    let cache = Cache { most_bytes: 1_100_000, believe: true };
+    assert_eq!((pull(&images[0], cache).await, pull(&images[1], cache).await), (3, 2));
+    assert_eq!(pull(&images[0], cache).await, 0, "and is the one that was used last");
+    fs::write(dir.path().join("blobs/sha256/.partial-of-a-run-that-was-killed"), "x").unwrap();
+    assert_eq!(pull(&images[2], cache).await, 2);
+    assert_eq!(here(), [true, false, true]);
+    assert_eq!(index(dir.path())["manifests"].as_array().unwrap().len(), 2);
+    let mut left = images[0].files();
+    left.extend(images[2].files());
+    assert_eq!(files(dir.path()), left, "nothing else is there");
+    // Another byte, and the same size.
+    let path = dir.path().join("blobs/sha256").join(sha256(&images[2].blobs[0]).hex());
+    let mut bytes = images[2].blobs[0].clone();
+    bytes[7] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(pull(&images[2], cache).await, 0);
+    assert_eq!(pull(&images[2], Cache { believe: false, ..cache }).await, 1);
+    assert_eq!(fs::read(&path).unwrap(), images[2].blobs[0]);
+    fs::write(&path, "short").unwrap();
+    let small = Cache { most_bytes: 1, ..cache };
+    assert_eq!(pull(&images[2], small).await, 1);
+    assert_eq!(here(), [false, false, true], "the last one stays, however large it is");
+}
+
+#[tokio::test]
+async fn what_an_index_offers_is_found_again_after_a_sweep() {
+    let (origin, image, dir) = (Origin::start().await, Image::new("amd64"), tempfile::tempdir().unwrap());
+    image.at(&origin);
+    let mut child = descriptor(MANIFEST, &image.manifest);
+    child["platform"] = json!({"os": "linux", "architecture": "amd64"});
+    let many = json!({"schemaVersion": 2, "manifests": [child]}).to_string();
+    let digest = sha256(many.as_bytes());
+    let head = format!("200 OK\nContent-Type: {INDEX}");
+    origin.says(&format!("/v2/player/manifests/{digest}"), Reply::new(&head, many.as_bytes()));
+    let reference = format!("{}/player@{digest}", origin.host).parse().unwrap();
+    let platform = "linux/amd64".parse().unwrap();
+    let pull = Pull {
+        reference: &reference,
+        platform: Some(&platform),
+        layout: dir.path(),
+        limits: Limits::default(),
+    };
+    let cache = Cache { most_bytes: 1, believe: true };
+    for _ in 0..2 {
+        registry().pull_cached(&pull, cache, Some(&user()), &mut |_| {}).await.unwrap();
+    }
+    let asked = origin.log().iter().filter(|line| line.contains("/manifests/")).count();
+    assert_eq!(asked, 2, "the index and the manifest, once each: {:?}", origin.log());
 }

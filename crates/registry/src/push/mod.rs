@@ -56,7 +56,23 @@ pub struct Push<'a> {
     /// What it is called there; its digest alone when empty.
     pub tags: &'a [String],
     /// Repositories of the same registry that may have some of the blobs already.
-    pub mount_from: &'a [Repository],
+    pub mount_from: &'a [MountFrom],
+}
+
+/// A repository that has blobs of what is pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountFrom {
+    /// Which.
+    pub repository: Repository,
+    /// The blobs it has, so that it is not asked for others; any of them when empty.
+    pub blobs: Vec<Digest>,
+}
+
+impl From<Repository> for MountFrom {
+    /// A repository that may have anything.
+    fn from(repository: Repository) -> Self {
+        Self { repository, blobs: Vec::new() }
+    }
 }
 
 impl Registry {
@@ -74,8 +90,10 @@ impl Registry {
         tell: &mut (dyn FnMut(PushEvent) + Send),
     ) -> Result<PinnedImage, PushError> {
         let mut documents = Manifest::tree(push.layout, push.manifest)?;
-        let session =
-            Session::new(&self.clients, self.pace, push.repository, Aim::Push, push.mount_from, credentials)?;
+        let near = |from: &&MountFrom| from.repository.registry() == push.repository.registry();
+        let also: Vec<Repository> =
+            push.mount_from.iter().filter(near).map(|from| from.repository.clone()).collect();
+        let session = Session::new(&self.clients, self.pace, push.repository, Aim::Push, &also, credentials)?;
         let uploads = Uploads {
             session: &session,
             layout: push.layout,

@@ -12,6 +12,7 @@ use reqwest::header::{CONTENT_LENGTH, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
+use super::MountFrom;
 use super::error::PushError;
 use super::upload::{Uploads, least_chunk};
 use crate::document::Descriptor;
@@ -77,7 +78,9 @@ impl Uploads<'_> {
         patience: &mut Patience<'_>,
     ) -> Result<Place, PushError> {
         let here = self.session.repository;
-        if self.profile.mount && self.mount_from.is_empty() && self.trusts() {
+        let near: Vec<&Repository> =
+            if self.profile.mount { self.sources(&blob.digest).collect() } else { Vec::new() };
+        if self.profile.mount && near.is_empty() && self.trusts() {
             match self.mount(&blob.digest, here).await? {
                 Mount::Done => return Ok(Place::Here),
                 Mount::Upload(location) => return Ok(Place::Missing(Some(location))),
@@ -88,8 +91,7 @@ impl Uploads<'_> {
             return Ok(Place::Here);
         }
         let mut upload = None;
-        let near = |from: &&Repository| from.registry() == here.registry() && from.path() != here.path();
-        for from in self.mount_from.iter().filter(near).filter(|_| self.profile.mount) {
+        for from in near {
             match self.mount(&blob.digest, from).await? {
                 Mount::Done => return Ok(Place::Mounted(from.clone())),
                 Mount::Upload(location) => upload = Some(location),
@@ -97,6 +99,14 @@ impl Uploads<'_> {
             }
         }
         Ok(Place::Missing(upload))
+    }
+
+    /// Other repositories of the registry that may have the blob.
+    fn sources(&self, blob: &Digest) -> impl Iterator<Item = &Repository> {
+        let here = self.session.repository;
+        let has = |from: &&MountFrom| from.blobs.is_empty() || from.blobs.contains(blob);
+        let all = self.mount_from.iter().filter(has).map(|from| &from.repository);
+        all.filter(|from| from.registry() == here.registry() && from.path() != here.path())
     }
 
     /// Whether the blob is there.

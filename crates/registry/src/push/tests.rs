@@ -56,7 +56,8 @@ fn registry() -> Registry {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut registry = Registry::new().unwrap();
     registry.clients.first_pause = Duration::from_millis(1);
-    registry.pace = Pace { stall: Duration::from_secs(5), patience: Duration::from_secs(5), part: PART };
+    registry.pace =
+        Pace { stall: Duration::from_secs(5), patience: Duration::from_secs(5), part: PART, whole: PART };
     registry
 }
 
@@ -76,8 +77,10 @@ impl Seen {
 
 async fn push_with(registry: &Registry, server: &Server, image: &Image, mount: &[&str]) -> Seen {
     let repository: Repository = format!("{}/player", server.host).parse().unwrap();
-    let mount_from: Vec<Repository> =
-        mount.iter().map(|path| format!("{}/{path}", server.host).parse().unwrap()).collect();
+    let mount_from: Vec<MountFrom> = mount
+        .iter()
+        .map(|path| format!("{}/{path}", server.host).parse::<Repository>().unwrap().into())
+        .collect();
     let tags = ["v1".to_owned()];
     let push = Push {
         layout: image.dir.path(),
@@ -382,7 +385,7 @@ async fn parts_are_as_large_as_the_registry_wants() {
 async fn a_proxy_that_finds_parts_too_large_gets_smaller_ones() {
     let (server, image) = (Server::start().await, image());
     let mut registry = registry();
-    registry.pace.part = 10_000_000;
+    (registry.pace.part, registry.pace.whole) = (10_000_000, 10_000_000);
     server.fail("PUT /v2/player/blobs/uploads/", Fault::Answer("413 Payload Too Large".to_owned()));
     assert_eq!(push_with(&registry, &server, &image, &[]).await.outcome, "pushed");
     assert_eq!(count(&log(&server, &image), "PATCH"), 1);

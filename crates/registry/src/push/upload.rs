@@ -13,21 +13,20 @@
 //!        PUT ?digest ──201──────────────────────────────► done
 //! ```
 //!
-//! A blob that fits into one part, and every blob where the registry wants it so, goes up in the `PUT`.
+//! A blob that is not large, and every blob where the registry wants it so, goes up in the `PUT`.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use release_core::Repository;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
 use reqwest::{Body, Method, Response, StatusCode};
 use url::Url;
 
-use super::PushEvent;
 use super::error::PushError;
 use super::layout::Blob;
 use super::place::{Known, Place};
 use super::profile::Profile;
+use super::{MountFrom, PushEvent};
 use crate::document::Descriptor;
 use crate::patience::Patience;
 use crate::registry::{DIGEST_HEADER, may_pass, retry_after};
@@ -47,7 +46,7 @@ pub(crate) struct Uploads<'a> {
     pub(crate) session: &'a Session<'a>,
     pub(crate) layout: &'a Path,
     pub(crate) profile: &'static Profile,
-    pub(crate) mount_from: &'a [Repository],
+    pub(crate) mount_from: &'a [MountFrom],
     /// Blobs that are in the repository.
     pub(crate) known: Mutex<Known>,
     pub(crate) tell: Tell<'a>,
@@ -113,7 +112,11 @@ impl Uploads<'_> {
         };
         let blob = Blob::open(self.layout, descriptor)?;
         let part = self.session.pace.part;
-        let way = if self.profile.parts && blob.size > part { Way::Chunks(part) } else { Way::Whole };
+        let way = if self.profile.parts && blob.size > self.session.pace.whole {
+            Way::Chunks(part)
+        } else {
+            Way::Whole
+        };
         let mut state = State { location, offset: 0, reached: 0, way, spoiled: false, unwanted: None };
         loop {
             let next = match state.location.clone() {

@@ -11,7 +11,7 @@ use release_sim::registry::{Event, Profile, Server, serve};
 use serde_json::json;
 
 use super::scene::{Image, files, guarded, noise, registry, user};
-use crate::{Artifact, ArtifactPart, Limits, Pull, Push, PushEvent, Registry};
+use crate::{Artifact, ArtifactPart, Limits, MountFrom, Pull, Push, PushEvent, Registry};
 
 /// A vendor's registry, and a client for it.
 struct Bench {
@@ -27,7 +27,7 @@ impl Bench {
             server.with(|registry| registry.create_repository(name)).unwrap();
         }
         let mut registry = registry();
-        registry.pace.part = 100_000;
+        (registry.pace.part, registry.pace.whole) = (100_000, 100_000);
         registry.vendor = known_as;
         Self { server, registry, what: format!("{} as {known_as:?}", simulated.name) }
     }
@@ -49,7 +49,7 @@ impl Bench {
             manifest: digest,
             repository: &self.repository(to),
             tags: &["v1".to_owned()],
-            mount_from: mount,
+            mount_from: &mount.iter().cloned().map(MountFrom::from).collect::<Vec<_>>(),
         };
         let mut events = Vec::new();
         let pushed = self.registry.push(&push, Some(&user()), &mut |event| events.push(event)).await;
@@ -170,7 +170,7 @@ fn every_profile_of_the_simulation_has_its_test() {
 #[tokio::test]
 async fn a_registry_that_finds_parts_too_large_without_saying_so_gets_smaller_ones() {
     let mut bench = Bench::new(Profile::GHCR, None).await;
-    bench.registry.pace.part = 8 * 1024 * 1024;
+    (bench.registry.pace.part, bench.registry.pace.whole) = (8 * 1024 * 1024, 8 * 1024 * 1024);
     bench.registry.pace.patience = std::time::Duration::from_secs(60);
     let image = Image::of(vec![noise(3, 9_000_000)], &json!({"os": "linux", "architecture": "amd64"}));
     let dir = tempfile::tempdir().unwrap();

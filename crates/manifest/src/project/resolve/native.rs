@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use release_core::PinnedImage;
+use release_core::ImageRef;
 
 use super::image::is_platform;
 use super::{Resolver, texts};
 use crate::problem::ProblemKind;
-use crate::project::not_yet;
 use crate::project::spec::{
     CompressionSpec, FormatSpec, HealthcheckSpec, ImageSpec, LayerSpec, PerPlatform, RustSpec,
 };
@@ -96,20 +95,17 @@ impl Resolver<'_> {
             self.relative(folder, &["image", "base"]);
             return NativeBase::Layout(folder.to_owned());
         }
-        match base.parse::<PinnedImage>() {
-            Ok(image) => {
-                let problem = self.place(not_yet("a base from a registry", ""), &["image", "base"]);
-                self.problems
-                    .push(problem.help("copy it into a folder first: `skopeo copy docker://… oci:FOLDER`"));
-                NativeBase::Image(image)
+        let message = match base.parse::<ImageRef>() {
+            Ok(ImageRef { tag: None, digest: None, .. }) => {
+                format!("image `{base}` has neither a tag nor a digest")
             }
-            Err(error) => {
-                let help = "write `scratch`, `oci:FOLDER`, or an image with its digest, `repository@sha256:…`: what a tag \
-                            names changes, and the image with it";
-                self.complain(ProblemKind::BadValue, &["image", "base"], error.to_string(), help);
-                NativeBase::Scratch
-            }
-        }
+            Ok(image) => return NativeBase::Image(image),
+            Err(error) => error.to_string(),
+        };
+        let help = "write `scratch`, `oci:FOLDER`, or an image: `repository@sha256:…`, or `repository:tag`, which is whatever \
+                    the tag names at each build";
+        self.complain(ProblemKind::BadValue, &["image", "base"], message, help);
+        NativeBase::Scratch
     }
 
     fn platforms(&mut self, spec: &ImageSpec) -> Vec<String> {

@@ -40,7 +40,7 @@ pub(crate) struct ImageSpec {
     /// An image that exists: `repository@sha256:…`. `${VAR}` is filled in.
     #[serde(rename = "ref")]
     pub(crate) reference: Option<String>,
-    /// What an image without a Dockerfile is built on: `scratch`, which is nothing, or `oci:FOLDER`, an OCI image layout. `${VAR}` is filled in.
+    /// What an image without a Dockerfile is built on: `scratch`, which is nothing, `oci:FOLDER`, an OCI image layout, or an image of a registry, `repository@sha256:…` or `repository:tag`. `${VAR}` is filled in.
     pub(crate) base: Option<String>,
     /// What is put on the base, a layer each; the one that changes least comes first.
     pub(crate) layers: Option<Vec<LayerSpec>>,

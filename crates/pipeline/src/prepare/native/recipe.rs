@@ -11,6 +11,7 @@ use release_image::{
 use release_manifest as given;
 
 use super::Preparation;
+use super::base::PulledBase;
 
 impl Preparation<'_> {
     /// The builds, one a platform.
@@ -18,15 +19,10 @@ impl Preparation<'_> {
         &self,
         service: &ServiceName,
         build: &given::NativeBuild,
+        pulled: Option<&PulledBase>,
     ) -> Result<Vec<NativeBuild>, NativeError> {
-        if build.platforms.is_empty() {
-            return Ok(vec![self.recipe(service, build, Platform::default())?]);
-        }
-        let parse = |text: &String| {
-            text.parse::<Platform>()
-                .map_err(|_| bad("platform", text, "write `linux/amd64` or `linux/arm64`"))
-        };
-        build.platforms.iter().map(|text| self.recipe(service, build, parse(text)?)).collect()
+        let platforms = platforms(build)?;
+        platforms.into_iter().map(|platform| self.recipe(service, build, platform, pulled)).collect()
     }
 
     fn recipe(
@@ -34,6 +30,7 @@ impl Preparation<'_> {
         service: &ServiceName,
         build: &given::NativeBuild,
         platform: Platform,
+        pulled: Option<&PulledBase>,
     ) -> Result<NativeBuild, NativeError> {
         let name = platform.to_string();
         let nothing = |what, text: &str| bad(what, text, "there is none for this platform");
@@ -56,7 +53,7 @@ impl Preparation<'_> {
         let here = self.root.as_os_str().is_empty();
         Ok(NativeBuild {
             root: if here { PathBuf::from(".") } else { self.root.to_owned() },
-            base: self.base(&build.base)?,
+            base: self.base(&build.base, pulled.and_then(|pulled| pulled.on(&platform))),
             layers,
             libraries_of,
             compression: match build.compression {
@@ -73,17 +70,25 @@ impl Preparation<'_> {
         })
     }
 
-    fn base(&self, base: &given::NativeBase) -> Result<Base, NativeError> {
+    fn base(&self, base: &given::NativeBase, pulled: Option<Base>) -> Base {
         match base {
-            given::NativeBase::Scratch => Ok(Base::Scratch),
             given::NativeBase::Layout(folder) => {
-                Ok(Base::Layout { dir: self.root.join(folder), manifest: None })
+                Base::Layout { dir: self.root.join(folder), manifest: None, origin: None }
             }
-            given::NativeBase::Image(image) => {
-                Err(bad("base", &image.to_string(), "this version does not fetch bases from registries"))
-            }
+            given::NativeBase::Scratch | given::NativeBase::Image(_) => pulled.unwrap_or(Base::Scratch),
         }
     }
+}
+
+/// The platforms an image is built for: this machine's when none is named.
+pub(super) fn platforms(build: &given::NativeBuild) -> Result<Vec<Platform>, NativeError> {
+    if build.platforms.is_empty() {
+        return Ok(vec![Platform::default()]);
+    }
+    let parse = |text: &String| {
+        text.parse::<Platform>().map_err(|_| bad("platform", text, "write `linux/amd64` or `linux/arm64`"))
+    };
+    build.platforms.iter().map(parse).collect()
 }
 
 fn run_config(build: &given::NativeBuild) -> RunConfig {
