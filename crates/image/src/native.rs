@@ -55,13 +55,13 @@ pub use spec::{
 use plan::{Found, Tree};
 use record::Records;
 
-/// The most threads that read and compress at a time. Each holds about 3 MiB; beyond eight, reading files is what takes the time.
-const MAX_THREADS: usize = 8;
+/// The most threads that read and compress at a time. Each holds up to 6 MiB; beyond six, the one that hashes is what takes the time.
+const MAX_THREADS: usize = 6;
 
 /// How a build is done. None of it changes a byte of the image.
 #[derive(Debug, Clone, Default)]
 pub struct BuildOptions {
-    /// How many threads compress; as many as there are processors, at most eight, when `None`.
+    /// How many threads compress; as many as there are processors, at most six, when `None`.
     pub threads: Option<usize>,
     /// Set it from elsewhere to end the build at the next opportunity.
     pub cancel: Arc<AtomicBool>,

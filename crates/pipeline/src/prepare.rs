@@ -117,10 +117,10 @@ pub enum PrepareError {
         /// The service.
         service: ServiceName,
         /// The base, which has a tag.
-        base: ImageRef,
+        base: Box<ImageRef>,
         /// The reason.
         #[source]
-        source: ConfirmError,
+        source: Box<ConfirmError>,
     },
     /// The base of an image without a Dockerfile was not pulled.
     #[error("the base `{base}` of service `{service}` was not pulled")]
@@ -128,7 +128,7 @@ pub enum PrepareError {
         /// The service.
         service: ServiceName,
         /// The base.
-        base: ImageRef,
+        base: Box<ImageRef>,
         /// The reason.
         #[source]
         source: Box<PullError>,

@@ -17,13 +17,13 @@ use super::plan::Entry;
 
 /// The most that is in a block, but for the 1 KiB that ends an archive. A block and its compressed form are in memory for
 /// every thread.
-pub(crate) const BLOCK_BYTES: u64 = 1024 * 1024;
+pub(crate) const BLOCK_BYTES: u64 = 1536 * 1024;
 
 /// The least that is in a block before a name can end it. Small blocks compress worse.
-const LEAST_BYTES: u64 = 768 * 1024;
+const LEAST_BYTES: u64 = 512 * 1024;
 
-/// One name of so many asks for a cut.
-const NAMES_A_CUT: u32 = 16;
+/// One name of so many asks for a cut: rare enough that one cut finds the next one again after a change.
+const NAMES_A_CUT: u32 = 64;
 
 /// A part of an archive that is compressed apart.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,13 +23,13 @@ fn later() -> SystemTime {
 }
 
 impl Bench {
-    /// Some 0.8 MB in 150 files, and one of 1.2 MB.
+    /// Some 0.8 MB in 150 files, and one of 3.2 MB.
     fn new() -> Self {
         let bench = Self { dir: tempfile::tempdir().unwrap() };
         for n in 0..150 {
             bench.write(&format!("tree/{:02}/{n}.js", n / 10), &sample(4000 + n * 16));
         }
-        bench.write("tree/large.bin", &sample(1_200_000));
+        bench.write("tree/large.bin", &sample(3_200_000));
         bench
     }
 
@@ -125,7 +125,7 @@ fn one_changed_file_costs_its_block_however_its_size_changes() {
         .append(true)
         .open(bench.path("tree/large.bin"))
         .unwrap()
-        .set_len(1_200_001)
+        .set_len(3_200_001)
         .unwrap();
     let (digest, _, work) = bench.run(later);
     assert_eq!(digest, bench.judge());
@@ -146,7 +146,7 @@ fn files_that_were_touched_are_read_and_not_compressed() {
     }
     let (digest, reused, work) = bench.run(later);
     assert_eq!((digest, reused, work.compressed), (first, true, 0));
-    assert!(work.read >= whole.blocks / 2, "{work:?}");
+    assert!(work.read > 0 && work.blocks == whole.blocks, "{work:?}");
     assert_eq!(bench.run(later).2.read, 0, "once");
 }
 

@@ -64,7 +64,7 @@ pub(crate) struct Done {
     pub(crate) work: Work,
 }
 
-/// How much work a layer was, in blocks of up to 1 MiB.
+/// How much work a layer was, in blocks of up to 1.5 MiB.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
     /// How many blocks it has.

@@ -201,6 +201,7 @@ fn value(kind: &str) -> String {
         "String" => "text".to_owned(),
         "ServiceName" => "service name".to_owned(),
         "PinnedImage" => "`REPOSITORY@DIGEST`".to_owned(),
+        "ImageRef" => "`REPOSITORY:TAG` or `REPOSITORY@DIGEST`".to_owned(),
         "Digest" => "`sha256:…`".to_owned(),
         "Repository" => "`REGISTRY/PATH`".to_owned(),
         "bool" => "`true` or `false`".to_owned(),

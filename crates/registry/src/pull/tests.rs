@@ -371,7 +371,9 @@ async fn a_cache_keeps_what_was_pulled_last_and_believes_sizes_if_it_may() {
     let images: Vec<Image> = (3..6)
         .map(|n| Image::of(vec![noise(1, 400_000), noise(n, 300_000)], &json!({"os": "linux", "number": n})))
         .collect();
-    images.iter().for_each(|image| image.at(&origin));
+    for image in &images {
+        image.at(&origin);
+    }
     let dir = tempfile::tempdir().unwrap();
     let pull = async |image: &Image, cache: Cache| {
         let reference = format!("{}/player@{}", origin.host, image.digest()).parse().unwrap();

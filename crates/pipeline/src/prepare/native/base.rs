@@ -70,7 +70,11 @@ impl Preparation<'_> {
         let digest = match &base.digest {
             Some(digest) => digest.clone(),
             None => registry.resolve(base, credentials.as_ref()).await.map_err(|source| {
-                PrepareError::BaseTag { service: service.clone(), base: base.clone(), source }
+                PrepareError::BaseTag {
+                    service: service.clone(),
+                    base: Box::new(base.clone()),
+                    source: Box::new(source),
+                }
             })?,
         };
         let image = base.repository.at(digest);
@@ -102,7 +106,7 @@ impl Preparation<'_> {
             let pulled = registry.pull_cached(&pull, cache, credentials.as_ref(), &mut pulling).await;
             let pulled = pulled.map_err(|source| PrepareError::Base {
                 service: service.clone(),
-                base: base.clone(),
+                base: Box::new(base.clone()),
                 source: Box::new(source),
             })?;
             manifests.push((platform, pulled.manifest));
