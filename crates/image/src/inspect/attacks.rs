@@ -282,7 +282,7 @@ fn build_on(archive: &[u8], folder: &Path) -> Result<(), String> {
     fs::write(folder.join("project/new"), "new").unwrap();
     let build = NativeBuild {
         root: folder.join("project"),
-        base: Base::Layout { dir: folder.join("base"), manifest: None },
+        base: Base::Layout { dir: folder.join("base"), manifest: None, origin: None },
         layers: vec![Layer { from: "new".to_owned(), to: "/opt/new".to_owned() }],
         libraries_of: Vec::new(),
         compression: Compression::Gzip,
