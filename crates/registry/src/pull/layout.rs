@@ -351,7 +351,7 @@ mod tests {
                     scope.spawn(|| {
                         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
                         start.wait();
-                        let store = runtime.unwrap().block_on(Store::open(&folder)).unwrap();
+                        let store = runtime.unwrap().block_on(Store::open(&folder, false)).unwrap();
                         assert_eq!(writers.fetch_add(1, Ordering::SeqCst), 0, "round {round}");
                         std::thread::yield_now();
                         writers.fetch_sub(1, Ordering::SeqCst);
