@@ -40,6 +40,7 @@ fn an_image_on_a_base_of_a_registry_runs_with_the_bases_program_and_its_own_file
     let deployed = lab.release(&["deploy", "--env", "dev", "--version", "v1", "-o", "json"]);
     assert_eq!(deployed.code, 0, "{deployed}");
     assert_eq!(about(&deployed.events(), "base-pulled")[0]["fetched"], 0);
-    let said = lab.kubectl(&["exec", "deployment/web", "--", "/bin/busybox", "cat", "/www/version"]);
-    assert_eq!(said, "built without a Dockerfile");
+    let pod = ["-n", &lab.namespace, "exec", "deployment/web", "--"];
+    let said = lab.kubectl(&[&pod[..], &["/bin/busybox", "cat", "/www/version"]].concat());
+    assert_eq!(said.trim(), "built without a Dockerfile");
 }
