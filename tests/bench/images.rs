@@ -81,7 +81,8 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let travel = travel(&registry, words.runs)?;
     let built = report(&contenders, &seen);
-    Ok(if built && report_travel(&travel) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let travelled = report_travel(&travel);
+    Ok(if built && travelled { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What pushing alone costs.
@@ -133,8 +134,8 @@ fn report_travel(travel: &Travel) -> bool {
     println!("| ready layout of 8 x 32 MB | {ours:.3} s | {theirs:.3} s |");
     println!("| its peak memory | {:.1} MB | {:.1} MB |", peak(&travel.release), peak(&travel.skopeo));
     for (name, again) in [("simulated registry", &travel.again), ("Docker registry", &travel.again_docker)] {
-        let skopeo = again.skopeo.unwrap_or(f64::NAN);
-        println!("| sent again after one reset, {name} | {:.1} MiB | {skopeo:.1} MiB |", again.release);
+        let skopeo = again.skopeo.map_or_else(|| "gave up".to_owned(), |mib| format!("{mib:.1} MiB"));
+        println!("| sent again after one reset, {name} | {:.1} MiB | {skopeo} |", again.release);
     }
     println!();
     let mut targets = Targets { met: true };

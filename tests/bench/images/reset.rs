@@ -32,8 +32,9 @@ pub(crate) fn again(registry: &str) -> anyhow::Result<Again> {
         Ok(mib)
     };
     let release = sent_again(&|repository| copy::release(dir.path(), repository), "release")?;
+    // Some versions give up for good when their connection breaks; then there is no number of theirs.
     let skopeo = copy::has_skopeo()
         .then(|| sent_again(&|repository| copy::skopeo(dir.path(), repository), "skopeo"))
-        .transpose()?;
+        .and_then(Result::ok);
     Ok(Again { release, skopeo })
 }
