@@ -23,6 +23,16 @@ fn the_registry_is_not_there() {
     check("images_registry", &Folder::with(&yaml).screen(&["push"]));
 }
 
+/// A container with nothing but the program in it has none. A registry on this machine is spoken to without TLS.
+#[test]
+fn certificates_are_needed_only_for_registries_elsewhere() {
+    let yaml =
+        format!("project: radio\nservices:\n  web: {{image: {{ref: '127.0.0.1:9/radio/web@{DIGEST}'}}}}\n");
+    let folder = Folder::with(&yaml).var("SSL_CERT_FILE", "/nowhere").var("SSL_CERT_DIR", "/nowhere");
+    let told = folder.run(&["push"]);
+    assert!(told.err.contains("cannot reach registry"), "{}", told.err);
+}
+
 #[test]
 fn there_is_no_registry_to_push_to() {
     let yaml = RADIO.replace("registry: registry.example.com/radio\n", "");

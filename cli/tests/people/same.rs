@@ -3,8 +3,9 @@
 //! The digests are a snapshot: two runs on two machines, both green, have built the same bytes.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +24,8 @@ struct Circumstances {
     reversed: bool,
     /// The user they belong to, as far as the one who runs the tests may give them away.
     owner: u32,
+    /// Who builds, if it is not who runs the tests. Only root can be somebody else.
+    user: Option<u32>,
     /// Whether the build has to do with one processor.
     one_processor: bool,
     locale: &'static str,
@@ -34,6 +37,7 @@ const USUAL: Circumstances = Circumstances {
     day: 20_000,
     reversed: false,
     owner: 0,
+    user: None,
     one_processor: false,
     locale: "C",
 };
@@ -74,13 +78,19 @@ fn check_out(root: &Path, of: &Circumstances, compression: &str) {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode & !of.umask)).unwrap();
         let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(24 * 60 * 60 * of.day);
         fs::File::open(&path).unwrap().set_modified(changed).unwrap();
-        match std::os::unix::fs::chown(&path, Some(of.owner), Some(of.owner)) {
-            Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => panic!("{error}"),
-            _ => {}
-        }
+        give(&path, of.owner);
     }
-    for folder in ["site", "site/a"] {
-        fs::set_permissions(root.join(folder), fs::Permissions::from_mode(0o777 & !of.umask)).unwrap();
+    for folder in ["site", "site/a"].map(|folder| root.join(folder)) {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777 & !of.umask)).unwrap();
+        give(&folder, of.owner);
+    }
+}
+
+/// Gives something away, as far as whoever runs the tests may.
+fn give(path: &Path, user: u32) {
+    match std::os::unix::fs::chown(path, Some(user), Some(user)) {
+        Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => panic!("{error}"),
+        _ => {}
     }
 }
 
@@ -91,8 +101,15 @@ fn build(of: &Circumstances, compression: &str) -> String {
     check_out(&root, of, compression);
     let on = if of.one_processor { "taskset -c 0" } else { "" };
     let script = format!("umask {:o} && exec {on} \"$0\" \"$@\"", of.umask);
-    let output = Command::new("/bin/sh")
-        .args(["-c", &script, env!("CARGO_BIN_EXE_release"), "build", "--layout", "out", "-q"])
+    let program = lent(dir.path(), &root, of.user);
+    let mut build = Command::new("/bin/sh");
+    if let Some(user) = of.user {
+        build.uid(user).gid(user);
+    }
+    let output = build
+        .args(["-c", &script])
+        .arg(program)
+        .args(["build", "--layout", "out", "-q"])
         .current_dir(&root)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
@@ -112,10 +129,24 @@ fn build(of: &Circumstances, compression: &str) -> String {
     format!("{}\n{}", fs::read_to_string(root.join("out/index.json")).unwrap(), blobs.concat())
 }
 
+/// The program, where `user` may run it, in a folder where they may build.
+fn lent(dir: &Path, root: &Path, user: Option<u32>) -> PathBuf {
+    let ours = PathBuf::from(env!("CARGO_BIN_EXE_release"));
+    let Some(user) = user else { return ours };
+    for folder in [dir, root] {
+        std::os::unix::fs::chown(folder, Some(user), Some(user)).unwrap();
+    }
+    let theirs = dir.join("release");
+    if fs::hard_link(&ours, &theirs).is_err() {
+        fs::copy(&ours, &theirs).unwrap();
+    }
+    theirs
+}
+
 #[test]
 fn the_image_is_the_same_whoever_builds_it_where_and_when() {
     let usual = USUAL;
-    let others = [
+    let mut others = vec![
         ("another folder, another day", Circumstances { checkout: "b/much deeper/c", day: 3, ..usual }),
         ("umask 077", Circumstances { umask: 0o077, ..usual }),
         ("umask 002", Circumstances { umask: 0o002, ..usual }),
@@ -124,6 +155,13 @@ fn the_image_is_the_same_whoever_builds_it_where_and_when() {
         ("one processor", Circumstances { one_processor: true, ..usual }),
         ("another language", Circumstances { locale: "tr_TR.UTF-8", ..usual }),
     ];
+    let root = fs::metadata("/proc/self").is_ok_and(|of_ours| of_ours.uid() == 0);
+    if root {
+        let user = Some(65_532);
+        others.push(("another user", Circumstances { user, owner: 65_532, umask: 0o077, ..usual }));
+    } else {
+        println!("only root can build as somebody else: left out");
+    }
     let mut golden = Vec::new();
     for compression in ["gzip", "zstd"] {
         let first = build(&usual, compression);

@@ -144,12 +144,12 @@ impl NativeBuild {
         let mut work =
             Assembly { build: self, layout, options, records, root, tree, layers, made: Vec::new() };
         if let Some((layer, found)) = work.libraries()? {
-            work.add(layer, &found, now(), tell)?;
+            work.add(layer, found, now(), tell)?;
         }
         for layer in &self.layers {
             let look = now();
             let found = walk::walk(&work.root, &layer.from, &ignore)?;
-            work.add(layer.clone(), &found, look, tell)?;
+            work.add(layer.clone(), found, look, tell)?;
         }
         let Assembly { layers, made, .. } = work;
         let bytes = json::config(self, base.as_ref(), &made)?;
@@ -195,12 +195,13 @@ impl Assembly<'_> {
     fn add(
         &mut self,
         layer: Layer,
-        found: &[Found],
+        found: Vec<Found>,
         look: SystemTime,
         tell: &mut dyn FnMut(NativeEvent),
     ) -> Result<(), NativeError> {
         let (build, options) = (self.build, self.options);
-        let entries = plan::plan(&layer, found, &mut self.tree)?;
+        let entries = Arc::new(plan::plan(&layer, found, &self.tree)?);
+        self.tree.add(Arc::clone(&entries));
         let available = || std::thread::available_parallelism().map_or(1, usize::from);
         let job = layer::Job {
             layout: self.layout,

@@ -204,7 +204,10 @@ impl Preparation<'_> {
     ) -> Result<Prepared, PrepareError> {
         self.layout_fits()?;
         let mut prepared = Prepared::default();
-        let mut kit = Kit { engine: None, credentials: None, client: Client::begin() };
+        let mut kit = Kit::default();
+        if let (Until::Pushed, Some(registry)) = (until, &self.registry) {
+            kit.prepare_for(registry)?;
+        }
         self.check(&mut kit, until).await?;
         for (service, source) in &self.services {
             let mut tell = |event| tell(Event::Image { service: service.clone(), event });
@@ -268,7 +271,7 @@ impl Preparation<'_> {
             base: assembled.and_then(Assembled::base),
         };
         attest
-            .attach(&kit.registry().await?, credentials.as_ref(), &target, tell)
+            .attach(&kit.registry()?, credentials.as_ref(), &target, tell)
             .await
             .map_err(|source| PrepareError::Supply { service: service.clone(), source: Box::new(source) })
     }
@@ -411,35 +414,28 @@ impl Preparation<'_> {
 }
 
 /// What preparing talks to, connected when it is first needed.
+#[derive(Default)]
 struct Kit {
     engine: Option<Engine>,
     credentials: Option<CredentialStore>,
-    client: Client,
-}
-
-/// The client for registries. Reading the system's certificates takes a while, so it is set up on another thread meanwhile.
-enum Client {
-    Coming(tokio::task::JoinHandle<Result<Registry, RegistryError>>),
-    Here(Registry),
-}
-
-impl Client {
-    fn begin() -> Self {
-        Self::Coming(tokio::task::spawn_blocking(Registry::new))
-    }
+    registry: Option<Registry>,
 }
 
 impl Kit {
-    async fn registry(&mut self) -> Result<Registry, PrepareError> {
-        if let Client::Coming(coming) = &mut self.client {
-            let set_up =
-                coming.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-            self.client = Client::Here(set_up);
-        }
-        match &self.client {
-            Client::Here(registry) => Ok(registry.clone()),
-            Client::Coming(_) => unreachable!("it has come"),
-        }
+    fn registry(&mut self) -> Result<Registry, PrepareError> {
+        let registry = match self.registry.take() {
+            Some(registry) => registry,
+            None => Registry::new()?,
+        };
+        Ok(self.registry.insert(registry).clone())
+    }
+
+    /// Gets ready on another thread, while images are built, for the registry they will be pushed to.
+    fn prepare_for(&mut self, repository: &Repository) -> Result<(), PrepareError> {
+        let (registry, host) = (self.registry()?, repository.registry().to_owned());
+        // Nobody waits for it: whoever comes first reads the certificates.
+        drop(tokio::task::spawn_blocking(move || registry.prepare_for(&host)));
+        Ok(())
     }
 
     async fn engine(&mut self) -> Result<&Engine, PrepareError> {
@@ -493,8 +489,7 @@ impl Kit {
         tell: &mut (dyn FnMut(ImageEvent) + Send),
     ) -> Result<(), PrepareError> {
         let credentials = self.credentials(image.repository.registry()).await?;
-        self.registry()
-            .await?
+        self.registry()?
             .confirm(image, credentials.as_ref())
             .await
             .map_err(|source| PrepareError::Confirm { service: service.clone(), source })?;

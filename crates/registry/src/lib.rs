@@ -24,6 +24,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trust;
 
 pub use credential_helper::HelperError;
 pub use credentials::{CredentialStore, CredentialsError};

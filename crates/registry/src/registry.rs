@@ -5,18 +5,21 @@
 //! all others with it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use release_core::{Credentials, Digest, ImageRef, PinnedImage, Repository};
 use reqwest::header::{ACCEPT, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use rustls::crypto::CryptoProvider;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::challenge::Challenge;
 use crate::patience::Pace;
 use crate::token::{self, Wanted};
+use crate::trust::Trust;
 
 /// How often a question is asked. With the pauses between it takes a registry that restarts about three seconds.
 const ATTEMPTS: u32 = 5;
@@ -52,6 +55,7 @@ pub struct Registry {
     pub(crate) pace: Pace,
     /// Whose habits are expected, if not those the host's name tells of.
     pub(crate) vendor: Option<&'static str>,
+    trust: Arc<Trust>,
 }
 
 /// Why there is no client.
@@ -60,7 +64,10 @@ pub enum RegistryError {
     /// The process has not chosen who does its TLS.
     #[error("no TLS provider is installed in this process")]
     NoTlsProvider,
-    /// The system's certificates cannot be used.
+    /// The TLS provider of the process cannot do what is needed.
+    #[error("cannot set up TLS for registries")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP client cannot be set up.
     #[error("cannot set up a client for registries")]
     Client(#[source] reqwest::Error),
 }
@@ -130,17 +137,18 @@ pub enum ConfirmError {
 }
 
 impl Registry {
-    /// A client with the system's certificates. Needs the process's TLS provider to be installed.
+    /// A client that believes whom the system believes. Needs the process's TLS provider to be installed. The system's
+    /// certificates are read for the first registry that is spoken to with TLS.
     ///
     /// # Errors
-    /// When there is no TLS provider, or the system's certificates cannot be loaded.
+    /// When there is no TLS provider, or it cannot be used.
     pub fn new() -> Result<Self, RegistryError> {
-        // The HTTP client would panic.
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(RegistryError::NoTlsProvider);
-        }
+        let provider = CryptoProvider::get_default().ok_or(RegistryError::NoTlsProvider)?;
+        let trust = Trust::new(Arc::clone(provider));
+        let tls = trust.config().map_err(RegistryError::Tls)?;
         let builder = || {
             Client::builder()
+                .tls_backend_preconfigured(tls.clone())
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(ANSWER_TIMEOUT)
                 .user_agent("release")
@@ -154,7 +162,17 @@ impl Registry {
             clients: Clients { near, far, first_pause: FIRST_PAUSE },
             pace: Pace::default(),
             vendor: None,
+            trust,
         })
+    }
+
+    /// Gets ready to speak to `registry`, a host with or without port: reads the system's certificates if it is one that is
+    /// spoken to with TLS. Takes some milliseconds and blocks; without it that happens with the first connection.
+    pub fn prepare_for(&self, registry: &str) {
+        if !is_loopback(registry) {
+            // Whoever needs them is told if there are none.
+            let _ = self.trust.verifier();
+        }
     }
 
     /// Makes sure that the registry has exactly this image.

@@ -42,25 +42,33 @@ fn size(entry: &Entry) -> u64 {
     entry.stamp.map_or(0, |stamp| stamp.size)
 }
 
-/// A hash of all that can be known of a block without opening a file. `None` when a file is too young to be known by its stamp.
+/// A hash of all that can be known of a block without opening a file: equal ones mean equal bytes. `None` when a file is too
+/// young to be known by its stamp.
 pub(crate) fn facts(entries: &[Entry], block: &Block, mtime: u64, look: SystemTime) -> Option<Digest> {
-    let mut hash = Sha256::new();
-    for number in [block.skip, block.length, u64::from(block.last)] {
-        hash.update(number.to_le_bytes());
+    let mut facts = Vec::new();
+    for number in [mtime, block.skip, block.length, u64::from(block.last)] {
+        facts.extend(number.to_le_bytes());
     }
-    let mut written = Vec::new();
-    for entry in &entries[block.entries.clone()] {
-        written.clear();
-        headers(entry, mtime, &mut written);
-        hash.update(&written);
-        if let Some(stamp) = &entry.stamp {
+    // What follows from these is not hashed: the headers would be 512 bytes a file.
+    for Entry { path, kind, stamp, .. } in &entries[block.entries.clone()] {
+        let (kind, link) = match kind {
+            Kind::Folder => (0, ""),
+            Kind::File { executable } => (1 + u8::from(*executable), ""),
+            Kind::Link { target } => (3, target.as_str()),
+        };
+        facts.push(kind);
+        for text in [path, link] {
+            facts.extend((text.len() as u64).to_le_bytes());
+            facts.extend(text.as_bytes());
+        }
+        if let Some(stamp) = stamp {
             if !stamp.is_settled(look) {
                 return None;
             }
-            hash.update(stamp.bytes());
+            facts.extend(stamp.bytes());
         }
     }
-    Some(Digest::from_sha256(hash.finalize().into()))
+    Some(Digest::from_sha256(Sha256::digest(&facts).into()))
 }
 
 /// Appends a block's bytes to `to`. Its files are read.
@@ -90,7 +98,7 @@ pub(crate) fn read(
         to.extend_from_slice(slice(&written, begin, taken));
         let (begin, taken) = part(size);
         if taken > 0 {
-            content(&root.join(&entry.disk), entry, begin, taken, to)?;
+            content(&entry.on_disk(root), entry, begin, taken, to)?;
         }
         let padding = padding(size);
         let (begin, taken) = part(padding.len() as u64);

@@ -79,15 +79,13 @@ fn asks_for_a_cut(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::super::plan::Kind;
     use super::super::stamp::Stamp;
     use super::*;
 
     fn file(path: String, size: u64) -> Entry {
         let stamp = Some(Stamp { size, ..Stamp::default() });
-        Entry { path, disk: PathBuf::new(), kind: Kind::File { executable: false }, stamp }
+        Entry { path, disk: None, kind: Kind::File { executable: false }, stamp }
     }
 
     fn names(entries: &[Entry], block: &Block) -> (Vec<String>, u64, u64) {

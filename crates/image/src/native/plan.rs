@@ -5,7 +5,8 @@
 //! link: writing below `/lib` where `/lib` is a link would replace the link and hide everything behind it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,11 +27,29 @@ const WHITEOUT: &str = ".wh.";
 pub(crate) struct Found {
     /// Relative to what the layer is made from; empty for that itself.
     pub(crate) path: String,
-    /// Relative to the project's folder.
-    pub(crate) disk: PathBuf,
+    pub(crate) disk: Disk,
     pub(crate) kind: Kind,
     /// Of a file, as it was looked at.
     pub(crate) stamp: Option<Stamp>,
+}
+
+/// Where on disk something is: relative to the project's folder, or absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// In this folder, by the last part of its path in the image. All files of a folder share it.
+    In(Arc<Path>),
+    /// Here.
+    At(Arc<Path>),
+}
+
+impl Disk {
+    /// The path, of what is at `path` in the image.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        match self {
+            Self::In(folder) => folder.join(path.rsplit('/').next().unwrap_or(path)),
+            Self::At(path) => path.to_path_buf(),
+        }
+    }
 }
 
 /// What is at a path.
@@ -46,16 +65,27 @@ pub(crate) enum Kind {
 pub(crate) struct Entry {
     /// In the image, without the `/` at the beginning.
     pub(crate) path: String,
-    /// Relative to the project's folder; only files are read.
-    pub(crate) disk: PathBuf,
+    /// Only files are read; folders that were added are nowhere.
+    pub(crate) disk: Option<Disk>,
     pub(crate) kind: Kind,
     /// Of a file, as it was looked at. What is read later has to have the same.
     pub(crate) stamp: Option<Stamp>,
 }
 
+impl Entry {
+    /// Where it is read; the project's folder is `root`.
+    pub(crate) fn on_disk(&self, root: &Path) -> PathBuf {
+        self.disk.as_ref().map_or_else(|| root.to_owned(), |disk| root.join(disk.path(&self.path)))
+    }
+}
+
 /// What is in the image so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Tree(BTreeMap<String, Node>);
+pub(crate) struct Tree {
+    base: BTreeMap<String, Node>,
+    /// The layers on it, in order, each sorted. They only add: nothing takes the place of a folder ([`plan`]).
+    layers: Vec<Arc<Vec<Entry>>>,
+}
 
 /// What is at a path of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,38 +96,59 @@ pub(crate) enum Node {
 }
 
 impl Tree {
+    /// Puts something of the base there.
     pub(crate) fn insert(&mut self, path: &str, node: Node) {
         // Whatever is put over a folder takes the place of all of it.
-        if node != Node::Folder && self.0.get(path) == Some(&Node::Folder) {
+        if node != Node::Folder && self.base.get(path) == Some(&Node::Folder) {
             self.remove_below(path);
         }
-        self.0.insert(path.to_owned(), node);
+        self.base.insert(path.to_owned(), node);
     }
 
     pub(crate) fn remove(&mut self, path: &str) {
         self.remove_below(path);
-        self.0.remove(path);
+        self.base.remove(path);
     }
 
     pub(crate) fn remove_below(&mut self, folder: &str) {
         if folder.is_empty() {
-            self.0.clear();
+            self.base.clear();
             return;
         }
-        let below: Vec<String> =
-            self.0.range(format!("{folder}/")..format!("{folder}0")).map(|(path, _)| path.clone()).collect();
+        let below: Vec<String> = self
+            .base
+            .range(format!("{folder}/")..format!("{folder}0"))
+            .map(|(path, _)| path.clone())
+            .collect();
         for path in below {
-            self.0.remove(&path);
+            self.base.remove(&path);
         }
     }
 
+    /// How many paths the base has.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.base.len()
+    }
+
+    /// Puts a layer on it that was planned for it.
+    pub(crate) fn add(&mut self, entries: Arc<Vec<Entry>>) {
+        self.layers.push(entries);
     }
 
     fn at(&self, path: &str) -> Option<Node> {
-        self.0.get(path).copied()
+        let layers = self.layers.iter().rev();
+        layers
+            .map(|layer| node_of(layer, path))
+            .find(Option::is_some)
+            .flatten()
+            .or_else(|| self.base.get(path).copied())
     }
+}
+
+/// What is at a path of a layer, whose entries are sorted.
+fn node_of(entries: &[Entry], path: &str) -> Option<Node> {
+    let at = entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok()?;
+    Some(entries[at].kind.node())
 }
 
 impl Kind {
@@ -110,61 +161,71 @@ impl Kind {
     }
 }
 
-/// The entries of `layer`, sorted by the bytes of their paths, and `tree` with them in it.
-pub(crate) fn plan(layer: &Layer, found: &[Found], tree: &mut Tree) -> Result<Vec<Entry>, NativeError> {
+/// The entries of `layer`, sorted by the bytes of their paths. `tree` is what is there before it.
+pub(crate) fn plan(layer: &Layer, found: Vec<Found>, tree: &Tree) -> Result<Vec<Entry>, NativeError> {
     let place = place(&layer.to)?;
-    let bad = |why| NativeError::Target { to: layer.to.clone(), why };
-    let mut entries = BTreeMap::new();
-    for found in found {
-        let path = match (&found.kind, found.path.as_str()) {
-            (Kind::Folder, "") if place.is_empty() => continue,
-            (Kind::Folder, "") => place.clone(),
-            (_, "") if layer.to.ends_with('/') => {
-                let name = layer.from.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default();
-                join(&place, name)
-            }
-            (_, "") => place.clone(),
-            (_, below) => join(&place, below),
-        };
-        named(&path, found)?;
-        if let Some(stamp) = found.stamp.filter(|stamp| stamp.size > MAX_FILE_BYTES) {
-            let (path, size) = (found.disk.clone(), stamp.size);
-            return Err(NativeError::TooLarge { path, size, limit: MAX_FILE_BYTES });
-        }
-        match (tree.at(&path), &found.kind) {
-            (Some(Node::Folder), Kind::Folder) => continue,
-            (Some(Node::Folder), _) if found.path.is_empty() => {
-                return Err(bad("it is a folder in the image; end it with `/` to put the file into it"));
-            }
-            (Some(node), kind) if (node == Node::Folder) != (*kind == Kind::Folder) => {
-                return Err(through(&path, &path, node));
-            }
-            _ => {}
-        }
-        parents(&path, tree, &mut entries)?;
-        tree.insert(&path, found.kind.node());
-        let (disk, kind) = (found.disk.clone(), found.kind.clone());
-        entries.insert(path.clone(), Entry { path, disk, kind, stamp: found.stamp });
+    let entries = found.into_iter().filter_map(|found| entry(layer, &place, found, tree).transpose());
+    let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    let missing = missing_parents(&entries, tree)?;
+    if !missing.is_empty() {
+        entries.extend(missing);
+        entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     }
-    Ok(entries.into_values().collect())
+    Ok(entries)
 }
 
-/// Adds the folders `path` lies in where they are missing.
-fn parents(path: &str, tree: &mut Tree, entries: &mut BTreeMap<String, Entry>) -> Result<(), NativeError> {
-    for (end, _) in path.match_indices('/') {
-        let parent = &path[..end];
-        match tree.at(parent) {
-            Some(Node::Folder) => {}
-            Some(node) => return Err(through(path, parent, node)),
-            None => {
-                tree.insert(parent, Node::Folder);
-                let entry =
-                    Entry { path: parent.to_owned(), disk: PathBuf::new(), kind: Kind::Folder, stamp: None };
-                entries.insert(parent.to_owned(), entry);
+/// What was found as an entry of a layer at `place`, unless it is a folder that is there already.
+fn entry(layer: &Layer, place: &str, found: Found, tree: &Tree) -> Result<Option<Entry>, NativeError> {
+    let Found { path: below, disk, kind, stamp } = found;
+    let (is_itself, is_folder) = (below.is_empty(), kind == Kind::Folder);
+    let path = match (is_itself, place) {
+        (true, "") if is_folder => return Ok(None),
+        (true, _) if !is_folder && layer.to.ends_with('/') => {
+            join(place, layer.from.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default())
+        }
+        (true, _) => place.to_owned(),
+        (false, "") => below,
+        (false, _) => join(place, &below),
+    };
+    named(&path, &disk)?;
+    if let Some(stamp) = stamp.filter(|stamp| stamp.size > MAX_FILE_BYTES) {
+        let (path, size) = (disk.path(&path), stamp.size);
+        return Err(NativeError::TooLarge { path, size, limit: MAX_FILE_BYTES });
+    }
+    match tree.at(&path) {
+        Some(Node::Folder) if is_folder => return Ok(None),
+        Some(Node::Folder) if is_itself => {
+            let why = "it is a folder in the image; end it with `/` to put the file into it";
+            return Err(NativeError::Target { to: layer.to.clone(), why });
+        }
+        Some(node) if (node == Node::Folder) != is_folder => return Err(through(&path, &path, node)),
+        _ => {}
+    }
+    Ok(Some(Entry { path, disk: Some(disk), kind, stamp }))
+}
+
+/// The folders that `entries`, which are sorted, lie in and that are nowhere yet.
+fn missing_parents(entries: &[Entry], tree: &Tree) -> Result<Vec<Entry>, NativeError> {
+    let mut missing = BTreeMap::new();
+    let mut seen = "";
+    for Entry { path, .. } in entries {
+        let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| *parent != seen) else { continue };
+        for (end, _) in path.match_indices('/') {
+            let folder = &path[..end];
+            match node_of(entries, folder).or_else(|| tree.at(folder)) {
+                Some(Node::Folder) => {}
+                Some(node) => return Err(through(path, folder, node)),
+                None => {
+                    let folder = folder.to_owned();
+                    let entry = Entry { path: folder.clone(), disk: None, kind: Kind::Folder, stamp: None };
+                    missing.insert(folder, entry);
+                }
             }
         }
+        seen = parent;
     }
-    Ok(())
+    Ok(missing.into_values().collect())
 }
 
 fn through(path: &str, at: &str, node: Node) -> NativeError {
@@ -196,8 +257,8 @@ fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-fn named(path: &str, found: &Found) -> Result<(), NativeError> {
-    let bad = |why| Err(NativeError::Name { path: found.disk.clone(), why });
+fn named(path: &str, disk: &Disk) -> Result<(), NativeError> {
+    let bad = |why| Err(NativeError::Name { path: disk.path(path), why });
     if path.is_empty() {
         return bad("it would be the image's root");
     }

@@ -18,7 +18,7 @@ use super::layout;
 use super::stamp::Stamp;
 
 /// Counts up whenever records, cuts or headers become something else.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The largest record that is kept: a layer of some 30 GiB, or a base of 300,000 files.
 const MAX_RECORD_BYTES: u64 = 32 * 1024 * 1024;

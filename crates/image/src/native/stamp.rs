@@ -18,10 +18,10 @@ pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
     pub(crate) size: u64,
-    /// When its content changed last, in nanoseconds since 1970.
-    pub(crate) modified: i128,
+    /// When its content changed last, in nanoseconds since 1970. Times beyond the year 2262 are never settled.
+    pub(crate) modified: i64,
     /// When anything about it changed last, in nanoseconds since 1970; nobody can set it.
-    pub(crate) changed: i128,
+    pub(crate) changed: i64,
     pub(crate) inode: u64,
     pub(crate) device: u64,
 }
@@ -31,7 +31,7 @@ impl Stamp {
     #[cfg(unix)]
     pub(crate) fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt as _;
-        let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
         Self {
             size: metadata.len(),
             modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
@@ -44,26 +44,26 @@ impl Stamp {
     /// Where there is neither a time of change nor an identity, nothing is ever settled.
     #[cfg(not(unix))]
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self { size: metadata.len(), modified: 0, changed: i128::MAX, inode: 0, device: 0 }
+        Self { size: metadata.len(), modified: 0, changed: i64::MAX, inode: 0, device: 0 }
     }
 
     /// Whether an equal stamp will mean equal content from now on, when the look began at `look`.
     pub(crate) fn is_settled(&self, look: SystemTime) -> bool {
         let since = look.checked_sub(SETTLED_AFTER).and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let Some(since) = since.and_then(|since| i128::try_from(since.as_nanos()).ok()) else {
+        let Some(since) = since.and_then(|since| i64::try_from(since.as_nanos()).ok()) else {
             return false;
         };
         self.modified.max(self.changed) < since
     }
 
     /// All of it as bytes, for a hash.
-    pub(crate) fn bytes(&self) -> [u8; 56] {
-        let mut bytes = [0; 56];
+    pub(crate) fn bytes(&self) -> [u8; 40] {
+        let mut bytes = [0; 40];
         bytes[..8].copy_from_slice(&self.size.to_le_bytes());
-        bytes[8..24].copy_from_slice(&self.modified.to_le_bytes());
-        bytes[24..40].copy_from_slice(&self.changed.to_le_bytes());
-        bytes[40..48].copy_from_slice(&self.inode.to_le_bytes());
-        bytes[48..].copy_from_slice(&self.device.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.modified.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.changed.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.inode.to_le_bytes());
+        bytes[32..].copy_from_slice(&self.device.to_le_bytes());
         bytes
     }
 }

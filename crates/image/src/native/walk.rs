@@ -4,14 +4,16 @@
 //! the path itself, or a folder it lies in, does not count for it. So `target` in `.dockerignore` and a layer made from
 //! `target/release/player` go together.
 
+use std::ffi::OsStr;
 use std::fs::{self, FileType, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use super::error::NativeError;
-use super::plan::{Found, Kind};
+use super::plan::{Disk, Found, Kind};
 use super::stamp::Stamp;
 use super::{MAX_THREADS, unread};
 use crate::Ignore;
@@ -54,12 +56,9 @@ pub(crate) fn walk(root: &Path, from: &str, ignore: &Ignore) -> Result<Vec<Found
         count: AtomicUsize::new(1),
         left_out: AtomicBool::new(false),
     };
-    let mut found = vec![Found { path: String::new(), disk: relative.to_owned(), kind, stamp }];
+    let mut found = vec![Found { path: String::new(), disk: Disk::At(relative.into()), kind, stamp }];
     if folder {
-        walk.all(
-            Open { disk: relative.to_owned(), name: String::new(), parent: Fate::default() },
-            &mut found,
-        )?;
+        walk.all(Open { disk: relative.into(), name: String::new(), parent: Fate::default() }, &mut found)?;
         // An empty folder may be meant; one that an ignore file empties is a mistake.
         if walk.left_out.into_inner() && found.iter().all(|found| found.kind == Kind::Folder) {
             return Err(NativeError::Empty { from: from.to_owned() });
@@ -72,7 +71,7 @@ pub(crate) fn walk(root: &Path, from: &str, ignore: &Ignore) -> Result<Vec<Found
 pub(crate) fn one(path: String, disk: PathBuf) -> Result<Found, NativeError> {
     let metadata = disk.metadata().map_err(unread(&disk))?;
     let kind = kind(&disk, metadata.file_type(), &metadata)?;
-    Ok(Found { path, stamp: Some(Stamp::of(&metadata)), disk, kind })
+    Ok(Found { path, stamp: Some(Stamp::of(&metadata)), disk: Disk::At(disk.into()), kind })
 }
 
 struct Walk<'a> {
@@ -87,7 +86,7 @@ struct Walk<'a> {
 
 /// A folder that was not gone through yet.
 struct Open {
-    disk: PathBuf,
+    disk: Arc<Path>,
     /// What the layer calls it.
     name: String,
     /// What the ignore file says about it.
@@ -131,38 +130,55 @@ impl Walk<'_> {
     /// Goes through one folder; those in it are put to `open`.
     fn folder(&self, folder: &Open, found: &mut Vec<Found>, open: &mut Vec<Open>) -> Result<(), NativeError> {
         let path = self.root.join(&folder.disk);
+        // What the ignore file calls what is in it: one text for all.
+        let mut matched = inside(text(&folder.disk)?, "");
+        let prefix = matched.len();
         for entry in fs::read_dir(&path).map_err(unread(&path))? {
             let entry = entry.map_err(unread(&path))?;
+            let disk = |name: &OsStr| folder.disk.join(name);
             let file_name = entry.file_name();
-            let disk = folder.disk.join(&file_name);
-            let matched = text(&disk)?;
-            let fate = self.ignore.fate(&folder.parent, matched);
-            let part = text(Path::new(&file_name))?;
-            let name =
-                if folder.name.is_empty() { part.to_owned() } else { format!("{}/{part}", folder.name) };
-            let kind_of = entry.file_type().map_err(unread(&disk))?;
-            let goes_on = kind_of.is_dir() && (!fate.ignored || self.ignore.excepts_below(matched));
+            let Some(part) = file_name.to_str() else {
+                return Err(not_text(&disk(&file_name)));
+            };
+            matched.truncate(prefix);
+            matched.push_str(part);
+            let fate = self.ignore.fate(&folder.parent, &matched);
+            let kind_of = entry.file_type().map_err(unread(&path))?;
+            let goes_on = kind_of.is_dir() && (!fate.ignored || self.ignore.excepts_below(&matched));
             if fate.ignored {
                 self.left_out.store(true, Ordering::Relaxed);
             } else {
                 // Only files need more than their type, and asking costs.
                 let (kind, stamp) = if kind_of.is_file() {
-                    let metadata = entry.metadata().map_err(unread(&disk))?;
+                    let metadata = entry.metadata().map_err(|e| unread(&disk(&file_name))(e))?;
                     (Kind::File { executable: executable(&metadata) }, Some(Stamp::of(&metadata)))
                 } else {
                     (kind_without(&entry.path(), kind_of)?, None)
                 };
-                found.push(Found { path: name.clone(), disk: disk.clone(), kind, stamp });
+                let disk = Disk::In(Arc::clone(&folder.disk));
+                found.push(Found { path: inside(&folder.name, part), disk, kind, stamp });
                 if self.count.fetch_add(1, Ordering::Relaxed) >= MAX_ENTRIES {
                     return Err(NativeError::TooMany { from: self.from.to_owned(), limit: MAX_ENTRIES });
                 }
             }
             if goes_on {
-                open.push(Open { disk, name, parent: fate });
+                let name = inside(&folder.name, part);
+                open.push(Open { disk: disk(&file_name).into(), name, parent: fate });
             }
         }
         Ok(())
     }
+}
+
+/// What is called `part` in a folder.
+fn inside(folder: &str, part: &str) -> String {
+    let mut path = String::with_capacity(folder.len() + 1 + part.len());
+    if !folder.is_empty() {
+        path.push_str(folder);
+        path.push('/');
+    }
+    path.push_str(part);
+    path
 }
 
 fn kind(path: &Path, kind: FileType, metadata: &Metadata) -> Result<Kind, NativeError> {
@@ -185,7 +201,11 @@ fn kind_without(path: &Path, kind: FileType) -> Result<Kind, NativeError> {
 
 /// A path as text. Everything that reads an image expects UTF-8.
 fn text(path: &Path) -> Result<&str, NativeError> {
-    path.to_str().ok_or_else(|| NativeError::Name { path: path.to_owned(), why: "it is not UTF-8" })
+    path.to_str().ok_or_else(|| not_text(path))
+}
+
+fn not_text(path: &Path) -> NativeError {
+    NativeError::Name { path: path.to_owned(), why: "it is not UTF-8" }
 }
 
 #[cfg(unix)]

@@ -223,9 +223,9 @@ impl Kit {
             }
         };
         let image =
-            self.registry().await?.push(&push, credentials.as_ref(), &mut pushing).await.map_err(
-                |source| PrepareError::Upload { service: service.clone(), source: Box::new(source) },
-            )?;
+            self.registry()?.push(&push, credentials.as_ref(), &mut pushing).await.map_err(|source| {
+                PrepareError::Upload { service: service.clone(), source: Box::new(source) }
+            })?;
         tell(ImageEvent::Pushed { reference: image.clone() });
         tell(ImageEvent::Confirmed { reference: image.clone() });
         Ok(image)

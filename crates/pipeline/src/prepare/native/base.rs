@@ -66,7 +66,7 @@ impl Preparation<'_> {
         let platforms =
             platforms(build).map_err(|source| PrepareError::Assemble { service: service.clone(), source })?;
         let credentials = kit.credentials(base.repository.registry()).await?;
-        let registry = kit.registry().await?;
+        let registry = kit.registry()?;
         let digest = match &base.digest {
             Some(digest) => digest.clone(),
             None => registry.resolve(base, credentials.as_ref()).await.map_err(|source| {
