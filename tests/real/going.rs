@@ -53,7 +53,7 @@ fn first_release_then_unchanged_then_second_then_rollback() {
     let states: Vec<_> =
         releases.as_array().unwrap().iter().map(|release| release["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["verified", "verified", "verified"]);
-    assert_eq!(releases[2]["action"]["to"], 1);
+    assert_eq!(releases[0]["action"]["to"], 1, "the newest is first");
     let now = lab.release(&["status", "--env", "dev"]);
     assert!(now.out.contains("release 3") && now.out.contains("2/2") && now.out.contains("healthy"), "{now}");
     let verified = lab.release(&["verify", "--env", "dev"]);

@@ -1,7 +1,11 @@
 //! `release doctor`: whether everything a release needs is there, and the Role it needs.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use release_core::ServiceName;
 use release_image::{Endpoint, Engine};
-use release_manifest::{LOCAL, Object};
+use release_manifest::{ImageSource, LOCAL, Object};
 use serde::Serialize;
 
 use super::render::manifests;
@@ -34,18 +38,33 @@ pub(crate) async fn run(args: &Args, words: &Doctor) -> Result<Exit, Failure> {
     if let Some(account) = &words.rbac {
         return role(args, words, account);
     }
-    // `local` builds without an engine.
-    let mut findings = if words.env.as_deref() == Some(LOCAL) { Vec::new() } else { vec![engine().await] };
+    let mut findings = Vec::new();
+    // Without a project somebody is about to write one, and most have Dockerfiles.
+    let mut builds = true;
     if args.config.exists() || words.env.is_some() {
         match Workspace::load(args) {
             Ok(workspace) => {
-                findings.push(good("project", format!("{} is sound", args.config.display())));
+                let sound = good("project", format!("{} is sound", args.config.display()));
+                match dockerfiles(&workspace, words.env.as_deref()) {
+                    Ok(built) => {
+                        builds = !built.is_empty();
+                        findings.push(sound);
+                        findings.extend(built.into_iter().filter_map(missing));
+                    }
+                    // What is wrong with an environment is found below.
+                    Err(_) if words.env.is_some() => findings.push(sound),
+                    Err(failure) => findings.push(bad("project", &failure)),
+                }
                 if let Some(env) = &words.env {
                     cluster(args, words, &workspace, env, &mut findings).await;
                 }
             }
             Err(failure) => findings.push(bad("project", &failure)),
         }
+    }
+    // `local` builds without an engine.
+    if builds && words.env.as_deref() != Some(LOCAL) {
+        findings.insert(0, engine().await);
     }
     let good = findings.iter().all(|finding| finding.good);
     let found = Answer { v: 1, good, findings };
@@ -76,6 +95,32 @@ fn good(what: &'static str, text: String) -> Finding {
 fn bad(what: &'static str, failure: &Failure) -> Finding {
     let (text, hint) = failure.in_a_line();
     Finding { what, good: false, text, hint }
+}
+
+/// The services that are built by an engine, with where their Dockerfiles should be.
+fn dockerfiles(workspace: &Workspace, env: Option<&str>) -> Result<Vec<(ServiceName, PathBuf)>, Failure> {
+    let sources: BTreeMap<_, _> = match env {
+        Some(env) => {
+            let services = workspace.project.environment(env)?.services;
+            services.into_iter().map(|(name, service)| (name, service.image)).collect()
+        }
+        None => workspace.project.images()?.services,
+    };
+    let built = sources.into_iter().filter_map(|(name, source)| match source {
+        ImageSource::Dockerfile(build) => Some((name, workspace.root.join(build.dockerfile))),
+        ImageSource::Native(_) | ImageSource::Pinned(_) => None,
+    });
+    Ok(built.collect())
+}
+
+/// That a Dockerfile is not there.
+fn missing((service, path): (ServiceName, PathBuf)) -> Option<Finding> {
+    (!path.is_file()).then(|| Finding {
+        what: "project",
+        good: false,
+        text: format!("service `{service}` is built from {}, which is not there", path.display()),
+        hint: Some("write it, or name another one: `image: {dockerfile: PATH}`".to_owned()),
+    })
 }
 
 async fn engine() -> Finding {

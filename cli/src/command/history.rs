@@ -17,7 +17,7 @@ use crate::words;
 pub(crate) async fn run(args: &Args, words: &Recorded) -> Result<Exit, Failure> {
     let show = async |target: &Target| {
         let headers = &target.found.headers;
-        let releases: Vec<_> = headers.iter().map(Published::from).collect();
+        let releases: Vec<_> = headers.iter().rev().map(Published::from).collect();
         answer::print(args.output, &releases, || text(headers, target.cluster.clock().wall()))
     };
     find(args, words).await?.visit(None, show).await?;

@@ -19,6 +19,19 @@ fn a_project_and_no_cluster() {
 }
 
 #[test]
+fn an_engine_and_dockerfiles_are_wanted_only_by_services_that_are_built() {
+    let native = "project: radio\nservices:\n  web: {image: {base: scratch, layers: [{from: site, to: /srv}]";
+    let told = Folder::with(&format!("{native}}}}}\n")).run(&["doctor"]);
+    assert!(told.out.contains("`image` does not say what is started"), "{}", told.screen());
+    let native = &format!("{native}, entrypoint: [/srv/web]}}}}\n");
+    let told = Folder::with(native).run(&["doctor"]);
+    assert_eq!(told.code, 0, "{}", told.screen());
+    assert!(!told.out.contains("docker"), "{}", told.screen());
+    let told = Folder::with(RADIO).run(&["doctor"]);
+    assert!(told.out.contains("is built from Dockerfile, which is not there"), "{}", told.screen());
+}
+
+#[test]
 fn a_project_that_is_not_sound() {
     check("doctor_project", &Folder::with("project: radio\nservces: {}\nx: 1\n").screen(&["doctor"]));
 }
