@@ -1,8 +1,9 @@
 //! A stored object: an API object cut into its top-level sections, each shared. A write of the status shares spec
 //! and metadata with the version before it, so that a long history of a pod costs little more than its statuses.
 
+mod sections;
+
 use std::any::Any;
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Index;
 use std::sync::{Arc, OnceLock};
@@ -14,44 +15,10 @@ use crate::kind::Kind;
 use crate::node::PodStatus;
 use crate::resource::Resource;
 use crate::section::{Facts, Section};
+pub(crate) use sections::Sections;
 
 /// What an absent field reads as.
 static NULL: Value = Value::Null;
-
-/// The names of sections nearly every object has; they cost no memory.
-const COMMON: &[&str] = &[
-    "metadata",
-    "spec",
-    "status",
-    "data",
-    "binaryData",
-    "type",
-    "immutable",
-    "rules",
-    "roleRef",
-    "subjects",
-    "secrets",
-    "subsets",
-    "endpoints",
-    "ports",
-    "addressType",
-    "involvedObject",
-    "reason",
-    "message",
-    "source",
-    "firstTimestamp",
-    "lastTimestamp",
-    "count",
-    "eventTime",
-    "reportingComponent",
-    "reportingInstance",
-    "revision",
-    "provisioner",
-    "value",
-    "webhooks",
-    "automountServiceAccountToken",
-    "imagePullSecrets",
-];
 
 /// One version of one object, immutable.
 ///
@@ -61,12 +28,30 @@ const COMMON: &[&str] = &[
 pub struct Object {
     pub(crate) kind: Arc<Kind>,
     pub(crate) revision: u64,
+    /// Where the store has its newest version; every next version has it from this one.
+    pub(crate) place: Place,
     pub(crate) namespace: Arc<str>,
     pub(crate) name: Arc<str>,
     pub(crate) uid: Arc<str>,
     pub(crate) managed: Option<Arc<Value>>,
-    meta: Arc<Meta>,
+    meta: Meta,
     content: Content,
+}
+
+/// A place among the objects of a resource; none for what was never stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Place(u32);
+
+impl Place {
+    const NONE: Self = Self(u32::MAX);
+
+    pub(crate) fn of(index: usize) -> Self {
+        u32::try_from(index).map_or(Self::NONE, Self)
+    }
+
+    pub(crate) fn index(self) -> Option<usize> {
+        usize::try_from(self.0).ok().filter(|_| self != Self::NONE)
+    }
 }
 
 /// What of the metadata is asked for all the time, read once.
@@ -74,9 +59,15 @@ pub struct Object {
 struct Meta {
     is_terminating: bool,
     generation: i64,
+    /// None: nobody owns it.
+    family: Option<Arc<Family>>,
+}
+
+/// The owners of an object.
+#[derive(Debug)]
+struct Family {
     controller: Option<Controller>,
-    /// The uids of all owners.
-    owners: Vec<Arc<str>>,
+    uids: Vec<Arc<str>>,
 }
 
 /// The owner that controls an object.
@@ -88,37 +79,45 @@ pub(crate) struct Controller {
 }
 
 impl Meta {
-    fn read(metadata: Option<&Section>) -> Arc<Self> {
-        let Some(metadata) = metadata else { return Arc::default() };
-        let owners = || metadata.field("ownerReferences").as_array().into_iter().flatten();
-        let controller = owners().find(|o| o["controller"] == true).map(|owner| {
-            let text = |field: &str| Arc::from(owner[field].as_str().unwrap_or_default());
-            Controller { kind: text("kind"), name: text("name"), uid: text("uid") }
-        });
-        Arc::new(Self {
+    fn read(metadata: Option<&Section>) -> Self {
+        let Some(metadata) = metadata else { return Self::default() };
+        Self { family: Family::read(metadata), ..Self::default() }.read_marks(metadata)
+    }
+
+    /// The same owners, in metadata that are the same but for other fields.
+    fn read_marks(self, metadata: &Section) -> Self {
+        Self {
             is_terminating: metadata.field("deletionTimestamp").is_string(),
             generation: metadata.field("generation").as_i64().unwrap_or(0),
-            controller,
-            owners: owners().filter_map(|owner| owner["uid"].as_str()).map(Arc::from).collect(),
-        })
+            ..self
+        }
     }
 }
 
-/// The sections by name, in alphabetical order.
-type Sections = Vec<(Cow<'static, str>, Section)>;
+impl Family {
+    fn read(metadata: &Section) -> Option<Arc<Self>> {
+        let owners = metadata.field("ownerReferences").as_array().filter(|owners| !owners.is_empty())?;
+        let controller = owners.iter().find(|o| o["controller"] == true).map(|owner| {
+            let text = |field: &str| Arc::from(owner[field].as_str().unwrap_or_default());
+            Controller { kind: text("kind"), name: text("name"), uid: text("uid") }
+        });
+        let uids = owners.iter().filter_map(|owner| owner["uid"].as_str()).map(Arc::from).collect();
+        Some(Arc::new(Self { controller, uids }))
+    }
+}
 
 /// What an object says.
 #[derive(Debug, Clone)]
 enum Content {
     Sections(Sections),
-    Facts(Arc<Lazy>),
+    Facts(Arc<Lazy<dyn Whole>>),
 }
 
 /// Facts, and the sections they are made into when somebody reads them.
 #[derive(Debug)]
-struct Lazy {
-    facts: Box<dyn Whole>,
+struct Lazy<T: ?Sized> {
     made: OnceLock<Sections>,
+    facts: T,
 }
 
 /// Facts that a whole object is made of, one that has no labels, no owners and no finalizers.
@@ -134,40 +133,49 @@ impl Object {
         (namespace, name, uid): (Arc<str>, Arc<str>, Arc<str>),
         facts: impl Whole,
     ) -> Self {
-        let content = Content::Facts(Arc::new(Lazy { facts: Box::new(facts), made: OnceLock::new() }));
-        Self { kind, revision: 0, namespace, name, uid, managed: None, meta: Arc::default(), content }
+        let content = Content::Facts(Arc::new(Lazy { facts, made: OnceLock::new() }));
+        Self {
+            kind,
+            revision: 0,
+            place: Place::NONE,
+            namespace,
+            name,
+            uid,
+            managed: None,
+            meta: Meta::default(),
+            content,
+        }
     }
 
-    /// An object of these sections, which are in alphabetical order.
+    /// An object of these sections.
     pub(crate) fn of_sections(
         kind: Arc<Kind>,
         (namespace, name, uid): (Arc<str>, Arc<str>, Arc<str>),
         sections: Sections,
     ) -> Self {
-        let metadata = sections.iter().find(|(name, _)| name == "metadata");
-        let meta = Meta::read(metadata.map(|(_, section)| section));
+        let meta = Meta::read(sections.get("metadata"));
         let content = Content::Sections(sections);
-        Self { kind, revision: 0, namespace, name, uid, managed: None, meta, content }
+        Self { kind, revision: 0, place: Place::NONE, namespace, name, uid, managed: None, meta, content }
     }
 
     /// The facts the object is made of, if it is made of some of this type.
     pub(crate) fn whole<T: Whole>(&self) -> Option<&T> {
         match &self.content {
             Content::Sections(_) => None,
-            Content::Facts(lazy) => (&*lazy.facts as &dyn Any).downcast_ref(),
+            Content::Facts(lazy) => (&lazy.facts as &dyn Any).downcast_ref(),
         }
     }
 
     /// The same object with other facts.
     pub(crate) fn with_facts(&self, facts: impl Whole) -> Self {
         let id = (Arc::clone(&self.namespace), Arc::clone(&self.name), Arc::clone(&self.uid));
-        Self { revision: self.revision, ..Self::of(Arc::clone(&self.kind), id, facts) }
+        Self { revision: self.revision, place: self.place, ..Self::of(Arc::clone(&self.kind), id, facts) }
     }
 
     fn all(&self) -> &Sections {
         match &self.content {
             Content::Sections(sections) => sections,
-            Content::Facts(lazy) => lazy.made.get_or_init(|| self.make(&*lazy.facts)),
+            Content::Facts(lazy) => lazy.made.get_or_init(|| self.make(&lazy.facts)),
         }
     }
 
@@ -189,7 +197,7 @@ impl Object {
                 metadata[field] = json!(&**text);
             }
         }
-        sections_of(map)
+        Sections::of(map)
     }
 
     /// Takes a whole object apart. What it says of its own revision is not believed.
@@ -207,7 +215,7 @@ impl Object {
         map.remove("apiVersion");
         map.remove("kind");
         map.insert("metadata".to_owned(), Value::Object(metadata));
-        let object = Self::of_sections(kind, (namespace, name, uid), sections_of(map));
+        let object = Self::of_sections(kind, (namespace, name, uid), Sections::of(map));
         Self { managed: managed.map(Arc::new), ..object }
     }
 
@@ -254,6 +262,14 @@ impl Object {
     /// The labels, Null if there are none.
     pub fn labels(&self) -> &Value {
         self.field("metadata", "labels")
+    }
+
+    /// Whether the labels are certainly the same as those of another object.
+    pub(crate) fn shares_labels(&self, other: &Self) -> bool {
+        match (self.section("metadata"), other.section("metadata")) {
+            (Some(a), Some(b)) => a.shares_field(b, "labels"),
+            _ => false,
+        }
     }
 
     /// A label's value.
@@ -311,27 +327,27 @@ impl Object {
 
     /// The uids in `ownerReferences`.
     pub(crate) fn owner_uids(&self) -> &[Arc<str>] {
-        &self.meta.owners
+        self.meta.family.as_ref().map_or(&[], |family| &family.uids)
     }
 
     /// The uid of the controlling owner.
     pub fn controller(&self) -> Option<&str> {
-        self.meta.controller.as_ref().map(|controller| &*controller.uid)
+        self.controlled_by().map(|controller| &*controller.uid)
     }
 
     /// The controlling owner.
     pub(crate) fn controlled_by(&self) -> Option<&Controller> {
-        self.meta.controller.as_ref()
+        self.meta.family.as_ref()?.controller.as_ref()
     }
 
     /// A section, if the object has it.
     pub fn section(&self, name: &str) -> Option<&Section> {
-        self.all().iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.all().get(name)
     }
 
     /// All sections in alphabetical order.
     pub fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
-        self.all().iter().map(|(key, value)| (key.as_ref(), value))
+        self.all().iter()
     }
 
     /// One field of a section, Null if it is not there. Cheaper than the whole section.
@@ -370,10 +386,19 @@ impl Object {
         section: &str,
         changes: impl IntoIterator<Item = (&'static str, Value)>,
     ) -> Self {
-        match self.section(section) {
-            Some(known) => self.with_section(section, known.with(changes)),
-            None => self.with_section(section, Section::new(Value::Object(Map::new())).with(changes)),
+        let mut has_same_owners = self.section(section).is_some();
+        let changes = changes.into_iter().inspect(|(name, _)| has_same_owners &= *name != "ownerReferences");
+        let next_section = match self.section(section) {
+            Some(known) => known.with(changes),
+            None => Section::new(Value::Object(Map::new())).with(changes),
+        };
+        if section != "metadata" || !has_same_owners {
+            return self.with_section(section, next_section);
         }
+        let mut next = self.clone();
+        next.meta = next.meta.read_marks(&next_section);
+        next.all_mut().set(section, next_section);
+        next
     }
 
     /// The facts a section is made of, if it is made of some of this type.
@@ -385,7 +410,7 @@ impl Object {
     pub(crate) fn with(&self, name: &str, value: Value) -> Self {
         if value.is_null() {
             let mut next = self.clone();
-            next.all_mut().retain(|(key, _)| key != name);
+            next.all_mut().remove(name);
             next.meta = Meta::read(next.section("metadata"));
             return next;
         }
@@ -398,17 +423,13 @@ impl Object {
         if name == "metadata" {
             next.meta = Meta::read(Some(&section));
         }
-        let sections = next.all_mut();
-        match sections.binary_search_by(|(key, _)| key.as_ref().cmp(name)) {
-            Ok(at) => sections[at].1 = section,
-            Err(at) => sections.insert(at, (section_name(name.to_owned()), section)),
-        }
+        next.all_mut().set(name, section);
         next
     }
 
     /// Takes over every section that is equal to one of `before`, so that both versions share it.
     pub(crate) fn share(&mut self, before: &Self) {
-        for (key, value) in self.all_mut() {
+        for (key, value) in self.all_mut().iter_mut() {
             if let Some(old) = before.section(key).filter(|old| *old == value) {
                 *value = old.clone();
             }
@@ -416,6 +437,7 @@ impl Object {
         if self.managed == before.managed {
             self.managed.clone_from(&before.managed);
         }
+        self.place = before.place;
         self.namespace = Arc::clone(&before.namespace);
         self.name = Arc::clone(&before.name);
         self.uid = Arc::clone(&before.uid);
@@ -436,8 +458,8 @@ impl Object {
         let mut map = Map::new();
         map.insert("apiVersion".to_owned(), json!(self.kind.api_version()));
         map.insert("kind".to_owned(), json!(self.kind.kind));
-        for (key, value) in self.all() {
-            map.insert(key.to_string(), (**value).clone());
+        for (key, value) in self.sections() {
+            map.insert(key.to_owned(), (**value).clone());
         }
         if self.revision > 0 {
             map["metadata"]["resourceVersion"] = json!(self.revision.to_string());
@@ -463,8 +485,8 @@ impl Serialize for Object {
         map.serialize_entry("kind", &self.kind.kind)?;
         map.serialize_entry("apiVersion", &self.kind.api_version())?;
         map.serialize_entry("metadata", &Metadata(self))?;
-        for (key, value) in self.all().iter().filter(|(key, _)| key != "metadata") {
-            map.serialize_entry(key.as_ref(), &**value)?;
+        for (key, value) in self.sections().filter(|(key, _)| *key != "metadata") {
+            map.serialize_entry(key, &**value)?;
         }
         map.end()
     }
@@ -486,20 +508,5 @@ impl Serialize for Metadata<'_> {
             map.serialize_entry("managedFields", &**managed)?;
         }
         map.end()
-    }
-}
-
-fn sections_of(map: Map<String, Value>) -> Sections {
-    let mut sections: Sections =
-        map.into_iter().map(|(key, value)| (section_name(key), Section::new(value))).collect();
-    sections.sort_by(|a, b| a.0.cmp(&b.0));
-    sections.shrink_to_fit();
-    sections
-}
-
-fn section_name(name: String) -> Cow<'static, str> {
-    match COMMON.iter().find(|common| **common == name) {
-        Some(common) => Cow::Borrowed(common),
-        None => Cow::Owned(name),
     }
 }

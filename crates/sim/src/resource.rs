@@ -115,7 +115,7 @@ macro_rules! resources {
 
         $(
             #[doc = concat!("`", $plural, "` of the group `", $group, "`.")]
-            pub const $name: Resource = Resource::fixed($group, $plural);
+            pub static $name: Resource = Resource::fixed($group, $plural);
         )*
     };
 }

@@ -51,14 +51,17 @@ impl Section {
 
     /// The same section but for some fields; Null takes one away.
     pub(crate) fn with(&self, changes: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
-        let (base, mut fields) = match &*self.0 {
-            Content::Changed { base, fields, .. } => (base, fields.clone()),
-            Content::Json(_) | Content::Facts { .. } => (self, Vec::new()),
-        };
+        let (base, known) = self.parts();
+        let mut fields: Vec<(&'static str, Value)> = Vec::with_capacity(known.len() + 2);
         for (name, value) in changes {
             match fields.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, old)) => *old = value,
                 None => fields.push((name, value)),
+            }
+        }
+        for (name, value) in known {
+            if !fields.iter().any(|(changed, _)| changed == name) {
+                fields.push((*name, value.clone()));
             }
         }
         Self(Arc::new(Content::Changed { json: OnceLock::new(), base: base.clone(), fields }))
@@ -74,6 +77,12 @@ impl Section {
                 changed.map_or_else(|| base.field(name), |(_, value)| value)
             }
         }
+    }
+
+    /// Whether a field is certainly the same as that of another section.
+    pub(crate) fn shares_field(&self, other: &Self, name: &str) -> bool {
+        let ((base, ours), (base_of_other, theirs)) = (self.parts(), other.parts());
+        base.is(base_of_other) && !ours.iter().chain(theirs).any(|(changed, _)| *changed == name)
     }
 
     /// The section it was changed from, or itself.

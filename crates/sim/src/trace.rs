@@ -123,7 +123,7 @@ fn describe(object: &Object, line: &mut String) {
     } else if *object.resource() == EVENTS {
         let text = |field: &str| object[field].as_str().unwrap_or_default();
         let _ = if let Some(event) = object.whole::<EventFacts>() {
-            write!(line, " {} x{}: {}", event.reason, event.count(), event.message)
+            write!(line, " {} x{}: {}", event.reason(), event.count(), event.message)
         } else {
             let count = object["count"].as_u64().unwrap_or(1);
             write!(line, " {} x{count}: {}", text("reason"), text("message"))

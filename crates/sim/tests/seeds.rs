@@ -71,12 +71,12 @@ fn trace(seed: u64) -> (Vec<String>, u64) {
     let now = simulation.now();
     let server = simulation.server_mut();
     for (resource, body) in [
-        (resource::DEPLOYMENTS, deployment),
-        (resource::STATEFUL_SETS, workload("state", "flapping", 2)),
-        (resource::JOBS, job),
-        (resource::SERVICES, service),
+        (&resource::DEPLOYMENTS, deployment),
+        (&resource::STATEFUL_SETS, workload("state", "flapping", 2)),
+        (&resource::JOBS, job),
+        (&resource::SERVICES, service),
     ] {
-        server.create(now, &resource, "default", body, &by).expect("it is made");
+        server.create(now, resource, "default", body, &by).expect("it is made");
     }
     simulation.begin_traffic(Client {
         namespace: "default".to_owned(),

@@ -50,8 +50,7 @@ pub(crate) fn play() {
     }
     simulation.advance(Duration::from_secs(120));
     let store = simulation.server().store();
-    let deployments = resource::DEPLOYMENTS;
-    let all = store.list(&deployments, None);
+    let all = store.list(&resource::DEPLOYMENTS, None);
     let available = all.filter(|deployment| deployment["status"]["availableReplicas"] == 1).count();
     assert_eq!(available, DEPLOYMENTS, "all of them are available");
     println!("{}", cost::peak_memory() / 1024);

@@ -46,7 +46,7 @@ impl Place {
             return Err(Status::no_such_path());
         }
         let (resource, stored) = if group == "events.k8s.io" && *plural == "events" {
-            (EVENTS, server.kinds().get(&EVENTS).ok_or_else(Status::no_such_path)?)
+            (EVENTS.clone(), server.kinds().get(&EVENTS).ok_or_else(Status::no_such_path)?)
         } else {
             (resource, kind)
         };

@@ -83,6 +83,8 @@ pub(crate) struct Moments {
     /// How long it is ready at a time, and then is not, where the script says so.
     up: Option<Duration>,
     down: Option<Duration>,
+    /// When it ends by itself.
+    ends_at: Option<Timestamp>,
 }
 
 impl<'a> Run<'a> {
@@ -109,7 +111,13 @@ impl<'a> Run<'a> {
             ready_from: listens_at + ready.after.draw(self.dice.of("ready"), nth),
             up: ready.up.map(|up| up.draw(self.dice.of("up"), 0)),
             down: ready.down.map(|down| down.draw(self.dice.of("down"), 0)),
+            ends_at: self.end().map(|end| end.at),
         }
+    }
+
+    /// When it ends by itself, if it does.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.moments().ends_at
     }
 
     /// How it ends by itself, if it does.
@@ -226,20 +234,26 @@ impl<'a> Run<'a> {
 
     /// The answer to a request, None if the connection is refused. `nonce` tells requests of one moment apart.
     pub fn answer(&self, path: &str, at: Timestamp, nonce: u64) -> Option<Answer> {
+        let (status, body, latency) = self.reply(path, at, nonce)?;
+        Some(Answer { status, body: body.to_owned(), latency })
+    }
+
+    /// As [`Run::answer`]: status, body and latency.
+    pub(crate) fn reply(&self, path: &str, at: Timestamp, nonce: u64) -> Option<(u16, &'a str, Duration)> {
         if !self.listens(at) {
             return None;
         }
         let path = path.split('?').next().unwrap_or(path);
         let Some(route) = self.route(path, at) else {
-            return Some(Answer { status: 200, body: "ok".to_owned(), latency: Duration::from_millis(5) });
+            return Some((200, "ok", Duration::from_millis(5)));
         };
         let moment = u64::try_from(at.as_millisecond()).unwrap_or(0);
         let n = moment.wrapping_mul(31).wrapping_add(nonce);
         let latency = route.latency.draw(self.dice.of("latency"), n);
         if route.error_rate > 0.0 && self.dice.of("error").hits(n, route.error_rate) {
-            return Some(Answer { status: route.error_status, body: String::new(), latency });
+            return Some((route.error_status, "", latency));
         }
-        Some(Answer { status: route.status, body: route.body.clone(), latency })
+        Some((route.status, &route.body, latency))
     }
 
     /// Whether answers on this path are drawn one by one.
@@ -249,7 +263,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn route(&self, path: &str, at: Timestamp) -> Option<&Route> {
+    fn route(&self, path: &str, at: Timestamp) -> Option<&'a Route> {
         self.script.http.iter().find(|route| {
             (route.path == path || route.path.contains('*') && glob(&route.path, path))
                 && route.from.is_none_or(|from| at >= self.started + from.least)

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::conditions;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, never_had};
 use super::key::Key;
 use super::pods;
 use super::queue::{Outcome, Queue};
@@ -36,6 +36,9 @@ pub struct DisruptionBudgets {
 
 impl Actor for DisruptionBudgets {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        if never_had(server.store(), &POD_DISRUPTION_BUDGETS) {
+            return None;
+        }
         self.watch(server.store());
         while let Some(key) = self.queue.pop(now) {
             let budget = server.store().get(&POD_DISRUPTION_BUDGETS, &key.namespace, &key.name).cloned();
@@ -58,14 +61,13 @@ impl DisruptionBudgets {
             self.selected = Selected::default();
         }
         let Self { cursor, queue, selected } = self;
-        let budgets = POD_DISRUPTION_BUDGETS;
-        cursor.look(store, &[POD_DISRUPTION_BUDGETS, DEPLOYMENTS, PODS], |news| {
+        cursor.look(store, &[&POD_DISRUPTION_BUDGETS, &DEPLOYMENTS, &PODS], |news| {
             let key = Key::of(news.object);
             if *news.object.resource() == PODS {
                 selected.note(news, |budget| queue.add(budget.clone()));
             } else if *news.object.resource() == DEPLOYMENTS {
                 if news.changed("spec") {
-                    let here = store.list(&budgets, Some(news.object.namespace()));
+                    let here = store.list(&POD_DISRUPTION_BUDGETS, Some(news.object.namespace()));
                     here.for_each(|budget| queue.add(Key::of(budget)));
                 }
             } else if news.what == What::Deleted {

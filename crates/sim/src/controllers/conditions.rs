@@ -1,6 +1,6 @@
 //! Lists of conditions in a status: one of each type, the latest written at the end.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -28,57 +28,25 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// A condition as lists hold it: JSON, or JSON that is shared.
-pub(crate) trait Condition: Borrow<Value> + From<Value> {}
-
-impl<T: Borrow<Value> + From<Value>> Condition for T {}
-
 /// The conditions of a status.
 pub(crate) fn of(status: &Value) -> Vec<Value> {
     status["conditions"].as_array().cloned().unwrap_or_default()
 }
 
-pub(crate) fn find<'a>(conditions: &'a [impl Borrow<Value>], kind: &str) -> Option<&'a Value> {
-    conditions.iter().map(Borrow::borrow).find(|c| c["type"] == kind)
+pub(crate) fn find<'a>(conditions: &'a [Value], kind: &str) -> Option<&'a Value> {
+    conditions.iter().find(|c| c["type"] == kind)
 }
 
 pub(crate) fn is_true(status: &Value, kind: &str) -> bool {
     super::read::items(&status["conditions"]).any(|c| c["type"] == kind && c["status"] == "True")
 }
 
-pub(crate) fn reason<'a>(conditions: &'a [impl Borrow<Value>], kind: &str) -> Option<&'a str> {
+pub(crate) fn reason<'a>(conditions: &'a [Value], kind: &str) -> Option<&'a str> {
     find(conditions, kind).map(|c| text(&c["reason"]))
 }
 
-pub(crate) fn remove(conditions: &mut Vec<impl Borrow<Value>>, kind: &str) {
-    conditions.retain(|c| c.borrow()["type"] != kind);
-}
-
-/// A condition with `lastUpdateTime`, as Deployments have. The same status and reason: nothing changes.
-pub(crate) fn set_updated(conditions: &mut Vec<impl Condition>, now: Timestamp, claim: &Claim<'_>) {
-    let old = find(conditions, claim.kind);
-    if old.is_some_and(|c| c["status"] == claim.status && c["reason"] == claim.reason) {
-        return;
-    }
-    refresh(conditions, now, claim);
-}
-
-/// As [`set_updated`], but `lastUpdateTime` becomes now in any case.
-pub(crate) fn refresh(conditions: &mut Vec<impl Condition>, now: Timestamp, claim: &Claim<'_>) {
-    let at = json!(time::seconds(now));
-    let since = find(conditions, claim.kind)
-        .filter(|c| c["status"] == claim.status)
-        .map_or_else(|| at.clone(), |c| c["lastTransitionTime"].clone());
-    remove(conditions, claim.kind);
-    let next = json!({
-        "type": claim.kind,
-        "status": claim.status,
-        "reason": claim.reason,
-        "message": claim.message,
-        "lastTransitionTime": since,
-        "lastUpdateTime": at,
-    });
-    conditions.push(next.into());
+pub(crate) fn remove(conditions: &mut Vec<Value>, kind: &str) {
+    conditions.retain(|c| c["type"] != kind);
 }
 
 /// A condition of the usual shape at its place; `lastTransitionTime` changes with the status.

@@ -31,6 +31,12 @@ impl News<'_> {
     }
 }
 
+/// Whether there never was an object of a resource. What a controller remembers follows from these; it need not look at anything
+/// before there is one, and sees everything that is there then.
+pub(crate) fn never_had(store: &Store, resource: &Resource) -> bool {
+    store.last_change(resource) == 0
+}
+
 /// The revision up to which everything was seen; none before the first look.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cursor {
@@ -48,20 +54,24 @@ impl Cursor {
         self.seen == Some(store.revision())
     }
 
+    /// Whether nothing has happened to a resource that was not seen.
+    pub(crate) fn has_seen(&self, store: &Store, resource: &Resource) -> bool {
+        self.seen.is_some_and(|seen| seen >= store.compacted() && store.last_change(resource) <= seen)
+    }
+
     /// Passes over what happened.
     pub(crate) fn skip(&mut self, store: &Store) {
         self.seen = Some(store.revision());
     }
 
     /// Shows what happened to these resources since the last look; everything there is at the first one.
-    pub(crate) fn look(&mut self, store: &Store, resources: &[Resource], mut see: impl FnMut(News<'_>)) {
+    pub(crate) fn look(&mut self, store: &Store, resources: &[&Resource], mut see: impl FnMut(News<'_>)) {
         if self.is_current(store) {
             return;
         }
-        let is_remembered = !self.is_lost(store);
         for resource in resources {
             // Most of the time nothing has happened to most resources.
-            if is_remembered && self.seen.is_some_and(|seen| store.last_change(resource) <= seen) {
+            if self.has_seen(store, resource) {
                 continue;
             }
             match self.seen.map(|seen| store.changes(resource, seen)) {

@@ -19,7 +19,7 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Default)]
 pub struct EventAge {
     cursor: Cursor,
-    /// When events were written last, oldest first; the revision tells whether they were written again.
+    /// When events go that were written last, oldest first; the revision tells whether they were written again.
     written: VecDeque<(Timestamp, u64, Key)>,
 }
 
@@ -29,15 +29,16 @@ impl Actor for EventAge {
         if cursor.is_lost(server.store()) {
             written.clear();
         }
-        cursor.look(server.store(), &[EVENTS], |news| {
+        let goes = now + LIFETIME;
+        cursor.look(server.store(), &[&EVENTS], |news| {
             if news.what != What::Deleted {
-                written.push_back((now, news.object.revision(), Key::of(news.object)));
+                written.push_back((goes, news.object.revision(), Key::of(news.object)));
             }
         });
-        while let Some((at, ..)) = written.front() {
-            if *at + LIFETIME > now {
+        while let Some((goes, ..)) = written.front() {
+            if *goes > now {
                 // A little later than due, so that many go at once.
-                return Some(*at + LIFETIME + Duration::from_secs(60));
+                return Some(*goes + Duration::from_secs(60));
             }
             let Some((_, revision, key)) = written.pop_front() else { break };
             let event = server.store().get(&EVENTS, &key.namespace, &key.name).cloned();

@@ -1,16 +1,17 @@
 //! Events as controllers write them: counted when they repeat, combined when they resemble each other, dropped when
 //! there are too many.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::object::Object;
 use crate::resource::EVENTS;
-use crate::server::{About, ApiServer, EventFacts, Style};
+use crate::server::{About, ApiServer, EventFacts, Said, Style};
 use crate::time::{self, Second};
 
 /// From so many different messages of one reason on, they are combined.
@@ -62,10 +63,12 @@ struct Tokens {
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     component: &'static str,
-    names: BTreeMap<MessageKey, String>,
+    /// Never iterated, so that its order does not matter.
+    names: HashMap<MessageKey, String>,
     order: VecDeque<MessageKey>,
-    groups: BTreeMap<(Arc<str>, &'static str), Group>,
-    tokens: BTreeMap<Arc<str>, Tokens>,
+    /// As `names`, but for taking entries out.
+    groups: HashMap<(Arc<str>, &'static str), Group>,
+    tokens: HashMap<Arc<str>, Tokens>,
     tidied: Option<Timestamp>,
     serial: u64,
 }
@@ -74,10 +77,10 @@ impl Recorder {
     pub(crate) fn new(component: &'static str) -> Self {
         Self {
             component,
-            names: BTreeMap::new(),
+            names: HashMap::default(),
             order: VecDeque::new(),
-            groups: BTreeMap::new(),
-            tokens: BTreeMap::new(),
+            groups: HashMap::default(),
+            tokens: HashMap::default(),
             tidied: None,
             serial: 0,
         }
@@ -119,14 +122,10 @@ impl Recorder {
             server.store_mut().put(now, next);
             return;
         }
-        let second = Second::of(now);
         let style = Style::Counted {
             component: self.component,
             host: Arc::from(""),
             reporter: if combined { "" } else { self.component },
-            first: second,
-            last: second,
-            count: 1,
         };
         if let Some(name) = self.create(server, now, about, facts(now, about, tone, reason, &text, style)) {
             self.remember(key, name);
@@ -255,12 +254,7 @@ fn facts(
     message: &str,
     style: Style,
 ) -> EventFacts {
-    EventFacts {
-        about: About::of(about, Arc::from("")),
-        created: Second::of(now),
-        tone: tone.text(),
-        reason,
-        message: message.into(),
-        style,
-    }
+    let about = About::of(about, Arc::from(""));
+    let said = Said { about, created: Second::of(now), tone: tone.text(), reason, style };
+    EventFacts::new(said, message.into(), 1)
 }

@@ -53,7 +53,15 @@ impl GarbageCollector {
                 }
                 return;
             }
-            let is_same = news.before.is_some_and(|before| before.shares(news.object, "metadata"));
+            let has_same_owners = |before: &Object| {
+                let owners =
+                    |object: &'_ Object| std::ptr::from_ref(object.field("metadata", "ownerReferences"));
+                owners(before) == owners(news.object) || before.owners().eq(news.object.owners())
+            };
+            let is_same = news.before.is_some_and(|before| {
+                before.shares(news.object, "metadata")
+                    || !news.object.is_terminating() && has_same_owners(before)
+            });
             let waits =
                 news.object.is_terminating() && !news.object.field("metadata", "finalizers").is_null();
             if !is_same && (waits || news.object.owners().next().is_some()) {

@@ -40,6 +40,11 @@ impl Namespaces {
     fn watch(&mut self, store: &Store) -> BTreeSet<Arc<str>> {
         let Self { cursor, going } = self;
         let mut touched = BTreeSet::new();
+        if going.is_empty() && cursor.has_seen(store, &NAMESPACES) {
+            // What happens in a namespace matters when it is going, and that is a change of its own.
+            cursor.skip(store);
+            return touched;
+        }
         cursor.look_at_all(store, |news| {
             if *news.object.resource() == NAMESPACES {
                 let name = Arc::clone(&news.object.name);
@@ -140,7 +145,7 @@ pub struct ServiceAccounts {
 impl Actor for ServiceAccounts {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
         let mut names = BTreeSet::new();
-        self.cursor.look(server.store(), &[NAMESPACES, SERVICE_ACCOUNTS, CONFIG_MAPS], |news| {
+        self.cursor.look(server.store(), &[&NAMESPACES, &SERVICE_ACCOUNTS, &CONFIG_MAPS], |news| {
             if *news.object.resource() == NAMESPACES {
                 if news.what != What::Deleted && !news.object.is_terminating() {
                     names.insert(Arc::clone(&news.object.name));

@@ -1,8 +1,10 @@
 //! What is to be looked at, now or later: each key once, in order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::hash::Hash;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 
 /// The first pause after a failure; it doubles with each.
@@ -31,23 +33,25 @@ impl Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Queue<K> {
     now: BTreeSet<K>,
-    later: BTreeMap<K, Timestamp>,
+    /// Never iterated, so that its order does not matter.
+    later: HashMap<K, Timestamp>,
     times: BTreeSet<(Timestamp, K)>,
-    failures: BTreeMap<K, u32>,
+    /// As `later`.
+    failures: HashMap<K, u32>,
 }
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
         Self {
             now: BTreeSet::new(),
-            later: BTreeMap::new(),
+            later: HashMap::default(),
             times: BTreeSet::new(),
-            failures: BTreeMap::new(),
+            failures: HashMap::default(),
         }
     }
 }
 
-impl<K: Ord + Clone> Queue<K> {
+impl<K: Ord + Hash + Clone> Queue<K> {
     pub(crate) fn add(&mut self, key: K) {
         self.now.insert(key);
     }

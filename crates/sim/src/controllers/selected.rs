@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use serde_json::Value;
 
 use super::cursor::News;
 use super::key::Key;
-use crate::object::Object;
+use crate::object::{Object, Place};
 use crate::resource::PODS;
 use crate::selector::LabelSelector;
 use crate::store::{Store, What};
@@ -23,8 +24,10 @@ pub(crate) struct Selected {
     index: BTreeMap<(Arc<str>, Option<Pair>), BTreeSet<Key>>,
     /// The pods by namespace and each of their labels; kept once there is a selector.
     labelled: BTreeMap<(Arc<str>, Pair), BTreeSet<Arc<str>>>,
-    pods: BTreeMap<Key, BTreeSet<Arc<str>>>,
-    by_pod: BTreeMap<Key, BTreeSet<Key>>,
+    /// By name, with their places in the store.
+    pods: HashMap<Key, BTreeMap<Arc<str>, Place>>,
+    /// Who selects the pod at a place.
+    by_pod: HashMap<Place, BTreeSet<Key>>,
 }
 
 impl Selected {
@@ -38,7 +41,7 @@ impl Selected {
         let pair = labels.as_object().and_then(|map| map.iter().next());
         let pair = pair.map(|(k, v)| (k.clone(), v.as_str().unwrap_or_default().to_owned()));
         self.index.entry((Arc::clone(&key.namespace), pair.clone())).or_default().insert(key.clone());
-        let mut names = BTreeSet::new();
+        let mut chosen = BTreeMap::new();
         let candidates: Vec<&Arc<Object>> = match &pair {
             Some(pair) => {
                 let names = self.labelled.get(&(Arc::clone(&key.namespace), pair.clone()));
@@ -49,11 +52,11 @@ impl Selected {
         };
         for pod in candidates {
             if selector.matches(pod.labels()) {
-                names.insert(Arc::clone(&pod.name));
-                self.by_pod.entry(Key::of(pod)).or_default().insert(key.clone());
+                chosen.insert(Arc::clone(&pod.name), pod.place);
+                self.by_pod.entry(pod.place).or_default().insert(key.clone());
             }
         }
-        self.pods.insert(key.clone(), names);
+        self.pods.insert(key.clone(), chosen);
         self.selectors.insert(key, (selector, pair));
     }
 
@@ -83,28 +86,32 @@ impl Selected {
                 self.index.remove(&place);
             }
         }
-        for name in self.pods.remove(key).unwrap_or_default() {
-            let pod = Key { namespace: Arc::clone(&key.namespace), name };
-            if let Some(keys) = self.by_pod.get_mut(&pod) {
+        for place in self.pods.remove(key).unwrap_or_default().into_values() {
+            if let Some(keys) = self.by_pod.get_mut(&place) {
                 keys.remove(key);
                 if keys.is_empty() {
-                    self.by_pod.remove(&pod);
+                    self.by_pod.remove(&place);
                 }
             }
         }
     }
 
+    /// Whether nobody selects anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.selectors.is_empty()
+    }
+
     /// Takes note of what happened to a pod, and shows everybody who selects it or did so before.
     pub(crate) fn note(&mut self, news: News<'_>, mut touched: impl FnMut(&Key)) {
-        if self.selectors.is_empty() {
+        if self.is_empty() {
             return;
         }
-        let pod = Key::of(news.object);
+        let pod = news.object;
         let is_labelled_as_before = news
             .before
             .is_some_and(|before| !news.changed("metadata") || before.labels() == news.object.labels());
         if news.what == What::Modified && is_labelled_as_before {
-            self.by_pod.get(&pod).into_iter().flatten().for_each(touched);
+            self.by_pod.get(&pod.place).into_iter().flatten().for_each(touched);
             return;
         }
         if let Some(before) = news.before.filter(|_| news.what != What::Added) {
@@ -113,18 +120,18 @@ impl Selected {
         if news.what != What::Deleted {
             self.label(news.object);
         }
-        let before = self.by_pod.remove(&pod).unwrap_or_default();
+        let before = self.by_pod.remove(&pod.place).unwrap_or_default();
         let after = if news.what == What::Deleted { BTreeSet::new() } else { self.who_selects(news.object) };
         for key in before.difference(&after) {
             self.pods.get_mut(key).map(|names| names.remove(&pod.name));
             touched(key);
         }
         for key in &after {
-            self.pods.entry(key.clone()).or_default().insert(Arc::clone(&pod.name));
+            self.pods.entry(key.clone()).or_default().insert(Arc::clone(&pod.name), pod.place);
             touched(key);
         }
         if !after.is_empty() {
-            self.by_pod.insert(pod, after);
+            self.by_pod.insert(pod.place, after);
         }
     }
 
@@ -147,8 +154,8 @@ impl Selected {
         store: &'a Store,
         key: &'a Key,
     ) -> impl Iterator<Item = &'a Arc<Object>> {
-        let names = self.pods.get(key).into_iter().flatten();
-        names.filter_map(|name| store.get(&PODS, &key.namespace, name))
+        let chosen = self.pods.get(key).into_iter().flatten();
+        chosen.filter_map(|(name, place)| store.in_place(&PODS, *place).filter(|pod| pod.name == *name))
     }
 }
 

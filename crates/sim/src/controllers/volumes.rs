@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, never_had};
 use super::key::Key;
 use super::pods;
 use super::read::{items, text};
@@ -23,8 +23,11 @@ pub struct Volumes {
 
 impl Actor for Volumes {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        if never_had(server.store(), &PERSISTENT_VOLUME_CLAIMS) {
+            return None;
+        }
         let mut touched = BTreeSet::new();
-        self.cursor.look(server.store(), &[PERSISTENT_VOLUME_CLAIMS, STORAGE_CLASSES, PODS], |news| {
+        self.cursor.look(server.store(), &[&PERSISTENT_VOLUME_CLAIMS, &STORAGE_CLASSES, &PODS], |news| {
             if *news.object.resource() == PERSISTENT_VOLUME_CLAIMS {
                 if news.what != What::Deleted {
                     touched.insert(Key::of(news.object));
@@ -36,8 +39,8 @@ impl Actor for Volumes {
                     }
                 }
             } else if news.what != What::Deleted {
-                let of = PERSISTENT_VOLUME_CLAIMS;
-                touched.extend(server.store().list(&of, None).map(|claim| Key::of(claim)));
+                let claims = server.store().list(&PERSISTENT_VOLUME_CLAIMS, None);
+                touched.extend(claims.map(|claim| Key::of(claim)));
             }
         });
         for key in touched {

@@ -45,9 +45,8 @@ pub(crate) fn status_facts<T: Facts + PartialEq>(
     object: &Object,
     status: T,
 ) {
-    let (resource, namespace, name) = (object.resource(), object.namespace(), object.name());
     // What is gone meanwhile has no status.
-    let _ = server.update_status_facts(now, resource, namespace, name, status);
+    let _ = server.update_status_facts(now, object, status);
 }
 
 /// Takes fields away that say nothing.

@@ -124,7 +124,7 @@ impl Chaos {
         let named = named.filter_map(|fault| fault.target.resource.as_deref());
         let kinds = server.kinds();
         let named = named.flat_map(|plural| kinds.iter().filter(move |kind| kind.resource.plural == plural));
-        let mut all = vec![NODES, DEPLOYMENTS, PODS, NAMESPACES];
+        let mut all = [&NODES, &DEPLOYMENTS, &PODS, &NAMESPACES].map(Clone::clone).to_vec();
         for resource in named.map(|kind| kind.resource.clone()) {
             if !all.contains(&resource) {
                 all.push(resource);

@@ -106,9 +106,10 @@ impl Nodes {
             .pods
             .of(object.uid())
             .ok_or_else(|| Status::bad_request(format!("pod {name} does not have a host assigned")))?;
-        let container = pod.containers.iter().find(|c| c.spec.name == query.container).ok_or_else(|| {
-            Status::bad_request(format!("container {} is not valid for pod {name}", query.container))
-        })?;
+        let container =
+            pod.containers.iter().find(|c| *c.spec.name == *query.container).ok_or_else(|| {
+                Status::bad_request(format!("container {} is not valid for pod {name}", query.container))
+            })?;
         let lines = container.lines(now, query.previous).ok_or_else(|| {
             let container = &query.container;
             Status::bad_request(if query.previous {
@@ -144,7 +145,7 @@ fn cut(lines: Vec<(Timestamp, String)>, now: Timestamp, query: &LogQuery) -> Str
 }
 
 fn container_waits(pod: &Pod, name: &str) -> &'static str {
-    let container = pod.containers.iter().find(|c| c.spec.name == name);
+    let container = pod.containers.iter().find(|c| *c.spec.name == *name);
     match container.and_then(|c| c.shown.as_ref()).map(|shown| shown.reason) {
         Some("ErrImagePull" | "ImagePullBackOff") => "trying and failing to pull image",
         Some(reason) => reason,
@@ -176,7 +177,7 @@ impl Pod {
     fn declares(&self, container: &Container, port: u16) -> bool {
         let list = if container.spec.init { "initContainers" } else { "containers" };
         let all = self.object.field("spec", list).as_array().into_iter().flatten();
-        let mut of_it = all.into_iter().filter(|c| c["name"] == container.spec.name.as_str());
+        let mut of_it = all.into_iter().filter(|c| c["name"] == *container.spec.name);
         of_it.any(|c| c["ports"].as_array().into_iter().flatten().any(|p| p["containerPort"] == port))
     }
 

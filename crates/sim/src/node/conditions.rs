@@ -135,6 +135,6 @@ impl Conditions {
 }
 
 fn names(containers: &[ContainerStatus], wanted: impl Fn(&ContainerStatus) -> bool) -> String {
-    let names: Vec<&str> = containers.iter().filter(|c| wanted(c)).map(|c| c.of.name.as_str()).collect();
+    let names: Vec<&str> = containers.iter().filter(|c| wanted(c)).map(|c| &*c.of.name).collect();
     names.join(" ")
 }

@@ -5,6 +5,7 @@
 
 mod adopt;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +13,12 @@ use jiff::Timestamp;
 
 use super::backoff::Backoff;
 use super::desk::{Desk, grace};
-use super::event::{Say, Tone};
+use super::event::{Say, Tone, Words};
 use super::probe::{Watch, Which};
 use super::spec::{Restart, Spec};
+use super::start::go_seconds;
 use crate::apps::{Dice, Fate, Moments, Run};
+use crate::object::Object;
 
 /// Nothing runs for a shorter time, so that a start is seen before an end.
 const SHORTEST_RUN: Duration = Duration::from_millis(100);
@@ -24,7 +27,52 @@ const SHORTEST_RUN: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reason {
     pub(super) reason: &'static str,
-    pub(super) message: String,
+    pub(super) message: Message,
+}
+
+/// What is said of a reason to wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Message {
+    Text(String),
+    /// It ended so often that it waits so long; a text only for who reads it.
+    BackOff {
+        wait: Duration,
+        container: Arc<str>,
+        pod: PodName,
+    },
+}
+
+/// A pod as in `web-1_default(uid)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PodName {
+    name: Arc<str>,
+    namespace: Arc<str>,
+    uid: Arc<str>,
+}
+
+impl PodName {
+    pub(super) fn of(pod: &Object) -> Self {
+        let part = Arc::clone;
+        Self { name: part(&pod.name), namespace: part(&pod.namespace), uid: part(&pod.uid) }
+    }
+}
+
+impl fmt::Display for PodName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}({})", self.name, self.namespace, self.uid)
+    }
+}
+
+impl Message {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::BackOff { wait, container, pod } => {
+                let wait = go_seconds(*wait);
+                format!("back-off {wait} restarting failed container={container} pod={pod}")
+            }
+        }
+    }
 }
 
 /// How a run ended.
@@ -169,6 +217,13 @@ impl Container {
         Some(self.run_since(since))
     }
 
+    /// It runs, and what can be known of the run is.
+    fn run_from(&mut self, since: Timestamp) {
+        self.state = State::Running { since };
+        self.moments = None;
+        self.moments = Some(self.run_since(since).moments());
+    }
+
     fn run_since(&self, started: Timestamp) -> Run<'_> {
         let (script, dice, fate) = (&*self.spec.script, self.dice, self.fate);
         Run::new(script, dice, self.restarts(), started, fate).with(self.moments)
@@ -206,9 +261,7 @@ impl Container {
 
     /// A process has just started: its probes begin, its end is known.
     pub(super) fn begin(&mut self, desk: &Desk<'_>) {
-        self.state = State::Running { since: desk.now };
-        self.moments = None;
-        self.moments = self.run().map(|run| run.moments());
+        self.run_from(desk.now);
         self.shown = None;
         self.cached = None;
         self.tries = 0;
@@ -236,16 +289,15 @@ impl Container {
     }
 
     fn plan(&mut self, since: Timestamp) {
-        let end = self.run_since(since).end().map(|end| end.at.max(since + SHORTEST_RUN));
+        let end = self.run_since(since).ends_at().map(|end| end.max(since + SHORTEST_RUN));
         self.next = self.watches.iter().filter_map(|watch| watch.next).chain(end).min();
     }
 
     /// A moment in the life of a running container: its end, or questions of probes.
     fn tick(&mut self, desk: &mut Desk<'_>, since: Timestamp) -> bool {
-        let end = self.run_since(since).end();
-        if let Some(end) = end
-            && end.at.max(since + SHORTEST_RUN) <= desk.now
-        {
+        let run = self.run_since(since);
+        let is_over = run.ends_at().is_some_and(|end| end.max(since + SHORTEST_RUN) <= desk.now);
+        if let Some(end) = is_over.then(|| run.end()).flatten() {
             let reason = match end.code {
                 _ if end.out_of_memory => "OOMKilled",
                 0 => "Completed",
@@ -281,11 +333,13 @@ impl Container {
         };
         let Some(probe) = probe else { return false };
         let eager = desk.events_have_room();
-        let found = watch.ask(probe, &self.run_since(since), desk.ip, desk.now, eager);
+        let found = watch.ask(probe, &self.run_since(since), desk.now, eager);
         self.watches[at] = watch;
-        if let Some(why) = found.failure {
-            let message = format!("{} probe failed: {why}", which.name());
-            desk.say(&Say { tone: Tone::Warning, reason: "Unhealthy", message, field: &self.spec.field });
+        if let Some(failure) = found.failure {
+            let ip = desk.ip;
+            let words = || format!("{} probe failed: {}", which.name(), probe.words(failure, ip));
+            let words = Words::Known(failure.number(which), &words);
+            desk.say(&Say { tone: Tone::Warning, reason: "Unhealthy", words, field: &self.spec.field });
         }
         match (which, found.decides) {
             (_, None) | (Which::Liveness, Some(true)) => false,
@@ -299,8 +353,9 @@ impl Container {
             (Which::Startup | Which::Liveness, Some(false)) => {
                 let name = &self.spec.name;
                 let probe = which.name().to_lowercase();
-                let message = format!("Container {name} failed {probe} probe, will be restarted");
-                desk.say(&Say { tone: Tone::Normal, reason: "Killing", message, field: &self.spec.field });
+                let words = format!("Container {name} failed {probe} probe, will be restarted");
+                let words = Words::Text(words);
+                desk.say(&Say { tone: Tone::Normal, reason: "Killing", words, field: &self.spec.field });
                 self.killed = true;
                 self.end_by(desk, since, grace(desk.pod), false);
                 false

@@ -61,16 +61,11 @@ impl Desk<'_> {
         self.config.start.draw(dice.of("create"), n)
     }
 
-    /// As in `web-1_default(uid)`.
-    pub(super) fn pod_in_messages(&self) -> String {
-        format!("{}_{}({})", self.pod.name(), self.pod.namespace(), self.pod.uid())
-    }
-
     /// The container's own spec.
     fn container(&self, spec: &Spec) -> &Value {
         let list = if spec.init { "initContainers" } else { "containers" };
         let containers = self.pod.field("spec", list).as_array().into_iter().flatten();
-        containers.into_iter().find(|c| c["name"] == spec.name.as_str()).unwrap_or(&Value::Null)
+        containers.into_iter().find(|c| c["name"] == *spec.name).unwrap_or(&Value::Null)
     }
 
     /// The ConfigMap, Secret or key that its environment needs and that is not there.

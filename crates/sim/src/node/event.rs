@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::object::Object;
 use crate::resource::EVENTS;
-use crate::server::{About, ApiServer, By, EventFacts, Style};
+use crate::server::{About, ApiServer, By, EventFacts, Said, Style};
 use crate::time::{self, Second};
 
 /// So many events of one type about one pod are written at once.
@@ -23,11 +23,20 @@ pub(super) enum Tone {
     Warning,
 }
 
+/// The words of an event.
+pub(super) enum Words<'a> {
+    /// Put together for this one.
+    Text(String),
+    /// Of those with this reason about this container the ones with this number, which are the same every time; they are put
+    /// together for the first one.
+    Known(u32, &'a dyn Fn() -> String),
+}
+
 /// What an event says.
 pub(super) struct Say<'a> {
     pub(super) tone: Tone,
     pub(super) reason: &'static str,
-    pub(super) message: String,
+    pub(super) words: Words<'a>,
     /// As in `spec.containers{app}`, empty for the pod.
     pub(super) field: &'a Arc<str>,
 }
@@ -35,10 +44,32 @@ pub(super) struct Say<'a> {
 #[derive(Debug, Clone)]
 struct Entry {
     reason: &'static str,
+    /// Its number, if its words are known by one.
+    known: Option<u32>,
     message: Arc<str>,
     field: Arc<str>,
-    name: Box<str>,
+    /// What was written last; None: nothing yet, or it is gone.
+    written: Option<Arc<Object>>,
     count: u32,
+}
+
+impl Entry {
+    fn new(say: &Say<'_>) -> Self {
+        let (known, message) = match &say.words {
+            Words::Text(text) => (None, Arc::from(text.as_str())),
+            Words::Known(number, words) => (Some(*number), Arc::from(words())),
+        };
+        Self { reason: say.reason, known, message, field: Arc::clone(say.field), written: None, count: 1 }
+    }
+
+    fn says(&self, say: &Say<'_>) -> bool {
+        self.reason == say.reason
+            && match &say.words {
+                Words::Text(text) => self.known.is_none() && *self.message == **text,
+                Words::Known(number, _) => self.known == Some(*number),
+            }
+            && (Arc::ptr_eq(&self.field, say.field) || self.field == *say.field)
+    }
 }
 
 /// A source of tokens that fills up with time.
@@ -86,18 +117,11 @@ impl Recorder {
         node: &Arc<str>,
         say: &Say<'_>,
     ) {
-        let same = |e: &Entry| e.reason == say.reason && *e.message == *say.message && e.field == *say.field;
-        let known = self.entries.iter().position(same);
+        let known = self.entries.iter().position(|entry| entry.says(say));
         let at = known.unwrap_or(self.entries.len());
         match known {
             Some(at) => self.entries[at].count += 1,
-            None => self.entries.push(Entry {
-                reason: say.reason,
-                message: say.message.as_str().into(),
-                field: Arc::clone(say.field),
-                name: Box::default(),
-                count: 1,
-            }),
+            None => self.entries.push(Entry::new(say)),
         }
         let bucket = &mut self.buckets[say.tone as usize];
         bucket.refill(now);
@@ -105,10 +129,10 @@ impl Recorder {
             return;
         }
         bucket.tokens -= 1.0;
-        if self.entries[at].name.is_empty() {
+        if self.entries[at].written.is_none() {
             self.create(server, now, pod, node, say, at);
         } else {
-            self.count_up(server, now, pod.namespace(), at);
+            self.count_up(server, now, at);
         }
     }
 
@@ -125,48 +149,39 @@ impl Recorder {
         let moment = now.as_nanosecond() + i128::from(self.written);
         let name = format!("{}.{moment:x}", pod.name());
         let entry = &mut self.entries[at];
-        let second = Second::of(now);
-        let facts = EventFacts {
+        let said = Said {
             about: About::of(pod, Arc::clone(&entry.field)),
-            created: second,
+            created: Second::of(now),
             tone: if say.tone == Tone::Normal { "Normal" } else { "Warning" },
             reason: say.reason,
-            message: Arc::clone(&entry.message),
-            style: Style::Counted {
-                component: "kubelet",
-                host: Arc::clone(node),
-                reporter: "kubelet",
-                first: second,
-                last: second,
-                count: i64::from(entry.count),
-            },
+            style: Style::Counted { component: "kubelet", host: Arc::clone(node), reporter: "kubelet" },
         };
+        let facts = EventFacts::new(said, Arc::clone(&entry.message), i64::from(entry.count));
         // A namespace that is going away takes no more events, as in a real cluster.
-        if server.post(now, name.clone(), facts).is_ok() {
-            entry.name = name.into();
-        }
+        entry.written = server.post(now, name, facts).ok();
     }
 
-    fn count_up(&mut self, server: &mut ApiServer, now: Timestamp, namespace: &str, at: usize) {
+    fn count_up(&mut self, server: &mut ApiServer, now: Timestamp, at: usize) {
         let entry = &mut self.entries[at];
+        let Some(known) = entry.written.take() else { return };
         let count = i64::from(entry.count);
-        let known = server.store().get(&EVENTS, namespace, &entry.name);
-        let facts = known.and_then(|event| Some((event, event.whole::<EventFacts>()?)));
+        let facts =
+            server.store().current(&known).and_then(|event| Some((event, event.whole::<EventFacts>()?)));
         let again = facts.and_then(|(event, facts)| {
             Some(event.with_facts(facts.again(now, Some(count), Arc::clone(&facts.message))?))
         });
         if let Some(again) = again {
-            server.store_mut().put(now, again);
+            entry.written = Some(server.store_mut().put(now, again));
             return;
         }
         let change = |event: &mut Value| {
             event["count"] = json!(count);
             event["lastTimestamp"] = json!(time::seconds(now));
         };
-        let written = server.edit(now, &EVENTS, namespace, &entry.name, &By::nobody(), change);
-        if written.is_err() {
+        let (namespace, name) = (known.namespace(), known.name());
+        entry.written = server.edit(now, &EVENTS, namespace, name, &By::nobody(), change).ok();
+        if entry.written.is_none() {
             // Somebody deleted it, or it expired: the next one is a new one.
-            entry.name = Box::default();
             entry.count = 0;
         }
     }

@@ -20,6 +20,7 @@ impl Nodes {
             && machine.silence == Silence::None
         {
             machine.silence = Silence::Since(now);
+            self.any_is_silent = true;
             self.machines_due = None;
             self.touch_pods_of(server, now, node, |_, _| ());
         }
@@ -31,6 +32,7 @@ impl Nodes {
             return;
         };
         machine.is_back(server, now);
+        self.any_is_silent = self.machines.values().any(|machine| machine.silence != Silence::None);
         self.machines_due = None;
         self.touch_pods_of(server, now, node, |pod, around| {
             if pod.object.is_terminating() {

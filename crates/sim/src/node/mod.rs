@@ -53,6 +53,8 @@ pub struct Nodes {
     config: NodeConfig,
     faults: Faults,
     machines: BTreeMap<Arc<str>, Machine>,
+    /// Whether some machine is silent.
+    any_is_silent: bool,
     pods: Pods,
     /// By node and reference.
     images: BTreeSet<(Box<str>, Box<str>)>,
@@ -63,8 +65,8 @@ pub struct Nodes {
     written: Vec<u64>,
     /// When something is due about the machines themselves; None: nobody has looked.
     machines_due: Option<Timestamp>,
-    /// When their Leases were renewed.
-    renewed: Timestamp,
+    /// When their Leases are renewed next.
+    renewal: Timestamp,
     notes: Vec<Note>,
 }
 
@@ -90,13 +92,14 @@ impl Nodes {
             config,
             faults,
             machines,
+            any_is_silent: false,
             pods: Pods::default(),
             images: BTreeSet::new(),
             addresses: Addresses::default(),
             seen: 0,
             written: Vec::new(),
             machines_due: None,
-            renewed: now,
+            renewal: now + HEARTBEAT,
             notes: Vec::new(),
         }
     }
@@ -194,7 +197,8 @@ impl Nodes {
         act: impl FnOnce(&mut Pod, &mut Around<'_>),
     ) {
         let Some(pod) = self.pods.get_mut(key) else { return };
-        let silent = self.machines.get(&pod.node).is_some_and(|m| m.silence != Silence::None);
+        let silent =
+            self.any_is_silent && self.machines.get(&pod.node).is_some_and(|m| m.silence != Silence::None);
         let wake = if silent {
             None
         } else {
@@ -215,8 +219,8 @@ impl Nodes {
             // Nobody is called at the end of time.
             self.machines_due = Some(due.chain(faults).min().unwrap_or(Timestamp::MAX));
         }
-        if self.renewed + HEARTBEAT <= now {
-            self.renewed = now;
+        if self.renewal <= now {
+            self.renewal = now + HEARTBEAT;
             for machine in self.machines.values() {
                 machine.renew(server, now);
             }

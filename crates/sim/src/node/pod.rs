@@ -14,8 +14,9 @@ use super::conditions::Conditions;
 use super::config::NodeConfig;
 use super::container::{Container, State};
 use super::desk::{Desk, grace};
-use super::event::{Recorder, Say, Tone};
+use super::event::{Recorder, Say, Tone, Words};
 use super::spec::{self, Spec};
+use super::status::Settled;
 use super::volumes;
 use crate::apps::{Dice, Fate};
 use crate::faults::PodFate;
@@ -60,6 +61,8 @@ pub(super) struct Pod {
     /// What its containers want together, as in its status.
     pub(super) resources: Option<Arc<Value>>,
     pub(super) allocated: Option<Arc<Value>>,
+    /// What its last status had of what does not change.
+    pub(super) settled: Option<Arc<Settled>>,
     stage: Stage,
     next: Option<Timestamp>,
     conditions: Conditions,
@@ -114,6 +117,7 @@ impl Pod {
             fate,
             resources,
             allocated,
+            settled: None,
             stage: Stage::Preparing,
             next: Some(now),
             conditions: Conditions::default(),
@@ -221,7 +225,8 @@ impl Pod {
             let pause = volumes::pause(self.mounts);
             self.mounts += 1;
             self.next = Some(around.now + pause);
-            let say = Say { tone: Tone::Warning, reason: "FailedMount", message: why, field: &Arc::from("") };
+            let words = Words::Text(why);
+            let say = Say { tone: Tone::Warning, reason: "FailedMount", words, field: &Arc::from("") };
             if around.config.events {
                 self.events.record(around.server, around.now, &self.object, &self.node, &say);
             }
@@ -298,9 +303,13 @@ impl Pod {
             self.with_desk(
                 around,
                 |container, desk| {
-                    let message = format!("Stopping container {}", container.spec.name);
-                    let field = container.spec.field.clone();
-                    desk.say(&Say { tone: Tone::Normal, reason: "Killing", message, field: &field });
+                    let words = Words::Text(format!("Stopping container {}", container.spec.name));
+                    desk.say(&Say {
+                        tone: Tone::Normal,
+                        reason: "Killing",
+                        words,
+                        field: &container.spec.field,
+                    });
                     container.end_by(desk, since, grace, slow);
                 },
                 at,
@@ -337,8 +346,7 @@ impl Pod {
         self.conditions.update(self.phase(), &self.containers, around.now);
         let full = around.server.profile().full_pod_status;
         let status = self.status(self.conditions, full);
-        let (namespace, name) = (self.object.namespace(), self.object.name());
-        if let Ok(object) = around.server.update_status_facts(around.now, &PODS, namespace, name, status) {
+        if let Some(object) = around.server.update_status_facts(around.now, &self.object, status) {
             if object.revision() != self.object.revision() {
                 around.written.push(object.revision());
             }

@@ -1,12 +1,30 @@
 //! All pods on nodes, by number, by uid, and by when they are due.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use foldhash::HashMap;
 use jiff::Timestamp;
 
 use super::pod::Pod;
+
+/// A moment and the number of a pod, as one number that compares like both: earlier first, then the older pod.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Due(i128);
+
+/// So many bits are for the number of the pod; nanoseconds of all times there are take 69.
+const KEY_BITS: u32 = 58;
+
+impl Due {
+    fn new(at: Timestamp, key: u64) -> Self {
+        Self(at.as_nanosecond() << KEY_BITS | i128::from(key))
+    }
+
+    fn key(&self) -> u64 {
+        u64::try_from(self.0 & ((1 << KEY_BITS) - 1)).unwrap_or_default()
+    }
+}
 
 /// The pods, numbered in the order in which kubelets saw them.
 #[derive(Debug, Default)]
@@ -15,7 +33,8 @@ pub(super) struct Pods {
     all: HashMap<u64, Pod>,
     /// By uid. Never iterated, so that its order does not matter.
     keys: HashMap<Arc<str>, u64>,
-    due: BTreeSet<(Timestamp, u64)>,
+    /// The first one on top. A pod that is due at another time by now is in it for the old one too, and passed over then.
+    due: BinaryHeap<Reverse<Due>>,
 }
 
 impl Pods {
@@ -55,32 +74,35 @@ impl Pods {
 
     pub(super) fn remove(&mut self, uid: &str) -> Option<Pod> {
         let key = self.keys.remove(uid)?;
-        let pod = self.all.remove(&key)?;
-        if let Some(at) = pod.queued {
-            self.due.remove(&(at, key));
-        }
-        Some(pod)
+        self.all.remove(&key)
     }
 
     /// When the first one is due.
-    pub(super) fn first_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at)
+    pub(super) fn first_due(&mut self) -> Option<Timestamp> {
+        while let Some(Reverse(due)) = self.due.peek() {
+            let at = self.all.get(&due.key()).and_then(|pod| pod.queued);
+            if at.is_some_and(|at| Due::new(at, due.key()) == *due) {
+                return at;
+            }
+            self.due.pop();
+        }
+        None
     }
 
-    /// One that is due.
-    pub(super) fn next_due(&self, now: Timestamp) -> Option<u64> {
-        self.due.first().filter(|(at, _)| *at <= now).map(|(_, key)| *key)
+    /// Takes one that is due out of the queue.
+    pub(super) fn next_due(&mut self, now: Timestamp) -> Option<u64> {
+        self.first_due().filter(|at| *at <= now)?;
+        let Reverse(due) = self.due.pop()?;
+        self.all.get_mut(&due.key())?.queued = None;
+        Some(due.key())
     }
 
     /// A pod is due at another time, or not any more.
     pub(super) fn queue(&mut self, key: u64, wake: Option<Timestamp>) {
         let Some(pod) = self.all.get_mut(&key).filter(|pod| pod.queued != wake) else { return };
-        if let Some(old) = pod.queued {
-            self.due.remove(&(old, key));
-        }
         pod.queued = wake;
         if let Some(wake) = wake {
-            self.due.insert((wake, key));
+            self.due.push(Reverse(Due::new(wake, key)));
         }
     }
 }

@@ -38,6 +38,37 @@ pub(super) enum Which {
     Liveness,
 }
 
+/// How a question fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Nobody listens.
+    Refused,
+    /// The answer comes too late.
+    TimedOut,
+    /// The answer says no, as HTTP does.
+    Status(u16),
+    /// The answer says no, as others do.
+    Unhealthy,
+}
+
+impl Failure {
+    /// A number that no other failure of any probe of the same container has.
+    pub(super) fn number(self, which: Which) -> u32 {
+        let failure = match self {
+            Self::Status(status) => u32::from(status),
+            Self::Refused => 1 << 16,
+            Self::TimedOut => 2 << 16,
+            Self::Unhealthy => 3 << 16,
+        };
+        let which = match which {
+            Which::Startup => 0,
+            Which::Readiness => 1 << 20,
+            Which::Liveness => 2 << 20,
+        };
+        which | failure
+    }
+}
+
 impl Which {
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -75,39 +106,58 @@ impl Probe {
         })
     }
 
-    /// Asks. The error is what an event says after "probe failed: ".
-    fn ask(&self, which: Which, run: &Run<'_>, ip: &str, now: Timestamp) -> Result<(), String> {
-        let listens = run.listens(now);
-        let refused = |port: u64| format!("dial tcp {ip}:{port}: connect: connection refused");
+    /// Asks.
+    fn ask(&self, which: Which, run: &Run<'_>, now: Timestamp) -> Result<(), Failure> {
         match &self.action {
-            Action::Http { path, port, scheme } => {
-                let failed = |why: &str| Err(format!("Get \"{scheme}://{ip}:{port}{path}\": {why}"));
-                let Some(answer) = run.answer(path, now, 0) else {
-                    return failed(&refused(*port));
+            Action::Http { path, .. } => {
+                let Some((status, _, latency)) = run.reply(path, now, 0) else {
+                    return Err(Failure::Refused);
                 };
-                if answer.latency >= self.timeout {
-                    let why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
-                    return failed(why);
+                if latency >= self.timeout {
+                    return Err(Failure::TimedOut);
                 }
                 let unready = which == Which::Readiness && !run.is_ready(now);
-                let status = match answer.status {
+                let status = match status {
                     200..400 if unready => run.script.ready.refusal.unwrap_or(503),
                     status => status,
                 };
-                let fine = (200..400).contains(&status);
-                if fine { Ok(()) } else { Err(format!("HTTP probe failed with statuscode: {status}")) }
+                if (200..400).contains(&status) { Ok(()) } else { Err(Failure::Status(status)) }
             }
-            Action::Tcp { port } if !listens => Err(refused(*port)),
-            Action::Grpc { port } if !listens => Err(format!(
+            Action::Tcp { .. } => {
+                if run.listens(now) {
+                    Ok(())
+                } else {
+                    Err(Failure::Refused)
+                }
+            }
+            Action::Grpc { .. } if !run.listens(now) => Err(Failure::Refused),
+            Action::Grpc { .. } | Action::Exec if which != Which::Liveness && !run.is_ready(now) => {
+                Err(Failure::Unhealthy)
+            }
+            Action::Grpc { .. } | Action::Exec => Ok(()),
+        }
+    }
+
+    /// What an event says of a failure after "probe failed: "; the same every time for a pod with this address.
+    pub(super) fn words(&self, failure: Failure, ip: &str) -> String {
+        let refused = |port: &u64| format!("dial tcp {ip}:{port}: connect: connection refused");
+        match (&self.action, failure) {
+            (_, Failure::Status(status)) => format!("HTTP probe failed with statuscode: {status}"),
+            (Action::Http { path, port, scheme }, failure) => {
+                let why = match failure {
+                    Failure::Refused => refused(port),
+                    _ => "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+                        .to_owned(),
+                };
+                format!("Get \"{scheme}://{ip}:{port}{path}\": {why}")
+            }
+            (Action::Tcp { port }, _) => refused(port),
+            (Action::Grpc { port }, Failure::Refused) => format!(
                 "timeout: failed to connect service \"{ip}:{port}\" within {}s: context deadline exceeded",
                 self.timeout.as_secs()
-            )),
-            _ if which != Which::Liveness && !run.is_ready(now) => Err(match self.action {
-                Action::Grpc { .. } => "service unhealthy (responded with \"NOT_SERVING\")".to_owned(),
-                Action::Tcp { .. } => return Ok(()),
-                _ => "command terminated with exit code 1".to_owned(),
-            }),
-            _ => Ok(()),
+            ),
+            (Action::Grpc { .. }, _) => "service unhealthy (responded with \"NOT_SERVING\")".to_owned(),
+            (Action::Exec, _) => "command terminated with exit code 1".to_owned(),
         }
     }
 
@@ -145,8 +195,8 @@ pub(super) struct Watch {
 /// What one question led to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// Why the question failed.
-    pub(super) failure: Option<String>,
+    /// How the question failed.
+    pub(super) failure: Option<Failure>,
     /// The state all findings together lead to, when this one decided it.
     pub(super) decides: Option<bool>,
 }
@@ -157,15 +207,8 @@ impl Watch {
     }
 
     /// Asks, and plans the next question. `eager`: failures are worth asking for, because events are still written.
-    pub(super) fn ask(
-        &mut self,
-        probe: &Probe,
-        run: &Run<'_>,
-        ip: &str,
-        now: Timestamp,
-        eager: bool,
-    ) -> Finding {
-        let failure = probe.ask(self.which, run, ip, now).err();
+    pub(super) fn ask(&mut self, probe: &Probe, run: &Run<'_>, now: Timestamp, eager: bool) -> Finding {
+        let failure = probe.ask(self.which, run, now).err();
         (self.good, self.bad) = if failure.is_none() { (self.good + 1, 0) } else { (0, self.bad + 1) };
         let decides = if self.good == probe.successes.max(1) {
             Some(true)

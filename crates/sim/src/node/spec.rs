@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::image;
 use super::probe::Probe;
 use crate::apps::{Apps, Script};
 use crate::object::Object;
@@ -31,8 +32,10 @@ pub(super) enum PullPolicy {
 /// One container.
 #[derive(Debug, Clone)]
 pub(super) struct Spec {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) image: String,
+    /// Why the image's name cannot be read.
+    pub(super) invalid_image: Option<String>,
     pub(super) script: Arc<Script>,
     /// Its place in events, as in `spec.containers{app}`.
     pub(super) field: Arc<str>,
@@ -126,7 +129,8 @@ fn read_one(container: &Value, init: bool, policy: Restart, apps: &Apps) -> Spec
         resources: container["resources"].clone(),
         allocated: container["resources"]["requests"].clone(),
         mounts: mounts(container),
-        name,
+        name: name.into(),
+        invalid_image: image::invalid(&image),
         image,
     }
 }

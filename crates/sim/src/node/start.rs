@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::container::{Container, Ended, Reason, State};
+use super::container::{Container, Ended, Message, PodName, Reason, State};
 use super::desk::Desk;
-use super::event::{Say, Tone};
+use super::event::{Say, Tone, Words};
 use super::image;
 use super::spec::PullPolicy;
 use crate::apps::PullError;
@@ -27,11 +27,17 @@ const PULL_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Container {
     fn say(&self, desk: &mut Desk<'_>, tone: Tone, reason: &'static str, message: String) {
-        desk.say(&Say { tone, reason, message, field: &self.spec.field });
+        desk.say(&Say { tone, reason, words: Words::Text(message), field: &self.spec.field });
+    }
+
+    /// Says what is the same every time it is said of this container with this reason.
+    fn say_again(&self, desk: &mut Desk<'_>, tone: Tone, reason: &'static str, words: impl Fn() -> String) {
+        desk.say(&Say { tone, reason, words: Words::Known(0, &words), field: &self.spec.field });
     }
 
     /// The round failed: what it found is shown by the next one.
     fn try_again(&mut self, desk: &Desk<'_>, reason: &'static str, message: String) {
+        let message = Message::Text(message);
         self.cached = Some(Arc::new(Reason { reason, message }));
         self.state = State::Trying;
         let n = u64::from(self.tries);
@@ -42,14 +48,15 @@ impl Container {
 
     /// One round: everything up to a made container, or the first thing that is in the way.
     pub(super) fn attempt(&mut self, desk: &mut Desk<'_>) -> bool {
-        let name = self.spec.image.clone();
-        if let Some(why) = image::invalid(&name) {
+        let spec = Arc::clone(&self.spec);
+        let name = &spec.image;
+        if let Some(why) = spec.invalid_image.clone() {
             self.say(desk, Tone::Warning, "InspectFailed", why.clone());
             self.say(desk, Tone::Warning, "Failed", "Error: InvalidImageName".to_owned());
             self.try_again(desk, "InvalidImageName", why);
             return false;
         }
-        let present = desk.has_image(&name);
+        let present = desk.has_image(name);
         match self.spec.pull {
             PullPolicy::Never if !present => {
                 let why = format!("Container image \"{name}\" is not present with pull policy of Never");
@@ -59,10 +66,10 @@ impl Container {
                 false
             }
             PullPolicy::IfNotPresent | PullPolicy::Never if present => {
-                let why = format!(
-                    "Container image \"{name}\" already present on machine and can be accessed by the pod"
-                );
-                self.say(desk, Tone::Normal, "Pulled", why);
+                let there = "already present on machine and can be accessed by the pod";
+                self.say_again(desk, Tone::Normal, "Pulled", || {
+                    format!("Container image \"{name}\" {there}")
+                });
                 self.create(desk)
             }
             _ => self.pull(desk),
@@ -136,7 +143,7 @@ impl Container {
             return false;
         }
         self.fate.lacks_env = !self.spec.script.needs_env.is_empty() && desk.lacks_env(&self.spec);
-        self.say(desk, Tone::Normal, "Created", "Container created".to_owned());
+        self.say_again(desk, Tone::Normal, "Created", || "Container created".to_owned());
         self.state = State::Created;
         self.next = Some(desk.now + desk.start_takes(self.dice, u64::from(self.starts)));
         false
@@ -146,7 +153,7 @@ impl Container {
     pub(super) fn start(&mut self, desk: &mut Desk<'_>) -> bool {
         self.starts += 1;
         let Some(why) = &self.spec.script.cannot_start else {
-            self.say(desk, Tone::Normal, "Started", "Container started".to_owned());
+            self.say_again(desk, Tone::Normal, "Started", || "Container started".to_owned());
             self.begin(desk);
             return true;
         };
@@ -166,7 +173,7 @@ impl Container {
             id: self.id(),
         };
         self.over(desk, ended);
-        self.shown = Some(Arc::new(Reason { reason: "RunContainerError", message }));
+        self.shown = Some(Arc::new(Reason { reason: "RunContainerError", message: Message::Text(message) }));
         self.cached.clone_from(&self.shown);
         true
     }
@@ -205,11 +212,11 @@ impl Container {
     }
 
     fn wait_for(&mut self, desk: &mut Desk<'_>, until: Timestamp, late: Duration) {
-        let (name, pod) = (&self.spec.name, desk.pod_in_messages());
-        let wait = go_seconds(self.crash.wait());
-        let message = format!("back-off {wait} restarting failed container={name} pod={pod}");
-        let event = format!("Back-off restarting failed container {name} in pod {pod}");
-        self.say(desk, Tone::Warning, "BackOff", event);
+        let (container, pod) = (Arc::clone(&self.spec.name), PodName::of(desk.pod));
+        self.say_again(desk, Tone::Warning, "BackOff", || {
+            format!("Back-off restarting failed container {container} in pod {pod}")
+        });
+        let message = Message::BackOff { wait: self.crash.wait(), container, pod };
         self.cached = Some(Arc::new(Reason { reason: "CrashLoopBackOff", message }));
         // Another round in between shows the reason early: sometimes at once, in long waits always.
         let dice = self.dice.of("glance");
@@ -224,7 +231,7 @@ impl Container {
 }
 
 /// A duration as Go prints it: `1.222s`, `10s`, `1m20s`, `5m0s`.
-fn go_seconds(length: Duration) -> String {
+pub(super) fn go_seconds(length: Duration) -> String {
     let (minutes, seconds, millis) = (length.as_secs() / 60, length.as_secs() % 60, length.subsec_millis());
     let mut text = if minutes > 0 { format!("{minutes}m") } else { String::new() };
     if minutes == 0 && seconds == 0 {

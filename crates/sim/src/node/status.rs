@@ -17,25 +17,34 @@ use crate::time::{self, Second};
 /// What a kubelet says of a pod. Controllers ask it directly; everybody else reads JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PodStatus {
-    /// Whether everything is told that today's kubelets tell.
-    full: bool,
+    settled: Arc<Settled>,
     phase: &'static str,
     generation: i64,
     conditions: Conditions,
-    /// When the scheduler decided, as it wrote it.
-    scheduled: Option<Arc<Value>>,
     containers: Vec<ContainerStatus>,
-    host_ip: Arc<str>,
     ip: Option<Arc<str>>,
-    started: Second,
-    qos: Arc<str>,
-    resources: Option<Arc<Value>>,
-    allocated: Option<Arc<Value>>,
-    others: Others,
 }
 
-/// Fields that others wrote and that stay.
-type Others = Vec<(&'static str, Arc<Value>)>;
+/// What does not change any more once a kubelet has a pod.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// Whether everything is told that today's kubelets tell.
+    full: bool,
+    host_ip: Arc<str>,
+    started: Second,
+    resources: Option<Arc<Value>>,
+    allocated: Option<Arc<Value>>,
+    by_others: ByOthers,
+}
+
+/// What others wrote, and what stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ByOthers {
+    /// When the scheduler decided, as it wrote it.
+    scheduled: Option<Arc<Value>>,
+    qos: Arc<str>,
+    fields: Vec<(&'static str, Arc<Value>)>,
+}
 
 /// What a kubelet says of one container.
 #[derive(Debug, Clone)]
@@ -116,37 +125,45 @@ impl PodStatus {
 
 impl Pod {
     /// The whole status.
-    pub(super) fn status(&self, conditions: Conditions, full: bool) -> PodStatus {
-        let (scheduled, qos, others) = match self.object.facts::<PodStatus>("status") {
-            Some(old) => (old.scheduled.clone(), Arc::clone(&old.qos), old.others.clone()),
-            None => self.said_by_others(),
-        };
+    pub(super) fn status(&mut self, conditions: Conditions, full: bool) -> PodStatus {
+        let settled = self.settled(full);
+        self.settled = Some(Arc::clone(&settled));
         PodStatus {
-            full,
+            settled,
             phase: self.phase(),
             generation: self.object.generation(),
             conditions,
-            scheduled,
             containers: self.containers.iter().map(Container::status).collect(),
-            host_ip: Arc::clone(&self.host_ip),
             ip: self.ip.clone(),
-            started: self.started,
-            qos,
-            resources: self.resources.clone(),
-            allocated: self.allocated.clone(),
-            others,
         }
     }
 
+    fn settled(&self, full: bool) -> Arc<Settled> {
+        let stored = self.object.facts::<PodStatus>("status").map(|status| &status.settled);
+        let own = self.settled.as_ref();
+        if let Some(same) = own.filter(|own| stored.is_some_and(|stored| Arc::ptr_eq(own, stored))) {
+            return Arc::clone(same);
+        }
+        Arc::new(Settled {
+            full,
+            host_ip: Arc::clone(&self.host_ip),
+            started: self.started,
+            resources: self.resources.clone(),
+            allocated: self.allocated.clone(),
+            by_others: stored.map_or_else(|| self.said_by_others(), |stored| stored.by_others.clone()),
+        })
+    }
+
     /// What stays of a status that another one wrote.
-    fn said_by_others(&self) -> (Option<Arc<Value>>, Arc<str>, Others) {
+    fn said_by_others(&self) -> ByOthers {
         let old = |field: &str| self.object.field("status", field);
         let scheduled = self.object.condition("PodScheduled");
         let scheduled = scheduled.filter(|c| c["status"] == "True").map(|c| &c["lastTransitionTime"]);
         let qos = old("qosClass").as_str().unwrap_or_else(|| self.qos());
-        let others = ["nominatedNodeName", "resourceClaimStatuses"].into_iter();
-        let others = others.filter(|key| !old(key).is_null()).map(|key| (key, Arc::new(old(key).clone())));
-        (scheduled.cloned().map(Arc::new), Arc::from(qos), others.collect())
+        let fields = ["nominatedNodeName", "resourceClaimStatuses"].into_iter();
+        let fields = fields.filter(|key| !old(key).is_null()).map(|key| (key, Arc::new(old(key).clone())));
+        let scheduled = scheduled.cloned().map(Arc::new);
+        ByOthers { scheduled, qos: Arc::from(qos), fields: fields.collect() }
     }
 
     /// Guaranteed: limits for processor and memory of every container, equal to the requests. `BestEffort`: neither.
@@ -225,9 +242,10 @@ impl Facts for PodStatus {
         let mut map = Map::new();
         let mut put = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
         put("phase", json!(self.phase));
-        let conditions = self.conditions;
-        let scheduled = self.scheduled.as_ref();
-        put("conditions", conditions.to_value(scheduled, self.started, self.generation, &self.containers));
+        let settled = &self.settled;
+        let (conditions, by_others) = (self.conditions, &settled.by_others);
+        let scheduled = by_others.scheduled.as_ref();
+        put("conditions", conditions.to_value(scheduled, settled.started, self.generation, &self.containers));
         let waiting = self.reason_of_next();
         for (key, init) in [("initContainerStatuses", true), ("containerStatuses", false)] {
             let list = self.containers.iter().filter(|c| c.of.init == init);
@@ -236,22 +254,22 @@ impl Facts for PodStatus {
                 put(key, Value::Array(list));
             }
         }
-        put("hostIP", json!(&*self.host_ip));
-        put("hostIPs", json!([{"ip": &*self.host_ip}]));
+        put("hostIP", json!(&*settled.host_ip));
+        put("hostIPs", json!([{"ip": &*settled.host_ip}]));
         put("observedGeneration", json!(self.generation));
-        put("startTime", json!(self.started.text()));
-        put("qosClass", json!(&*self.qos));
+        put("startTime", json!(settled.started.text()));
+        put("qosClass", json!(&*by_others.qos));
         if let Some(ip) = &self.ip {
             put("podIP", json!(&**ip));
             put("podIPs", json!([{"ip": &**ip}]));
         }
-        let sums = [("resources", &self.resources), ("allocatedResources", &self.allocated)];
+        let sums = [("resources", &settled.resources), ("allocatedResources", &settled.allocated)];
         let sums = sums.into_iter().filter_map(|(key, sum)| Some((key, sum.as_ref()?)));
-        for (key, value) in sums.chain(self.others.iter().map(|(key, value)| (*key, value))) {
+        for (key, value) in sums.chain(by_others.fields.iter().map(|(key, value)| (*key, value))) {
             put(key, (**value).clone());
         }
         let mut status = Value::Object(map);
-        if !self.full {
+        if !settled.full {
             reduce(&mut status);
         }
         status
@@ -266,7 +284,7 @@ impl ContainerStatus {
     fn to_value(&self, waiting: &str) -> Value {
         let mut map = Map::new();
         let mut put = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
-        put("name", json!(self.of.name));
+        put("name", json!(&*self.of.name));
         put("ready", json!(self.ready));
         put("started", json!(self.started));
         put("restartCount", json!(self.restarts()));
@@ -274,8 +292,9 @@ impl ContainerStatus {
             Shown::Running(since) => json!({"running": {"startedAt": since.text()}}),
             Shown::Waiting(shown) => {
                 let mut reason = json!({"reason": shown.reason});
-                if !shown.message.is_empty() {
-                    reason["message"] = json!(shown.message);
+                let message = shown.message.text();
+                if !message.is_empty() {
+                    reason["message"] = json!(message);
                 }
                 json!({"waiting": reason})
             }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::builtin::{Code, Leaf};
+use super::builtin::{Code, Field, Leaf};
 use super::{Node, Shape, Sort};
 use crate::quantity::Quantity;
 
@@ -292,7 +292,9 @@ pub(crate) fn complete(shape: &Shape, value: &mut Value) {
 pub(crate) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            map.retain(|_, inner| !inner.is_null());
+            if map.values().any(Value::is_null) {
+                map.retain(|_, inner| !inner.is_null());
+            }
             map.values_mut().for_each(drop_nulls);
         }
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
@@ -347,22 +349,37 @@ pub(crate) fn drop_empty(shape: &Shape, value: &mut Value) {
 fn drop_empty_at(code: Code, value: &mut Value) {
     match value {
         Value::Array(items) if code.is_list() => items.iter_mut().for_each(|i| drop_empty_at(code.item(), i)),
-        Value::Object(map) => map.retain(|key, inner| {
-            let Some(field) = code.field(key) else { return true };
-            drop_empty_at(field.code, inner);
-            let is_empty = match inner {
-                Value::Number(_) | Value::Bool(_) | Value::String(_) => is_zero(code, key, inner),
-                Value::Array(items) => items.is_empty(),
-                Value::Object(map) => field.code.is_map() && map.is_empty(),
-                Value::Null => false,
-            };
-            // What has to be said is said even if it is nothing.
-            let is_role =
-                code.struct_type().is_some_and(|t| matches!(t.name, "rbac.v1.Role" | "rbac.v1.ClusterRole"));
-            !is_empty || field.required || code.is_map() || is_role && key == "rules"
-        }),
+        Value::Object(map) => {
+            let mut is_full = true;
+            for (key, inner) in map.iter_mut() {
+                let Some(field) = code.field(key) else { continue };
+                drop_empty_at(field.code, inner);
+                is_full &= !says_nothing(code, &field, key, inner);
+            }
+            if !is_full {
+                map.retain(|key, inner| {
+                    code.field(key).is_none_or(|field| !says_nothing(code, &field, key, inner))
+                });
+            }
+        }
         _ => {}
     }
+}
+
+/// Whether a field may be left out as it is.
+fn says_nothing(code: Code, field: &Field, key: &str, value: &Value) -> bool {
+    let is_empty = match value {
+        Value::Number(_) | Value::Bool(_) | Value::String(_) => is_zero(code, key, value),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => field.code.is_map() && map.is_empty(),
+        Value::Null => false,
+    };
+    // What has to be said is said even if it is nothing.
+    let is_role = || {
+        code.struct_type().is_some_and(|t| matches!(t.name, "rbac.v1.Role" | "rbac.v1.ClusterRole"))
+            && key == "rules"
+    };
+    is_empty && !field.required && !code.is_map() && !is_role()
 }
 
 /// The least an object of the type is.

@@ -281,7 +281,7 @@ fn mount_token(spec: &mut Value, volume: &str) {
             let mount = json!({"name": volume, "mountPath": PATH, "readOnly": true});
             match container["volumeMounts"].as_array_mut() {
                 Some(mounts) => mounts.push(mount),
-                None => container["volumeMounts"] = json!([mount]),
+                None => container["volumeMounts"] = Value::Array(vec![mount]),
             }
             used = true;
         }
@@ -295,10 +295,12 @@ fn mount_token(spec: &mut Value, volume: &str) {
         {"downwardAPI": {"items": [{"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"},
             "path": "namespace"}]}},
     ]);
-    let volume = json!({"name": volume, "projected": {"defaultMode": 420, "sources": sources}});
+    let mut volume = json!({"name": volume, "projected": {"defaultMode": 420}});
+    // Put in as it is; the macro would copy it.
+    volume["projected"]["sources"] = sources;
     match spec["volumes"].as_array_mut() {
         Some(volumes) => volumes.push(volume),
-        None => spec["volumes"] = json!([volume]),
+        None => spec["volumes"] = Value::Array(vec![volume]),
     }
 }
 

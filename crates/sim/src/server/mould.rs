@@ -2,7 +2,6 @@
 //!
 //! What a refusal says depends on the single pod, and a quota counts every one: then pods are made one by one.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::ApiServer;
 use crate::kind::Kind;
-use crate::object::Object;
+use crate::object::{Object, Sections};
 use crate::resource::{LIMIT_RANGES, PODS, PRIORITY_CLASSES, RESOURCE_QUOTAS, Resource, SERVICE_ACCOUNTS};
 use crate::section::Section;
 use crate::status::Status;
 use crate::{defaults, time, validate};
 
 /// What the admission of a pod looks at besides the pod.
-const LOOKED_AT: [Resource; 3] = [SERVICE_ACCOUNTS, PRIORITY_CLASSES, LIMIT_RANGES];
+const LOOKED_AT: [&Resource; 3] = [&SERVICE_ACCOUNTS, &PRIORITY_CLASSES, &LIMIT_RANGES];
 
 /// What all pods of a template have in common.
 #[derive(Debug, Clone)]
@@ -33,6 +32,19 @@ pub(crate) struct Mould {
     metadata: Section,
     spec: Section,
     status: Section,
+}
+
+impl Mould {
+    /// Whether it is for the template of this owner.
+    pub(crate) fn is_of(&self, owner: &Object) -> bool {
+        let template = |spec: &Section| std::ptr::from_ref(spec.field("template"));
+        owner.section("spec").is_some_and(|spec| template(spec) == template(&self.owner))
+    }
+
+    /// Whether a pod certainly has the labels of its template.
+    pub(crate) fn labelled(&self, pod: &Object) -> bool {
+        pod.section("metadata").is_some_and(|metadata| metadata.shares_field(&self.metadata, "labels"))
+    }
 }
 
 impl ApiServer {
@@ -71,10 +83,7 @@ impl ApiServer {
 
     /// Whether pods of this owner still come out of this mould.
     pub(crate) fn fits(&self, mould: &Mould, owner: &Object) -> bool {
-        let template = |spec: &Section| std::ptr::from_ref(spec.field("template"));
-        owner.section("spec").is_some_and(|spec| template(spec) == template(&mould.owner))
-            && mould.looked_at == self.looked_at()
-            && !self.is_counted(&mould.namespace)
+        mould.is_of(owner) && mould.looked_at == self.looked_at() && !self.is_counted(&mould.namespace)
     }
 
     /// Makes a pod.
@@ -99,9 +108,7 @@ impl ApiServer {
             ("creationTimestamp", json!(time::seconds(now))),
         ]);
         let id = (Arc::clone(&mould.namespace), Arc::from(name), Arc::from(uid));
-        let sections =
-            [("metadata", metadata), ("spec", mould.spec.clone()), ("status", mould.status.clone())];
-        let sections = sections.map(|(name, section)| (Cow::Borrowed(name), section)).into();
+        let sections = Sections::of_three(metadata, mould.spec.clone(), mould.status.clone());
         Ok(self.store.put(now, Object::of_sections(Arc::clone(&mould.kind), id, sections)))
     }
 
@@ -111,7 +118,7 @@ impl ApiServer {
     }
 
     fn looked_at(&self) -> [u64; 3] {
-        LOOKED_AT.map(|resource| self.store.last_change(&resource))
+        LOOKED_AT.map(|resource| self.store.last_change(resource))
     }
 }
 
@@ -126,8 +133,7 @@ mod tests {
             "resources": {"requests": {"cpu": "100m"}}}]});
         let body = json!({"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": spec}}});
-        let set = crate::resource::REPLICA_SETS;
-        server.create(now, &set, "default", body, &By::nobody()).unwrap()
+        server.create(now, &crate::resource::REPLICA_SETS, "default", body, &By::nobody()).unwrap()
     }
 
     fn pod(owner: &Object) -> Value {

@@ -70,64 +70,75 @@ pub(crate) enum Style {
         host: Arc<str>,
         /// Who says so, empty for nobody.
         reporter: &'static str,
-        first: Second,
-        last: Second,
-        count: i64,
     },
     /// The younger kind, as the scheduler writes it.
     Action { component: &'static str, action: &'static str, at: Timestamp },
 }
 
-/// An event.
-#[derive(Debug, Clone)]
-pub(crate) struct EventFacts {
+/// What is the same however often an event is said.
+#[derive(Debug)]
+pub(crate) struct Said {
     pub(crate) about: About,
     pub(crate) created: Second,
     /// `Normal` or `Warning`.
     pub(crate) tone: &'static str,
     pub(crate) reason: &'static str,
-    pub(crate) message: Arc<str>,
     pub(crate) style: Style,
 }
 
+/// An event.
+#[derive(Debug, Clone)]
+pub(crate) struct EventFacts {
+    said: Arc<Said>,
+    pub(crate) message: Arc<str>,
+    last: Second,
+    count: i64,
+}
+
 impl EventFacts {
+    /// An event that was said so often until it is made.
+    pub(crate) fn new(said: Said, message: Arc<str>, count: i64) -> Self {
+        Self { last: said.created, said: Arc::new(said), message, count }
+    }
+
     /// The same event, said once more; None for the kind that is not counted.
     pub(crate) fn again(&self, now: Timestamp, count: Option<i64>, message: Arc<str>) -> Option<Self> {
-        let mut next = Self { message, ..self.clone() };
-        let Style::Counted { last, count: known, .. } = &mut next.style else { return None };
-        *last = Second::of(now);
-        *known = count.unwrap_or(*known + 1);
-        Some(next)
+        let Style::Counted { .. } = self.said.style else { return None };
+        let count = count.unwrap_or(self.count + 1);
+        Some(Self { said: Arc::clone(&self.said), message, last: Second::of(now), count })
+    }
+
+    /// Why it was said, in a word.
+    pub(crate) fn reason(&self) -> &'static str {
+        self.said.reason
     }
 
     /// How often it was said.
     pub(crate) fn count(&self) -> i64 {
-        match self.style {
-            Style::Counted { count, .. } => count,
-            Style::Action { .. } => 1,
-        }
+        self.count
     }
 }
 
 impl Whole for EventFacts {
     fn sections(&self) -> Map<String, Value> {
+        let said = &self.said;
         let mut map = Map::new();
         let mut put = |key: &str, value: Value| drop(map.insert(key.to_owned(), value));
-        put("metadata", json!({"creationTimestamp": self.created.text()}));
-        put("involvedObject", self.about.to_value());
-        put("type", json!(self.tone));
-        put("reason", json!(self.reason));
+        put("metadata", json!({"creationTimestamp": said.created.text()}));
+        put("involvedObject", said.about.to_value());
+        put("type", json!(said.tone));
+        put("reason", json!(said.reason));
         put("message", json!(&*self.message));
-        match &self.style {
-            Style::Counted { component, host, reporter, first, last, count } => {
+        match &said.style {
+            Style::Counted { component, host, reporter } => {
                 let mut source = json!({"component": component});
                 if !host.is_empty() {
                     source["host"] = json!(&**host);
                 }
                 put("source", source);
-                put("firstTimestamp", json!(first.text()));
-                put("lastTimestamp", json!(last.text()));
-                put("count", json!(count));
+                put("firstTimestamp", json!(said.created.text()));
+                put("lastTimestamp", json!(self.last.text()));
+                put("count", json!(self.count));
                 put("eventTime", Value::Null);
                 put("reportingComponent", json!(reporter));
                 put("reportingInstance", json!(&**host));
@@ -159,7 +170,7 @@ impl ApiServer {
         facts: EventFacts,
     ) -> Result<Arc<Object>, Status> {
         let kind = self.kind(&EVENTS)?;
-        let namespace = facts.about.home();
+        let namespace = facts.said.about.home();
         if self.store.count(&RESOURCE_QUOTAS, Some(&namespace)) > 0 {
             let mut body = Value::Object(facts.sections());
             body["metadata"] = json!({"name": name});
@@ -187,25 +198,14 @@ mod tests {
         let mut server = ApiServer::new(now, &Seed::default());
         let pod = json!({"metadata": {"name": "web"}, "spec": {"containers": [{"name": "a", "image": "b"}]}});
         let pod = server.create(now, &crate::resource::PODS, "default", pod, &By::nobody()).unwrap();
-        let counted = |host: &str, reporter| Style::Counted {
-            component: "kubelet",
-            host: host.into(),
-            reporter,
-            first: Second::of(now),
-            last: Second::of(now),
-            count: 2,
-        };
+        let counted =
+            |host: &str, reporter| Style::Counted { component: "kubelet", host: host.into(), reporter };
         let action = Style::Action { component: "default-scheduler", action: "Binding", at: now };
         let styles = [counted("node1", "kubelet"), counted("", ""), action];
         for (n, (style, field)) in styles.into_iter().zip(["spec.containers{a}", "", ""]).enumerate() {
-            let facts = EventFacts {
-                about: About::of(&pod, field.into()),
-                created: Second::of(now),
-                tone: "Warning",
-                reason: "BackOff",
-                message: "Back-off".into(),
-                style,
-            };
+            let about = About::of(&pod, field.into());
+            let said = Said { about, created: Second::of(now), tone: "Warning", reason: "BackOff", style };
+            let facts = EventFacts::new(said, "Back-off".into(), 2);
             let mut body = Value::Object(facts.sections());
             body["metadata"] = json!({"name": format!("long-{n}"), "namespace": "default"});
             let mut long = server.create(now, &EVENTS, "default", body, &By::nobody()).unwrap().to_value();

@@ -96,22 +96,21 @@ impl ApiServer {
         Ok(self.commit(now, old.with("status", status), by))
     }
 
-    /// As [`ApiServer::update_status`] by nobody, with facts, which nobody has to make JSON of before it is asked for.
+    /// As [`ApiServer::update_status`] by nobody, with facts, which nobody has to make JSON of before it is asked for. None: the
+    /// object is gone.
     pub(crate) fn update_status_facts<T: Facts + PartialEq>(
         &mut self,
         now: Timestamp,
-        resource: &Resource,
-        namespace: &str,
-        name: &str,
+        known: &Object,
         status: T,
-    ) -> Result<Arc<Object>, Status> {
-        let old = self.get(resource, namespace, name)?;
+    ) -> Option<Arc<Object>> {
+        let old = self.store.current(known)?;
         let is_same = old.section("status").is_some_and(|known| known.says(&status));
         if is_same {
-            return Ok(Arc::clone(old));
+            return Some(Arc::clone(old));
         }
         let next = old.with_section("status", Section::of(status));
-        Ok(self.store.put(now, next))
+        Some(self.store.put(now, next))
     }
 
     /// Reads, lets `change` change, and writes everything but the status.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 pub use history::{Change, Compacted, Retention, What};
 
-use crate::object::Object;
+use crate::object::{Object, Place};
 use crate::resource::Resource;
 use history::History;
 use owners::Owners;
@@ -49,9 +49,8 @@ impl Store {
 
     /// Puts back an object as it was, at its own revision.
     pub(crate) fn restore(&mut self, object: Object) {
-        let object = Arc::new(object);
+        let object = self.shards.make(&object.kind.resource).restore(object);
         self.owners.update(None, Some(&object));
-        self.shards.make(object.resource()).restore(object);
     }
 
     /// The revision of the last write.
@@ -74,6 +73,16 @@ impl Store {
         self.shards.get(resource)?.get(namespace, name)
     }
 
+    /// The newest version of an object of which another one is known; None if it is gone.
+    pub(crate) fn current(&self, known: &Object) -> Option<&Arc<Object>> {
+        self.shards.get(known.resource())?.current(known)
+    }
+
+    /// What is at a place now.
+    pub(crate) fn in_place(&self, resource: &Resource, place: Place) -> Option<&Arc<Object>> {
+        self.shards.get(resource)?.at(place)
+    }
+
     /// The objects of a resource by namespace and name, of one namespace or of all.
     pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> impl Iterator<Item = &Arc<Object>> {
         self.shards.get(resource).into_iter().flat_map(move |shard| shard.iter(namespace))
@@ -91,7 +100,7 @@ impl Store {
 
     /// The objects that name this uid as an owner, by resource, namespace and name.
     pub fn owned_by(&self, uid: &str) -> impl Iterator<Item = &Arc<Object>> {
-        self.owners.of(uid)
+        self.owners.of(uid).filter_map(|(resource, place)| self.shards.get(resource)?.at(place))
     }
 
     /// The uids that are named as owners by somebody.
@@ -198,9 +207,8 @@ impl Store {
     pub(crate) fn put(&mut self, now: Timestamp, mut object: Object) -> Arc<Object> {
         self.revision += 1;
         object.revision = self.revision;
-        let object = Arc::new(object);
-        let shard = self.shards.make(object.resource());
-        let before = shard.put(Arc::clone(&object));
+        let shard = self.shards.make(&object.kind.resource);
+        let (object, before) = shard.put(object);
         shard.note(self.revision);
         let what = if before.is_some() { What::Modified } else { What::Added };
         self.owners.update(before.as_ref(), Some(&object));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::object::Object;
+use crate::object::{Object, Place};
 use crate::resource::Resource;
 use foldhash::HashMap;
 
@@ -11,16 +11,17 @@ type Reference = (Resource, Arc<str>, Arc<str>);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Owners {
-    /// As `uids`, only iterated in the order of the uids. The newest version of each, so that nobody has to look it up.
-    owned: HashMap<Arc<str>, BTreeMap<Reference, Arc<Object>>>,
+    /// As `uids`, only iterated in the order of the uids. Where each is, so that a new version changes nothing here.
+    owned: HashMap<Arc<str>, BTreeMap<Reference, Place>>,
     /// Never iterated, so that its order does not matter.
     uids: HashMap<Arc<str>, Reference>,
     terminating: BTreeSet<Reference>,
 }
 
 impl Owners {
-    pub(super) fn of(&self, uid: &str) -> impl Iterator<Item = &Arc<Object>> {
-        self.owned.get(uid).into_iter().flat_map(BTreeMap::values)
+    /// Their resources and places.
+    pub(super) fn of(&self, uid: &str) -> impl Iterator<Item = (&Resource, Place)> {
+        self.owned.get(uid).into_iter().flatten().map(|((resource, ..), place)| (resource, *place))
     }
 
     pub(super) fn uids(&self) -> impl Iterator<Item = &str> {
@@ -56,7 +57,6 @@ impl Owners {
         if let (Some(old), Some(new)) = (before, after)
             && old.owner_uids() == new.owner_uids()
         {
-            self.replace(new);
             return;
         }
         if let Some(object) = before {
@@ -71,20 +71,7 @@ impl Owners {
         if let Some(object) = after {
             for uid in object.owner_uids() {
                 let owned = self.owned.entry(Arc::clone(uid)).or_default();
-                owned.insert(reference(object), Arc::clone(object));
-            }
-        }
-    }
-
-    /// A new version with the same owners.
-    fn replace(&mut self, object: &Arc<Object>) {
-        if object.owner_uids().is_empty() {
-            return;
-        }
-        let reference = reference(object);
-        for uid in object.owner_uids() {
-            if let Some(known) = self.owned.get_mut(uid).and_then(|owned| owned.get_mut(&reference)) {
-                *known = Arc::clone(object);
+                owned.insert(reference(object), object.place);
             }
         }
     }

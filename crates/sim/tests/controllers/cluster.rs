@@ -125,8 +125,7 @@ impl Cluster {
 
 impl Actor for Kubelet {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
-        let pods = resource::PODS;
-        let changes = server.store().changes(&pods, self.seen.max(server.store().compacted()));
+        let changes = server.store().changes(&resource::PODS, self.seen.max(server.store().compacted()));
         for change in changes.unwrap() {
             let pod = &change.object;
             let key = (pod.namespace().to_owned(), pod.name().to_owned());

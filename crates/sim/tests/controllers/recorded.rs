@@ -115,7 +115,7 @@ fn check(scenario: &str, cluster: &Cluster) {
         .filter(|o| kinds.iter().any(|k| o["kind"] == *k))
         .map(|o| face(o, scenario))
         .collect();
-    let simulated: Vec<Value> = [DEPLOYMENTS, REPLICA_SETS, RESOURCE_QUOTAS, JOBS, STATEFUL_SETS]
+    let simulated: Vec<Value> = [&DEPLOYMENTS, &REPLICA_SETS, &RESOURCE_QUOTAS, &JOBS, &STATEFUL_SETS]
         .iter()
         .flat_map(|resource| cluster.list(resource))
         .map(|o| face(&o.to_value(), scenario))

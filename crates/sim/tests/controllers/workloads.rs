@@ -128,10 +128,9 @@ fn a_daemon_set_has_one_pod_on_each_node_and_replaces_one_at_a_time() {
         "numberReady": 3, "numberAvailable": 3, "updatedNumberScheduled": 3, "observedGeneration": 1})
     );
     cluster.check = |server| {
-        let pods = PODS;
         let down = server
             .store()
-            .list(&pods, None)
+            .list(&PODS, None)
             .filter(|p| p.is_terminating() || p["status"]["containerStatuses"][0]["ready"] != true);
         assert!(down.count() <= 1);
     };

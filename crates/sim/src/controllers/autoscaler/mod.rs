@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub use metrics::{Metrics, Usage};
 
 use super::conditions::{self, Claim};
-use super::cursor::Cursor;
+use super::cursor::{Cursor, never_had};
 use super::events::{Recorder, Tone};
 use super::key::Key;
 use super::queue::{Outcome, Queue};
@@ -67,8 +67,11 @@ impl Default for Autoscalers {
 
 impl Actor for Autoscalers {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        if never_had(server.store(), &HORIZONTAL_POD_AUTOSCALERS) {
+            return None;
+        }
         let Self { cursor, queue, past, .. } = self;
-        cursor.look(server.store(), &[HORIZONTAL_POD_AUTOSCALERS], |news| {
+        cursor.look(server.store(), &[&HORIZONTAL_POD_AUTOSCALERS], |news| {
             let key = Key::of(news.object);
             if news.what == What::Deleted {
                 past.remove(&key);

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::conditions;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, never_had};
 use super::events::{Recorder, Tone};
 use super::job::is_over;
 use super::key::Key;
@@ -47,8 +47,11 @@ impl Default for CronJobs {
 
 impl Actor for CronJobs {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        if never_had(server.store(), &CRON_JOBS) {
+            return None;
+        }
         let Self { cursor, queue, .. } = self;
-        cursor.look(server.store(), &[CRON_JOBS, JOBS], |news| {
+        cursor.look(server.store(), &[&CRON_JOBS, &JOBS], |news| {
             if *news.object.resource() == CRON_JOBS {
                 if !news.is_only_status() {
                     queue.add(Key::of(news.object));

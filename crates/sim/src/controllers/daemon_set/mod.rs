@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, never_had};
 use super::events::Recorder;
 use super::key::Key;
 use super::queue::{Outcome, Queue};
@@ -36,9 +36,12 @@ impl Default for DaemonSets {
 
 impl Actor for DaemonSets {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        if never_had(server.store(), &DAEMON_SETS) {
+            return None;
+        }
         let Self { cursor, queue, events } = self;
         let store = server.store();
-        cursor.look(store, &[NODES, DAEMON_SETS, PODS], |news| {
+        cursor.look(store, &[&NODES, &DAEMON_SETS, &PODS], |news| {
             if *news.object.resource() == NODES {
                 if news.changed("metadata") || news.changed("spec") {
                     store.list(&DAEMON_SETS, None).for_each(|set| queue.add(Key::of(set)));

@@ -69,8 +69,7 @@ impl<'a> Pass<'a> {
             "tolerations": spec["tolerations"],
         });
         tolerate(&mut spec);
-        let of = NODES;
-        let nodes = self.server.store().list(&of, None);
+        let nodes = self.server.store().list(&NODES, None);
         nodes.filter(|node| Room::new(node).suits(&spec)).map(|node| node.name().to_owned()).collect()
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The numbers come from [`maths`]; what a status says from [`status`]; one look at one Deployment is a [`Sync`].
 
+mod condition;
 mod hash;
 mod maths;
 mod newest;
@@ -9,9 +10,10 @@ mod set;
 mod status;
 mod sync;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -41,7 +43,7 @@ pub struct Deployments {
     /// ReplicaSets without a controller.
     orphans: BTreeSet<Key>,
     /// Which ReplicaSet has a Deployment's template.
-    known: BTreeMap<Key, Match>,
+    known: HashMap<Key, Match>,
 }
 
 /// A ReplicaSet that has the template of a Deployment; both specs as they were when they were compared.
@@ -68,7 +70,7 @@ impl Default for Deployments {
             queue: Queue::default(),
             events: Recorder::new("deployment-controller"),
             orphans: BTreeSet::new(),
-            known: BTreeMap::new(),
+            known: HashMap::default(),
         }
     }
 }
@@ -92,8 +94,7 @@ impl Deployments {
             self.orphans.clear();
         }
         let Self { cursor, queue, orphans, .. } = self;
-        let deployments = DEPLOYMENTS;
-        let watched = [DEPLOYMENTS, REPLICA_SETS, PODS];
+        let watched = [&DEPLOYMENTS, &REPLICA_SETS, &PODS];
         cursor.look(store, if counts_going { &watched[..2] } else { &watched }, |news| {
             if *news.object.resource() == PODS {
                 if news.what == What::Deleted
@@ -122,7 +123,7 @@ impl Deployments {
             if news.what == What::Deleted || news.object.controller().is_some() {
                 orphans.remove(&key);
             } else {
-                let of = store.list(&deployments, Some(news.object.namespace()));
+                let of = store.list(&DEPLOYMENTS, Some(news.object.namespace()));
                 let labels = news.object.labels();
                 for deployment in of.filter(|d| selects(d, labels)) {
                     queue.add(Key::of(deployment));

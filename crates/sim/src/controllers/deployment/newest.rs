@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::condition::Claim;
 use super::maths;
 use super::of_template;
 use super::set::{self, HASH, REVISION, Set, annotations};
 use super::status::PROGRESSING;
 use super::sync::Sync;
-use crate::controllers::conditions::{self, Claim};
 use crate::controllers::events::Tone;
 use crate::controllers::read::{count, text};
 use crate::controllers::write::{self, Refused};
@@ -43,12 +43,12 @@ impl Sync<'_> {
             let object = write::spec(self.server, self.now, &set.object, spec, Some(annotations))?;
             self.new = Some(Set { object, ..set.clone() });
         }
-        let unknown = conditions::find(&self.conditions, PROGRESSING).is_none();
+        let unknown = self.conditions.find(PROGRESSING).is_none();
         if unknown && self.deadline_seconds().is_some() {
             let name = self.new.as_ref().map(Set::name).unwrap_or_default();
             let message = format!("Found new replica set \"{name}\"");
-            let claim = Claim::new(PROGRESSING, "True", "FoundNewReplicaSet", message);
-            conditions::set_updated(&mut self.conditions, self.now, &claim);
+            let claim = Claim { kind: PROGRESSING, status: "True", reason: "FoundNewReplicaSet" };
+            self.conditions.set(self.now, claim, || message);
             self.say_at_once();
         }
         self.write_revision();
@@ -80,11 +80,10 @@ impl Sync<'_> {
         }
         self.new = Some(Set::new(object));
         // A real controller's word of it is lost in a conflict with its own word that the Deployment is resumed.
-        let resumed = conditions::reason(&self.conditions, PROGRESSING) == Some("DeploymentResumed");
+        let resumed = self.conditions.reason(PROGRESSING) == Some("DeploymentResumed");
         if self.deadline_seconds().is_some() && !resumed {
-            let message = format!("Created new replica set \"{name}\"");
-            let claim = Claim::new(PROGRESSING, "True", "NewReplicaSetCreated", message);
-            conditions::set_updated(&mut self.conditions, self.now, &claim);
+            let claim = Claim { kind: PROGRESSING, status: "True", reason: "NewReplicaSetCreated" };
+            self.conditions.set(self.now, claim, || format!("Created new replica set \"{name}\""));
         }
         self.write_revision();
         Ok(())
@@ -126,8 +125,8 @@ impl Sync<'_> {
             let name = format!("{}-{hash}", self.deployment.name());
             let message = format!("Failed to create new replica set \"{name}\": {}", why.message);
             if self.deadline_seconds().is_some() {
-                let claim = Claim::new(PROGRESSING, "False", "ReplicaSetCreateError", message.as_str());
-                conditions::set_updated(&mut self.conditions, self.now, &claim);
+                let claim = Claim { kind: PROGRESSING, status: "False", reason: "ReplicaSetCreateError" };
+                self.conditions.set(self.now, claim, || message.clone());
             }
             self.tell(Tone::Warning, "ReplicaSetCreateError", &message);
         }

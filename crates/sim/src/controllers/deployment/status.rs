@@ -1,13 +1,11 @@
 //! What the status of a Deployment says.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::condition::{Claim, Conditions};
 use super::set::Set;
-use crate::controllers::conditions::{self, Claim};
-use crate::controllers::read::{count, moment, text};
+use crate::controllers::read::count;
 use crate::controllers::write::{unless_empty, unless_zero, without_nulls};
 use crate::object::Object;
 use crate::section;
@@ -76,88 +74,68 @@ pub(super) struct Facts<'a> {
 
 impl Facts<'_> {
     /// Whether enough replicas are available.
-    pub(super) fn judge_availability(&self, conditions: &mut Vec<Arc<Value>>, counts: Counts) {
-        let claim = if counts.available >= self.desired - self.unavailable {
-            let message = "Deployment has minimum availability.";
-            Claim::new(AVAILABLE, "True", "MinimumReplicasAvailable", message)
+    pub(super) fn judge_availability(&self, conditions: &mut Conditions, counts: Counts) {
+        let (status, reason, message) = if counts.available >= self.desired - self.unavailable {
+            ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
         } else {
-            let message = "Deployment does not have minimum availability.";
-            Claim::new(AVAILABLE, "False", "MinimumReplicasUnavailable", message)
+            ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
         };
-        conditions::set_updated(conditions, self.now, &claim);
+        conditions.set(self.now, Claim { kind: AVAILABLE, status, reason }, || message.to_owned());
     }
 
-    /// Whether the rollout progresses. `known` is the condition as it is stored.
-    pub(super) fn judge_progress(
-        &self,
-        conditions: &mut Vec<Arc<Value>>,
-        known: Option<&Value>,
-        counts: Counts,
-        before: Counts,
-    ) {
+    /// Whether the rollout progresses.
+    pub(super) fn judge_progress(&self, conditions: &mut Conditions, counts: Counts, before: Counts) {
         let Some(deadline) = self.deadline_seconds else {
-            conditions::remove(conditions, PROGRESSING);
+            conditions.remove(PROGRESSING);
             return;
         };
-        let is_done = counts.replicas == counts.updated && known.is_some_and(|c| c["reason"] == DONE);
+        let is_done = counts.replicas == counts.updated && conditions.reason(PROGRESSING) == Some(DONE);
         if is_done {
             return;
         }
-        let who = match self.new {
-            Some(set) => format!("ReplicaSet \"{}\"", set.name()),
-            None => format!("Deployment \"{}\"", self.name),
+        let claim = |status, reason| Claim { kind: PROGRESSING, status, reason };
+        let words = |what: &str| match self.new {
+            Some(set) => format!("ReplicaSet \"{}\" {what}", set.name()),
+            None => format!("Deployment \"{}\" {what}", self.name),
         };
-        let say =
-            |status, reason, what: &str| Claim::new(PROGRESSING, status, reason, format!("{who} {what}"));
         if counts.is_complete(self.desired) {
-            let claim = say("True", DONE, "has successfully progressed.");
-            conditions::set_updated(conditions, self.now, &claim);
+            conditions.set(self.now, claim("True", DONE), || words("has successfully progressed."));
         } else if counts.is_progress_since(before) {
-            let claim = say("True", "ReplicaSetUpdated", "is progressing.");
-            conditions::refresh(conditions, self.now, &claim);
+            conditions.refresh(self.now, claim("True", "ReplicaSetUpdated"), || words("is progressing."));
         } else if is_timed_out(conditions, deadline, self.now) {
-            let claim = say("False", TIMED_OUT, "has timed out progressing.");
-            conditions::set_updated(conditions, self.now, &claim);
+            conditions.set(self.now, claim("False", TIMED_OUT), || words("has timed out progressing."));
         }
     }
 
     /// Takes over why a ReplicaSet cannot make or delete pods.
-    pub(super) fn pass_on_failures(&self, conditions: &mut Vec<Arc<Value>>) {
+    pub(super) fn pass_on_failures(&self, conditions: &mut Conditions) {
         let found = self.new.and_then(Set::failure).or_else(|| self.old.iter().find_map(Set::failure));
-        let Some(found) = found else {
-            conditions::remove(conditions, FAILURE);
-            return;
-        };
-        let old = conditions::find(conditions, FAILURE);
-        if old.is_some_and(|c| c["status"] == found["status"] && c["reason"] == found["reason"]) {
-            return;
+        match found {
+            Some(found) => conditions.pass_on(FAILURE, &found),
+            None => conditions.remove(FAILURE),
         }
-        let mut next = found.clone();
-        next["lastUpdateTime"] = found["lastTransitionTime"].clone();
-        conditions::remove(conditions, FAILURE);
-        conditions.push(Arc::new(next));
     }
 }
 
-fn is_timed_out(conditions: &[Arc<Value>], deadline_seconds: i64, now: Timestamp) -> bool {
-    let Some(condition) = conditions::find(conditions, PROGRESSING) else { return false };
-    match text(&condition["reason"]) {
+fn is_timed_out(conditions: &Conditions, deadline_seconds: i64, now: Timestamp) -> bool {
+    let Some(condition) = conditions.find(PROGRESSING) else { return false };
+    match condition.reason() {
         DONE => false,
         TIMED_OUT => true,
-        _ => moment(&condition["lastUpdateTime"]).is_some_and(|at| {
+        _ => condition.updated().is_some_and(|at| {
             at + std::time::Duration::from_secs(deadline_seconds.max(0).unsigned_abs()) < now
         }),
     }
 }
 
 /// When to look again whether the deadline has passed.
-pub(super) fn recheck(conditions: &[Arc<Value>], deadline_seconds: Option<i64>) -> Option<Timestamp> {
-    let condition = conditions::find(conditions, PROGRESSING)?;
-    if matches!(text(&condition["reason"]), DONE | TIMED_OUT) {
+pub(super) fn recheck(conditions: &Conditions, deadline_seconds: Option<i64>) -> Option<Timestamp> {
+    let condition = conditions.find(PROGRESSING)?;
+    if matches!(condition.reason(), DONE | TIMED_OUT) {
         return None;
     }
     let wait = std::time::Duration::from_secs(deadline_seconds?.max(0).unsigned_abs() + 1);
-    moment(&condition["lastUpdateTime"]).map(|at| at + wait)
+    condition.updated().map(|at| at + wait)
 }
 
 /// The status of a Deployment.
@@ -169,7 +147,7 @@ pub(crate) struct DeploymentStatus {
     /// None where this version of Kubernetes does not say.
     terminating: Option<i64>,
     collisions: Option<i64>,
-    conditions: Vec<Arc<Value>>,
+    conditions: Conditions,
 }
 
 impl DeploymentStatus {
@@ -178,7 +156,7 @@ impl DeploymentStatus {
         counts: Counts,
         (old, new): (&[Set], Option<&Set>),
         collisions: Option<i64>,
-        conditions: Vec<Arc<Value>>,
+        conditions: Conditions,
         tells_terminating: bool,
     ) -> Self {
         let all = || old.iter().chain(new);
@@ -201,7 +179,6 @@ impl section::Facts for DeploymentStatus {
 
     fn to_value(&self) -> Value {
         let counts = self.counts;
-        let list: Vec<Value> = self.conditions.iter().map(|c| (**c).clone()).collect();
         let mut status = json!({
             "observedGeneration": self.generation,
             "replicas": unless_zero(counts.replicas),
@@ -211,7 +188,7 @@ impl section::Facts for DeploymentStatus {
             "unavailableReplicas": unless_zero(self.unavailable),
             "terminatingReplicas": self.terminating,
             "collisionCount": self.collisions,
-            "conditions": unless_empty(list),
+            "conditions": unless_empty(self.conditions.to_values()),
         });
         without_nulls(&mut status);
         status
@@ -222,7 +199,7 @@ impl section::Facts for DeploymentStatus {
 pub(super) struct Stored {
     pub(super) counts: Counts,
     pub(super) collisions: Option<i64>,
-    pub(super) conditions: Vec<Arc<Value>>,
+    pub(super) conditions: Conditions,
 }
 
 impl Stored {
@@ -235,7 +212,7 @@ impl Stored {
         Self {
             counts: Counts::read(status),
             collisions: status["collisionCount"].as_i64(),
-            conditions: conditions::of(status).into_iter().map(Arc::new).collect(),
+            conditions: Conditions::read(status),
         }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::condition::{Claim, Conditions};
 use super::maths::{self, Part, Room};
 use super::set::{self, Set, annotations};
 use super::status::{self, Counts, DeploymentStatus, Facts, PROGRESSING, Stored, TIMED_OUT};
-use crate::controllers::conditions::{self, Claim};
 use crate::controllers::events::{Recorder, Tone};
 use crate::controllers::key::Key;
 use crate::controllers::pods;
@@ -34,7 +34,7 @@ pub(super) struct Sync<'a> {
     pub(super) new: Option<Set>,
     /// The others, oldest first.
     pub(super) old: Vec<Set>,
-    pub(super) conditions: Vec<Arc<Value>>,
+    pub(super) conditions: Conditions,
     pub(super) collisions: Option<i64>,
     /// The counts of the stored status.
     before: Counts,
@@ -108,18 +108,18 @@ impl<'a> Sync<'a> {
         if self.deadline_seconds().is_none() {
             return;
         }
-        let reason = conditions::reason(&self.conditions, PROGRESSING);
+        let reason = self.conditions.reason(PROGRESSING);
         if reason == Some(TIMED_OUT) {
             return;
         }
         let was_paused = reason == Some("DeploymentPaused");
-        let claim = match (self.is_paused(), was_paused) {
+        let (reason, message) = match (self.is_paused(), was_paused) {
             (true, false) => ("DeploymentPaused", "Deployment is paused"),
             (false, true) => ("DeploymentResumed", "Deployment is resumed"),
             _ => return,
         };
-        let claim = Claim::new(PROGRESSING, "Unknown", claim.0, claim.1);
-        conditions::set_updated(&mut self.conditions, self.now, &claim);
+        let claim = Claim { kind: PROGRESSING, status: "Unknown", reason };
+        self.conditions.set(self.now, claim, || message.to_owned());
         if was_paused {
             self.say_at_once();
         }
@@ -128,7 +128,7 @@ impl<'a> Sync<'a> {
     /// Writes the conditions as they are now: what follows in the same look would cover them up.
     pub(super) fn say_at_once(&mut self) {
         let mut status = self.deployment["status"].clone();
-        status["conditions"] = self.conditions.iter().map(|condition| (**condition).clone()).collect();
+        status["conditions"] = Value::Array(self.conditions.to_values());
         write::status(self.server, self.now, &self.deployment, status);
         let of = &self.deployment;
         if let Some(written) = self.server.store().get(of.resource(), of.namespace(), of.name()) {
@@ -335,7 +335,6 @@ impl<'a> Sync<'a> {
         let counts = Counts::of(&self.old, self.new.as_ref());
         let deadline_seconds = self.deadline_seconds();
         let mut conditions = std::mem::take(&mut self.conditions);
-        let known = conditions::find(&conditions, PROGRESSING).cloned();
         let facts = Facts {
             now: self.now,
             name: deployment.name(),
@@ -347,7 +346,7 @@ impl<'a> Sync<'a> {
         };
         facts.judge_availability(&mut conditions, counts);
         if judged {
-            facts.judge_progress(&mut conditions, known.as_ref(), counts, self.before);
+            facts.judge_progress(&mut conditions, counts, self.before);
             facts.pass_on_failures(&mut conditions);
         }
         let again = if judged { status::recheck(&conditions, deadline_seconds) } else { None };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::ports::List;
 use crate::object::Object;
 use crate::section::Facts;
 
@@ -94,7 +95,7 @@ impl Facts for Members {
 /// One of the `subsets` of Endpoints: the pods with the same ports.
 #[derive(Debug, PartialEq)]
 pub(super) struct Subset {
-    pub(super) ports: Arc<Value>,
+    pub(super) ports: Arc<List>,
     pub(super) ready: Vec<Member>,
     pub(super) waiting: Vec<Member>,
 }
@@ -122,8 +123,8 @@ impl Subset {
                 subset.insert(field.to_owned(), list.iter().map(Member::address).collect());
             }
         }
-        if self.ports.as_array().is_some_and(|ports| !ports.is_empty()) {
-            subset.insert("ports".to_owned(), (*self.ports).clone());
+        if self.ports.plain.as_array().is_some_and(|ports| !ports.is_empty()) {
+            subset.insert("ports".to_owned(), self.ports.plain.clone());
         }
         Value::Object(subset)
     }

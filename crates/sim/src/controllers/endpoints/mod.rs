@@ -5,9 +5,9 @@ mod ports;
 mod proxy;
 mod slices;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -26,7 +26,7 @@ use crate::selector::LabelSelector;
 use crate::server::{ApiServer, By};
 use crate::store::{Store, What};
 use member::{Member, Subset, Subsets};
-use ports::Ports;
+use ports::{List, Ports};
 
 /// The controller of EndpointSlices, and of the Endpoints there were before them.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct ServiceEndpoints {
     cursor: Cursor,
     queue: Queue<Key>,
     selected: Selected,
-    ports: BTreeMap<Key, Ports>,
+    ports: HashMap<Key, Ports>,
 }
 
 impl Default for ServiceEndpoints {
@@ -46,7 +46,7 @@ impl Default for ServiceEndpoints {
             cursor: Cursor::default(),
             queue: Queue::default(),
             selected: Selected::default(),
-            ports: BTreeMap::new(),
+            ports: HashMap::default(),
         }
     }
 }
@@ -61,12 +61,16 @@ impl Actor for ServiceEndpoints {
             if service.field("spec", "selector").as_object().is_none_or(Map::is_empty) {
                 continue;
             }
-            let pods: Vec<Arc<Object>> = self.selected.pods(server.store(), &key).cloned().collect();
             let known = self.ports.get(&key).filter(|ports| ports.are_of(&service));
             let ports = known.cloned().unwrap_or_else(|| Ports::read(&service));
-            slices::write(server, now, &service, &ports, &pods);
+            let publish = service.field("spec", "publishNotReadyAddresses") == true;
+            let pods = self.selected.pods(server.store(), &key).filter(|pod| is_reachable(pod));
+            let all: Vec<Placed> =
+                pods.map(|pod| (ports.at(&service, pod), Member::new(pod, publish))).collect();
+            slices::write(server, now, &service, &all);
             if self.with_endpoints {
-                write_endpoints(server, now, &service, &ports, &pods);
+                let stay = all.into_iter().filter(|(_, member)| publish || !member.terminating);
+                write_endpoints(server, now, &service, stay);
             }
             self.ports.insert(key, ports);
         }
@@ -81,16 +85,18 @@ impl ServiceEndpoints {
             self.ports.clear();
         }
         let Self { cursor, queue, selected, ports, .. } = self;
-        cursor.look(store, &[SERVICES, PODS], |news| {
-            let key = Key::of(news.object);
+        cursor.look(store, &[&SERVICES, &PODS], |news| {
             if *news.object.resource() == PODS {
-                let matters = matters(news);
+                let matters = !selected.is_empty() && matters(news);
                 selected.note(news, |service| {
                     if matters {
                         queue.add(service.clone());
                     }
                 });
-            } else if news.what == What::Deleted {
+                return;
+            }
+            let key = Key::of(news.object);
+            if news.what == What::Deleted {
                 selected.remove(&key);
                 ports.remove(&key);
             } else if !news.is_only_status() {
@@ -105,6 +111,9 @@ impl ServiceEndpoints {
         });
     }
 }
+
+/// A pod behind a Service, and the ports it has there.
+type Placed = (Arc<List>, Member);
 
 /// Whether a change of a pod can be seen in its endpoints.
 fn matters(news: News<'_>) -> bool {
@@ -129,18 +138,14 @@ fn write_endpoints(
     server: &mut ApiServer,
     now: Timestamp,
     service: &Object,
-    ports: &Ports,
-    pods: &[Arc<Object>],
+    members: impl Iterator<Item = Placed>,
 ) {
-    let publish = service.field("spec", "publishNotReadyAddresses") == true;
     let mut subsets: Vec<Subset> = Vec::new();
-    for pod in pods.iter().filter(|pod| is_reachable(pod) && (publish || !pod.is_terminating())) {
-        let ports = ports.at(service, pod);
+    for (ports, member) in members {
         let at = subsets.iter().position(|known| known.ports == ports).unwrap_or_else(|| {
             subsets.push(Subset { ports, ready: Vec::new(), waiting: Vec::new() });
             subsets.len() - 1
         });
-        let member = Member::new(pod, publish);
         let list = if member.serving { &mut subsets[at].ready } else { &mut subsets[at].waiting };
         list.push(member);
     }

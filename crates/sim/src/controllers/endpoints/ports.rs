@@ -14,13 +14,40 @@ pub(super) struct Ports {
     /// The spec they were read from.
     spec: Option<Section>,
     /// The ports at every pod; None: the pods' own names of ports decide.
-    everywhere: Option<Arc<Value>>,
+    everywhere: Option<Arc<List>>,
 }
+
+/// The ports at a pod, as both kinds of endpoints show them.
+#[derive(Debug)]
+pub(super) struct List {
+    /// As Endpoints do.
+    pub(super) plain: Value,
+    /// As slices do: a port without a name has an empty one.
+    pub(super) named: Section,
+}
+
+impl List {
+    fn new(ports: Vec<Value>) -> Arc<Self> {
+        let mut named = ports.clone();
+        for port in named.iter_mut().filter(|port| port["name"].is_null()) {
+            port["name"] = json!("");
+        }
+        Arc::new(Self { plain: Value::Array(ports), named: Section::new(Value::Array(named)) })
+    }
+}
+
+impl PartialEq for List {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || self.plain == other.plain
+    }
+}
+
+impl Eq for List {}
 
 impl Ports {
     pub(super) fn read(service: &Object) -> Self {
         let by_name = items(service.field("spec", "ports")).any(|port| port["targetPort"].is_string());
-        let everywhere = (!by_name).then(|| Arc::new(Value::Array(ports_at(service, None))));
+        let everywhere = (!by_name).then(|| List::new(ports_at(service, None)));
         Self { spec: service.section("spec").cloned(), everywhere }
     }
 
@@ -32,10 +59,10 @@ impl Ports {
         }
     }
 
-    pub(super) fn at(&self, service: &Object, pod: &Object) -> Arc<Value> {
+    pub(super) fn at(&self, service: &Object, pod: &Object) -> Arc<List> {
         match &self.everywhere {
             Some(ports) => Arc::clone(ports),
-            None => Arc::new(Value::Array(ports_at(service, Some(pod)))),
+            None => List::new(ports_at(service, Some(pod))),
         }
     }
 }

@@ -61,8 +61,18 @@ impl Actor for Proxy {
             self.services.clear();
             self.pending.clear();
         }
-        let Self { cursor, pending, delay, .. } = self;
-        cursor.look(server.store(), &[ENDPOINT_SLICES], |news| {
+        let Self { cursor, pending, delay, slices, .. } = self;
+        cursor.look(server.store(), &[&ENDPOINT_SLICES], |news| {
+            // Mostly a slice stays with its Service, and proxies follow at once.
+            if delay.is_zero()
+                && pending.is_empty()
+                && news.what == What::Modified
+                && news.before.is_some_and(|before| before.labels() == news.object.labels())
+                && let Some((_, known)) = slices.get_mut(&Key::of(news.object))
+            {
+                *known = Arc::clone(news.object);
+                return;
+            }
             let service = news.object.label("kubernetes.io/service-name").unwrap_or_default();
             let is_gone = news.what == What::Deleted || service.is_empty();
             let service = Key::new(news.object.namespace(), service);

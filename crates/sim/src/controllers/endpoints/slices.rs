@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::is_reachable;
-use super::member::{Member, Members};
-use super::ports::Ports;
+use super::Placed;
+use super::member::Members;
+use super::ports::List;
 use crate::controllers::key::Key;
 use crate::controllers::read::text;
 use crate::controllers::write as writing;
@@ -25,17 +25,11 @@ const CHANGED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 const SIZE: usize = 100;
 
 /// The pods with the same ports, and these.
-type Group = (Option<Arc<Value>>, Members);
+type Group = (Option<Arc<List>>, Members);
 
 /// Makes the slices of a Service what its pods say.
-pub(super) fn write(
-    server: &mut ApiServer,
-    now: Timestamp,
-    service: &Object,
-    ports: &Ports,
-    all: &[Arc<Object>],
-) {
-    let groups = groups(service, ports, all);
+pub(super) fn write(server: &mut ApiServer, now: Timestamp, service: &Object, all: &[Placed]) {
+    let groups = groups(all);
     let is_its_slice =
         |o: &&Arc<Object>| *o.resource() == ENDPOINT_SLICES && o.label(MANAGER) == Some(CONTROLLER);
     let known: Vec<Arc<Object>> =
@@ -53,19 +47,19 @@ pub(super) fn write(
     }
 }
 
-fn groups(service: &Object, ports: &Ports, all: &[Arc<Object>]) -> Vec<Group> {
-    let publish = service.field("spec", "publishNotReadyAddresses") == true;
+fn groups(all: &[Placed]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for pod in all.iter().filter(|pod| is_reachable(pod)) {
-        let ports = ports.at(service, pod);
-        let member = Member::new(pod, publish);
-        let has_room = |known: &Option<Arc<Value>>, members: &Members| {
-            known.as_ref() == Some(&ports) && members.0.len() < SIZE
+    for (ports, member) in all {
+        let has_room = |known: &Option<Arc<List>>, members: &Members| {
+            known.as_ref() == Some(ports) && members.0.len() < SIZE
         };
-        match groups.iter_mut().find(|(known, members)| has_room(known, members)) {
-            Some((_, members)) => members.0.push(member),
-            None => groups.push((Some(ports), Members(vec![member]))),
-        }
+        let at = groups.iter().position(|(known, members)| has_room(known, members)).unwrap_or_else(|| {
+            // Mostly all have the same ports.
+            let members = Vec::with_capacity(all.len().min(SIZE));
+            groups.push((Some(Arc::clone(ports)), Members(members)));
+            groups.len() - 1
+        });
+        groups[at].1.0.push(member.clone());
     }
     if groups.is_empty() {
         groups.push((None, Members::default()));
@@ -73,24 +67,15 @@ fn groups(service: &Object, ports: &Ports, all: &[Arc<Object>]) -> Vec<Group> {
     groups
 }
 
-/// Ports as slices show them: a port without a name has an empty one.
-fn shown(ports: Option<&Value>) -> Value {
-    let mut ports = ports.cloned().unwrap_or(Value::Null);
-    for port in ports.as_array_mut().into_iter().flatten() {
-        if port["name"].is_null() {
-            port["name"] = json!("");
-        }
-    }
-    ports
-}
-
-fn change(server: &mut ApiServer, now: Timestamp, slice: &Object, ports: Option<&Value>, members: Members) {
+fn change(server: &mut ApiServer, now: Timestamp, slice: &Object, ports: Option<&List>, members: Members) {
     let is_same = match slice.facts::<Members>("endpoints") {
         Some(before) => *before == members,
         None if members.0.is_empty() => slice["endpoints"].is_null(),
         None => slice["endpoints"] == members.to_value(),
     };
-    let has_ports = has_ports(&slice["ports"], ports);
+    let known = slice.section("ports");
+    let shares_ports = ports.is_some_and(|ports| known.is_some_and(|known| known.is(&ports.named)));
+    let has_ports = shares_ports || has_ports(&slice["ports"], ports.map(|ports| &ports.plain));
     if has_ports && is_same {
         return;
     }
@@ -98,8 +83,13 @@ fn change(server: &mut ApiServer, now: Timestamp, slice: &Object, ports: Option<
     annotations[CHANGED] = json!(time::seconds(now));
     let generation = json!(slice.generation() + 1);
     let mut next = slice.with_fields("metadata", [("generation", generation), ("annotations", annotations)]);
-    if !has_ports {
-        next = next.with("ports", shown(ports));
+    match ports {
+        // What says the same becomes the same, which is quicker to see the next time.
+        Some(ports) if !has_ports || !shares_ports && known == Some(&ports.named) => {
+            next = next.with_section("ports", ports.named.clone());
+        }
+        None if !has_ports => next = next.with("ports", Value::Null),
+        Some(_) | None => {}
     }
     next = if members.0.is_empty() {
         next.with("endpoints", Value::Null)
@@ -122,13 +112,7 @@ fn has_ports(known: &Value, wanted: Option<&Value>) -> bool {
         && known.iter().zip(wanted).all(|(a, b)| fields.iter().all(|f| a[*f] == b[*f]) && name(a) == name(b))
 }
 
-fn create(
-    server: &mut ApiServer,
-    now: Timestamp,
-    service: &Object,
-    ports: Option<&Value>,
-    members: &Members,
-) {
+fn create(server: &mut ApiServer, now: Timestamp, service: &Object, ports: Option<&List>, members: &Members) {
     let endpoints = if members.0.is_empty() { Value::Null } else { members.to_value() };
     let mut labels = service.labels().clone();
     labels[MANAGER] = json!(CONTROLLER);
@@ -145,7 +129,7 @@ fn create(
         },
         "addressType": "IPv4",
         "endpoints": endpoints,
-        "ports": shown(ports),
+        "ports": ports.map(|ports| &*ports.named),
     });
     // The next change of a pod tries again.
     let _ = server.create(now, &ENDPOINT_SLICES, service.namespace(), body, &By::nobody());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::conditions;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, never_had};
 use super::events::Recorder;
 use super::key::Key;
 use super::pods;
@@ -57,8 +57,11 @@ impl Default for Jobs {
 
 impl Actor for Jobs {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        if never_had(server.store(), &JOBS) {
+            return None;
+        }
         let Self { cursor, queue, events, memory } = self;
-        cursor.look(server.store(), &[JOBS, PODS], |news| {
+        cursor.look(server.store(), &[&JOBS, &PODS], |news| {
             if *news.object.resource() == JOBS {
                 if news.what == What::Deleted {
                     memory.remove(&Key::of(news.object));

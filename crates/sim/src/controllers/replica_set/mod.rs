@@ -6,6 +6,7 @@ mod victims;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 
 use super::cursor::Cursor;
@@ -41,7 +42,7 @@ pub struct ReplicaSets {
     /// Pods whose labels changed.
     relabelled: BTreeSet<Key>,
     /// What pods of each have in common.
-    moulds: BTreeMap<Key, Mould>,
+    moulds: HashMap<Key, Mould>,
 }
 
 impl Default for ReplicaSets {
@@ -52,7 +53,7 @@ impl Default for ReplicaSets {
             events: Recorder::new("replicaset-controller"),
             orphans: BTreeSet::new(),
             relabelled: BTreeSet::new(),
-            moulds: BTreeMap::new(),
+            moulds: HashMap::default(),
         }
     }
 }
@@ -74,8 +75,7 @@ impl ReplicaSets {
             self.orphans.clear();
         }
         let Self { cursor, queue, orphans, relabelled, .. } = self;
-        let all = REPLICA_SETS;
-        cursor.look(store, &[REPLICA_SETS, PODS], |news| {
+        cursor.look(store, &[&REPLICA_SETS, &PODS], |news| {
             if *news.object.resource() == REPLICA_SETS {
                 if !news.is_only_status() {
                     queue.add(Key::of(news.object));
@@ -105,7 +105,7 @@ impl ReplicaSets {
                 }
             } else {
                 orphans.insert(key);
-                let sets = store.list(&all, Some(news.object.namespace()));
+                let sets = store.list(&REPLICA_SETS, Some(news.object.namespace()));
                 let labels = news.object.labels();
                 for set in sets.filter(|set| selector(set).matches(labels)) {
                     queue.add(Key::of(set));
@@ -122,7 +122,7 @@ impl ReplicaSets {
         if !set.is_terminating() {
             self.claim(server, now, &set);
         }
-        let mut counts = Counts::of(server.store(), &set, now);
+        let mut counts = Counts::of(server.store(), &set, self.moulds.get(key), now);
         let wanted = int(set.field("spec", "replicas"), 1);
         if set.is_terminating() || counts.replicas == wanted {
             return counts.write(server, now, &set, None);
@@ -136,7 +136,7 @@ impl ReplicaSets {
         if wanted == 0 {
             self.moulds.remove(key);
         }
-        counts = Counts::of(server.store(), &set, now);
+        counts = Counts::of(server.store(), &set, self.moulds.get(key), now);
         counts.write(server, now, &set, failure.as_ref())
     }
 

@@ -11,7 +11,7 @@ use crate::controllers::read::count;
 use crate::controllers::write::{self, unless_empty, unless_zero, without_nulls};
 use crate::object::Object;
 use crate::section::Facts;
-use crate::server::ApiServer;
+use crate::server::{ApiServer, Mould};
 use crate::store::Store;
 use crate::time;
 
@@ -81,23 +81,28 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn of(store: &Store, set: &Object, now: Timestamp) -> Self {
+    /// `mould`: what pods of its template were made of.
+    pub(super) fn of(store: &Store, set: &Object, mould: Option<&Mould>, now: Timestamp) -> Self {
+        let mould = mould.filter(|mould| mould.is_of(set));
         let min_ready = count(set.field("spec", "minReadySeconds"));
-        let labels = set.field("spec", "template")["metadata"]["labels"].as_object();
+        let labels = || set.field("spec", "template")["metadata"]["labels"].as_object();
+        let has_labels = |pod: &Object| {
+            let own = pod.labels();
+            labels().is_none_or(|labels| labels.iter().all(|(key, value)| own[key] == *value))
+        };
         let mut counts = Self::default();
         // Pods that were made of one template share their labels.
-        let mut alike: Option<&Value> = None;
+        let mut alike: Option<&Object> = None;
         for pod in pods::controlled_by(store, set.uid()).filter(|pod| !pods::is_finished(pod)) {
             if pod.is_terminating() {
                 counts.terminating += 1;
                 continue;
             }
             counts.replicas += 1;
-            let own = pod.labels();
-            let is_labelled = alike.is_some_and(|known| std::ptr::eq(known, own))
-                || labels.is_none_or(|l| l.iter().all(|(k, v)| own[k] == *v));
-            if is_labelled {
-                alike = Some(own);
+            if mould.is_some_and(|mould| mould.labelled(pod)) {
+                counts.labelled += 1;
+            } else if alike.is_some_and(|known| known.shares_labels(pod)) || has_labels(pod) {
+                alike = Some(pod);
                 counts.labelled += 1;
             }
             match pods::availability(pod, min_ready, now) {

@@ -7,6 +7,7 @@ pub(crate) mod needs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -36,7 +37,7 @@ pub struct Scheduler {
     /// What was asked of nodes last; their known loads are with it.
     asked: Amounts,
     /// Where pods are, and what they take.
-    placed: BTreeMap<Key, (String, Amounts)>,
+    placed: HashMap<Key, (String, Amounts)>,
     /// Pods to be placed.
     waiting: BTreeSet<Key>,
     /// Pods that fitted nowhere; looked at again when a node or a pod changes.
@@ -55,7 +56,7 @@ impl Default for Scheduler {
             events: Recorder::new(NAME),
             rooms: BTreeMap::new(),
             asked: Amounts::new(),
-            placed: BTreeMap::new(),
+            placed: HashMap::default(),
             waiting: BTreeSet::new(),
             stuck: BTreeSet::new(),
             faults: Faults::none(),
@@ -93,7 +94,7 @@ impl Scheduler {
             *self = Self { events, faults, ..Self::default() };
         }
         let mut cursor = std::mem::take(&mut self.cursor);
-        cursor.look(store, &[NODES, PERSISTENT_VOLUME_CLAIMS, PODS], |news| {
+        cursor.look(store, &[&NODES, &PERSISTENT_VOLUME_CLAIMS, &PODS], |news| {
             let is_gone = news.what == What::Deleted;
             if *news.object.resource() == PODS {
                 let is_placed = || !news.object.node_name().is_empty();

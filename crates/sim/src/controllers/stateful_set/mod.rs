@@ -4,7 +4,7 @@ mod pass;
 
 use jiff::Timestamp;
 
-use super::cursor::Cursor;
+use super::cursor::{Cursor, never_had};
 use super::events::Recorder;
 use super::key::Key;
 use super::queue::{Outcome, Queue};
@@ -33,8 +33,11 @@ impl Default for StatefulSets {
 
 impl Actor for StatefulSets {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        if never_had(server.store(), &STATEFUL_SETS) {
+            return None;
+        }
         let Self { cursor, queue, events } = self;
-        cursor.look(server.store(), &[STATEFUL_SETS, PODS], |news| {
+        cursor.look(server.store(), &[&STATEFUL_SETS, &PODS], |news| {
             if *news.object.resource() == STATEFUL_SETS {
                 if !news.is_only_status() {
                     queue.add(Key::of(news.object));

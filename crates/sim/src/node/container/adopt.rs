@@ -27,7 +27,7 @@ impl Container {
         if let Some(since) = moment(&state["running"]["startedAt"]) {
             self.fate.lacks_env = !self.spec.script.needs_env.is_empty() && desk.lacks_env(&self.spec);
             (self.started, self.ready) = (flag("started"), flag("ready"));
-            self.state = State::Running { since };
+            self.run_from(since);
             match &self.spec.startup {
                 Some(probe) if !self.started => {
                     self.watches.push(Watch::new(Which::Startup, probe, since, desk.now));

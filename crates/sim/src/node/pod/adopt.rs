@@ -21,7 +21,7 @@ impl Pod {
         for at in 0..self.containers.len() {
             let list =
                 if self.containers[at].spec.init { "initContainerStatuses" } else { "containerStatuses" };
-            let name = self.containers[at].spec.name.as_str();
+            let name = &*self.containers[at].spec.name;
             let mut all = status[list].as_array().into_iter().flatten();
             let seen = all.find(|seen| seen["name"] == name).cloned().unwrap_or(Value::Null);
             self.with_desk(around, |container, desk| container.adopt(&seen, desk), at);
