@@ -11,8 +11,9 @@ use serde_json::Value;
 /// Which of our crates each library may depend on, directly. The arrows of `docs/architecture.md`.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("release-core", &[]),
-    ("release-image", &["release-core"]),
-    ("release-registry", &["release-core"]),
+    ("release-layout", &["release-core"]),
+    ("release-image", &["release-core", "release-layout"]),
+    ("release-registry", &["release-core", "release-layout"]),
     ("release-manifest", &["release-core"]),
     ("release-health", &["release-core"]),
     ("release-rollout", &["release-core"]),

@@ -16,7 +16,6 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LINK};
 use reqwest::{Method, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::document::{OCI_INDEX, OCI_MANIFEST};
@@ -232,7 +231,7 @@ impl Registry {
         }
         let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).map(str::to_owned);
         let bytes = bounded_body(answer, MAX_MANIFEST_BYTES, session.registry()).await?;
-        if Digest::from_sha256(Sha256::digest(&bytes).into()) != image.digest {
+        if release_layout::digest(&bytes) != image.digest {
             return Err(session.malformed("a manifest"));
         }
         let said = serde_json::from_slice::<Value>(&bytes).unwrap_or_default();
@@ -270,7 +269,7 @@ fn lay_out(artifact: &Artifact<'_>, subject: &Value, dir: &Path) -> io::Result<D
     let blobs = dir.join("blobs/sha256");
     std::fs::create_dir_all(&blobs)?;
     let write = |bytes: &[u8]| {
-        let digest = Digest::from_sha256(Sha256::digest(bytes).into());
+        let digest = release_layout::digest(bytes);
         std::fs::write(blobs.join(digest.hex()), bytes).map(|()| digest)
     };
     let described = |kind: &str, bytes: &[u8], annotations: &BTreeMap<String, String>| {

@@ -13,7 +13,6 @@ use reqwest::header::{ACCEPT, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use rustls::crypto::CryptoProvider;
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::challenge::Challenge;
@@ -230,7 +229,7 @@ impl Registry {
         // The header is optional; the digest of the manifest's bytes is the same thing.
         let body = asked.ask(Method::GET, image).await?;
         let bytes = bounded_body(body, MAX_MANIFEST_BYTES, registry).await?;
-        Ok(Digest::from_sha256(Sha256::digest(&bytes).into()))
+        Ok(release_layout::digest(&bytes))
     }
 }
 

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use release_core::Digest;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::layer::{LayerContents, LayerError, Wanted};
 use super::manifest::{ImageIndex, ImageManifest, Listed, ManifestError, Read, read};
@@ -84,7 +83,7 @@ impl Stored {
         if bytes.len() as u64 > limit {
             return Err(LayoutError::Form { path, why: "it is larger than anything of its kind" });
         }
-        if Digest::from_sha256(Sha256::digest(&bytes).into()) != *digest {
+        if release_layout::digest(&bytes) != *digest {
             return Err(LayoutError::Corrupt { path });
         }
         Ok(bytes)

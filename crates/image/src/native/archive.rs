@@ -11,7 +11,6 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use release_core::Digest;
-use sha2::{Digest as _, Sha256};
 
 use super::cut::Block;
 use super::error::NativeError;
@@ -68,7 +67,7 @@ pub(crate) fn facts(entries: &[Entry], block: &Block, mtime: u64, look: SystemTi
             facts.extend(stamp.bytes());
         }
     }
-    Some(Digest::from_sha256(Sha256::digest(&facts).into()))
+    Some(release_layout::digest(&facts))
 }
 
 /// Appends a block's bytes to `to`. Its files are read.

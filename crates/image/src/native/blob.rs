@@ -33,7 +33,7 @@ impl<'a> Blob<'a> {
         if same(self.file.path(), &path).map_err(unwritten)? {
             return Ok(true);
         }
-        self.file.persist(&path).map_err(|error| unwritten(error.error))?;
+        self.layout.folder.keep(self.file, digest)?;
         Ok(false)
     }
 }

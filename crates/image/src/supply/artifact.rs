@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use release_core::Digest;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::bundle::BUNDLE;
 use super::statement::Statement;
@@ -46,7 +44,7 @@ impl Attachment {
         ]);
         let part = |media_type: &str, bytes: &[u8]| Descriptor {
             media_type: media_type.to_owned(),
-            digest: Digest::from_sha256(Sha256::digest(bytes).into()),
+            digest: release_layout::digest(bytes),
             size: bytes.len() as u64,
         };
         let manifest = canonical(&json!({
@@ -81,8 +79,11 @@ mod tests {
     #[test]
     fn an_attachment_is_found_by_its_image_and_says_what_it_is() {
         let image = format!("registry.example.com/radio/player@sha256:{}", "a".repeat(64)).parse().unwrap();
-        let subject =
-            Descriptor { media_type: MANIFEST.to_owned(), digest: Digest::from_sha256([0xaa; 32]), size: 7 };
+        let subject = Descriptor {
+            media_type: MANIFEST.to_owned(),
+            digest: release_core::Digest::from_sha256([0xaa; 32]),
+            size: 7,
+        };
         let attachment = Attachment::sign(&Statement::signed(image), &subject, &key());
         let manifest: serde_json::Value = serde_json::from_slice(&attachment.manifest).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&manifest).unwrap());

@@ -15,7 +15,6 @@ use bytes::Bytes;
 use release_core::{Digest, ImageRef};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::error::PullError;
@@ -128,7 +127,7 @@ impl Downloads<'_> {
                     continue;
                 }
             };
-            let found = Digest::from_sha256(Sha256::digest(&bytes).into());
+            let found = release_layout::digest(&bytes);
             // A tag stands for whatever the registry says, and its own word for that has to fit.
             let wanted = expected.or(said.as_ref()).unwrap_or(&found).clone();
             if found == wanted {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use release_core::Digest;
+use release_layout::LayoutError;
 
 use crate::request::RequestError;
 
@@ -110,4 +111,18 @@ pub enum PullError {
         /// What is wrong.
         why: &'static str,
     },
+}
+
+impl From<LayoutError> for PullError {
+    fn from(error: LayoutError) -> Self {
+        match error {
+            LayoutError::Foreign { path } => Self::Foreign { path },
+            LayoutError::Write { path, source } => Self::File { verb: "write", path, source },
+            LayoutError::Read { path, source } => Self::File { verb: "read", path, source },
+            LayoutError::Form { path, why } => Self::Form { path, why },
+            LayoutError::Corrupt { path } => {
+                Self::Form { path, why: "its bytes are not those its name stands for" }
+            }
+        }
+    }
 }

@@ -1,17 +1,17 @@
 //! Where pulled images go: an [OCI image layout](https://github.com/opencontainers/image-spec/blob/main/image-layout.md).
 //!
-//! Every file appears whole or not at all, under a name that was checked. What is there already is believed only after its
-//! bytes were hashed. A link is never followed: it could lead to any file of this machine. Nothing is synced to the disk:
-//! after a power failure a blob may differ from its name, which the next pull and every push notice.
+//! What is there already is believed only after its bytes were hashed. How the folder is read and written is the business of
+//! [`release_layout`].
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use release_core::Digest;
+use release_layout::{Folder, LayoutError, REF_NAME, TryLock, Unlocked, read};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
@@ -21,36 +21,20 @@ use super::error::PullError;
 use super::platform::Platform;
 use crate::document::{Descriptor, Document, platform_of};
 
-/// The largest document of a layout that is read.
-const MAX_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
-
 /// How long another process may write to the layout before we give up: as long as a large pull over a slow line.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// How often a lock is tried.
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-/// How much is read at a time to check a blob.
-const PIECE_BYTES: usize = 256 * 1024;
-
-/// The name people know an image of a layout by.
-pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
-
-const MARKER: &str = "oci-layout";
-
-/// What blobs that are being written are called.
-pub(super) const PARTIAL: &str = ".partial-";
-
 /// A layout that is open for writing.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub(super) dir: PathBuf,
+    pub(super) folder: Folder,
     /// Whether a blob of the right size is right.
     believe: bool,
     /// Whether a blob came since it was opened.
     grown: AtomicBool,
-    /// Holds the lock.
-    _marker: File,
 }
 
 /// What the layout's index says about an image.
@@ -69,34 +53,8 @@ pub(super) fn failed(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> P
 impl Store {
     /// Opens the layout at `dir`, or makes one. Waits while another process writes to it.
     pub(crate) async fn open(dir: &Path, believe: bool) -> Result<Self, PullError> {
-        let marker = dir.join(MARKER);
-        if !marker.exists() {
-            // Somebody may have made the layout meanwhile.
-            if holds_others(dir) && !marker.exists() {
-                return Err(PullError::Foreign { path: dir.to_owned() });
-            }
-            fs::create_dir_all(dir).map_err(failed("write", dir))?;
-            mark(&marker)?;
-        }
-        let known: Option<Value> = serde_json::from_slice(&read(&marker)?).ok();
-        let version = known.as_ref().and_then(|marker| marker["imageLayoutVersion"].as_str());
-        if !version.is_some_and(|version| version.starts_with("1.")) {
-            return Err(PullError::Form { path: marker, why: "its version is not 1" });
-        }
-        let file = File::open(&marker).map_err(failed("read", &marker))?;
-        lock(&file, &marker).await?;
-        let blobs = dir.join("blobs/sha256");
-        fs::create_dir_all(&blobs).map_err(failed("write", &blobs))?;
-        for folder in [dir.join("blobs"), blobs] {
-            if !fs::symlink_metadata(&folder).map_err(failed("read", &folder))?.is_dir() {
-                return Err(PullError::Form { path: folder, why: "it is no folder" });
-            }
-        }
-        Ok(Self { dir: dir.to_owned(), believe, grown: AtomicBool::new(false), _marker: file })
-    }
-
-    fn path(&self, digest: &Digest) -> PathBuf {
-        self.dir.join("blobs/sha256").join(digest.hex())
+        let folder = lock(Unlocked::at(dir)?).await?;
+        Ok(Self { folder, believe, grown: AtomicBool::new(false) })
     }
 
     /// Whether a blob came since it was opened.
@@ -106,7 +64,7 @@ impl Store {
 
     /// Whether the blob is there, with the right bytes, as far as they are looked at.
     pub(crate) async fn has(&self, blob: &Descriptor) -> bool {
-        let (path, blob) = (self.path(&blob.digest), blob.clone());
+        let (path, blob) = (self.folder.blob(&blob.digest), blob.clone());
         if self.believe {
             return fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() == blob.size);
         }
@@ -116,22 +74,19 @@ impl Store {
 
     /// A document that is there with the right bytes.
     pub(crate) fn document(&self, digest: &Digest) -> Option<Bytes> {
-        let bytes = read(&self.path(digest)).ok()?;
-        (Digest::from_sha256(Sha256::digest(&bytes).into()) == *digest).then(|| bytes.into())
+        let bytes = read(&self.folder.blob(digest)).ok()?;
+        (release_layout::digest(&bytes) == *digest).then(|| bytes.into())
     }
 
     /// Begins a blob.
     pub(crate) fn begin(&self) -> Result<Partial, PullError> {
-        let blobs = self.dir.join("blobs/sha256");
-        let file = partial(&blobs).map_err(failed("write", &blobs))?;
-        Ok(Partial { file, at: 0, hash: Sha256::new() })
+        Ok(Partial { file: self.folder.begin()?, at: 0, hash: Sha256::new() })
     }
 
     /// Gives a blob its name. Its bytes are those the name stands for.
     pub(crate) fn keep(&self, partial: Partial, digest: &Digest) -> Result<(), PullError> {
         debug_assert_eq!(partial.digest(), *digest);
-        let path = self.path(digest);
-        partial.file.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
+        self.folder.keep(partial.file, digest)?;
         self.grown.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -141,7 +96,7 @@ impl Store {
         if self.document(digest).is_some() {
             return Ok(());
         }
-        replace(&self.path(digest), bytes)
+        Ok(self.folder.put(digest, bytes)?)
     }
 
     /// Whether an image's configuration is for this platform, or does not say.
@@ -152,7 +107,7 @@ impl Store {
         name: &str,
     ) -> Result<(), PullError> {
         let Document::Image(image) = image else { return Ok(()) };
-        match platform_of(&read(&self.path(&image.config.digest))?) {
+        match platform_of(&read(&self.folder.blob(&image.config.digest))?) {
             Some(found) if wanted.os != found.os || wanted.architecture != found.architecture => {
                 Err(PullError::NoPlatform {
                     image: name.to_owned(),
@@ -166,7 +121,7 @@ impl Store {
 
     /// Changes the images of the index. What else is in it stays.
     pub(super) fn edit(&self, change: impl FnOnce(&mut Vec<Value>)) -> Result<(), PullError> {
-        let path = self.dir.join("index.json");
+        let path = release_layout::index(self.folder.dir());
         let mut index = match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => json!({}),
             _ => serde_json::from_slice(&read(&path)?).unwrap_or_default(),
@@ -177,7 +132,7 @@ impl Store {
         change(fields.entry("manifests").or_insert_with(|| json!([])).as_array_mut().ok_or_else(form)?);
         fields.insert("schemaVersion".to_owned(), 2.into());
         fields.insert("mediaType".to_owned(), "application/vnd.oci.image.index.v1+json".into());
-        if index == before { Ok(()) } else { replace(&path, index.to_string().as_bytes()) }
+        if index == before { Ok(()) } else { Ok(self.folder.put_index(index.to_string().as_bytes())?) }
     }
 
     /// Puts the image into the index, in place of the one of that name and platform, and behind all others.
@@ -244,92 +199,25 @@ impl Partial {
     }
 }
 
-/// Locks the layout. A file system without locks is used without them: every file still appears whole.
-async fn lock(file: &File, path: &Path) -> Result<(), PullError> {
+/// Locks the layout, as soon as nobody else writes to it.
+async fn lock(mut layout: Unlocked) -> Result<Folder, PullError> {
     let since = Instant::now();
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(failed("lock", path)(error)),
-            Err(TryLockError::WouldBlock) if since.elapsed() >= LOCK_PATIENCE => {
-                return Err(PullError::Locked { path: path.to_owned() });
+        match layout.try_lock()? {
+            TryLock::Locked(folder) => return Ok(folder),
+            TryLock::Busy(busy) if since.elapsed() >= LOCK_PATIENCE => {
+                return Err(PullError::Locked { path: busy.path() });
             }
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
+            TryLock::Busy(busy) => layout = busy,
         }
+        tokio::time::sleep(LOCK_PAUSE).await;
     }
 }
 
-/// Opens a plain file.
-fn open(path: &Path) -> Result<File, PullError> {
-    let unread = failed("read", path);
-    if !fs::symlink_metadata(path).map_err(&unread)?.is_file() {
-        return Err(PullError::Form { path: path.to_owned(), why: "it is no plain file" });
-    }
-    File::open(path).map_err(&unread)
-}
-
-/// Reads a document.
-fn read(path: &Path) -> Result<Vec<u8>, PullError> {
-    let mut bytes = Vec::new();
-    open(path)?.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes).map_err(failed("read", path))?;
-    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
-        return Err(PullError::Form { path: path.to_owned(), why: "it has more than 4 MiB" });
-    }
-    Ok(bytes)
-}
-
-fn is_right(path: &Path, blob: &Descriptor) -> Result<bool, PullError> {
-    let unread = failed("read", path);
-    let mut file = open(path)?;
-    if file.metadata().map_err(&unread)?.len() != blob.size {
-        return Ok(false);
-    }
-    let (mut hash, mut piece) = (Sha256::new(), vec![0; PIECE_BYTES]);
-    loop {
-        match file.read(&mut piece).map_err(&unread)? {
-            0 => return Ok(Digest::from_sha256(hash.finalize().into()) == blob.digest),
-            n => hash.update(&piece[..n]),
-        }
-    }
-}
-
-/// Whether there is something in the folder that no writer of layouts has put there.
-fn holds_others(dir: &Path) -> bool {
-    let begun = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PARTIAL);
-    fs::read_dir(dir).is_ok_and(|entries| entries.flatten().any(|entry| !begun(&entry)))
-}
-
-/// Makes the marker, unless somebody else has. It is never put in place of another: that one may be locked.
-fn mark(path: &Path) -> Result<(), PullError> {
-    let unwritten = failed("write", path);
-    let mut file = partial(path.parent().unwrap_or(Path::new("."))).map_err(&unwritten)?;
-    file.write_all(br#"{"imageLayoutVersion":"1.0.0"}"#).map_err(&unwritten)?;
-    match file.persist_noclobber(path) {
-        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(unwritten(error.error)),
-        _ => Ok(()),
-    }
-}
-
-/// Writes a file whole or not at all.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), PullError> {
-    let unwritten = failed("write", path);
-    let mut file = partial(path.parent().unwrap_or(Path::new("."))).map_err(&unwritten)?;
-    file.write_all(bytes).map_err(&unwritten)?;
-    file.persist(path).map_err(|error| unwritten(error.error))?;
-    Ok(())
-}
-
-/// A file beside its place. Unlike other temporary files it can be read by everybody who may read the folder.
-fn partial(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PARTIAL);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(0o644));
-    }
-    builder.tempfile_in(folder)
+/// Whether the file has the blob's bytes.
+fn is_right(path: &Path, blob: &Descriptor) -> Result<bool, LayoutError> {
+    let there = fs::symlink_metadata(path).is_ok_and(|file| file.len() == blob.size);
+    Ok(there && release_layout::hash(path)?.0 == blob.digest)
 }
 
 #[cfg(test)]
@@ -339,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    /// `release-image` makes layouts in the same way, and has the same test.
+    /// The lock is tested where it is; here is the waiting.
     #[test]
     fn a_layout_that_many_open_at_once_has_one_writer_at_a_time() {
         for round in 0..10 {

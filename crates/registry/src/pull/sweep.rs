@@ -4,13 +4,13 @@
 //! image needs stays. Whoever reads an image at that moment may miss a blob, and pulls it again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use release_core::{Digest, ImageRef};
+use release_layout::REF_NAME;
 use serde_json::Value;
 
 use super::error::PullError;
-use super::layout::{PARTIAL, REF_NAME, Store, failed};
+use super::layout::Store;
 use crate::document::Document;
 
 impl Store {
@@ -34,18 +34,7 @@ impl Store {
             kept.reverse();
             *images = kept;
         })?;
-        let blobs = self.dir.join("blobs/sha256");
-        let mut freed = 0;
-        for entry in fs::read_dir(&blobs).map_err(failed("read", &blobs))?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let known = format!("sha256:{name}").parse::<Digest>().ok();
-            let ours = known.is_some() || name.starts_with(PARTIAL);
-            if ours && known.is_none_or(|digest| !needed.contains(&digest)) {
-                freed += entry.metadata().map_or(0, |metadata| metadata.len());
-                fs::remove_file(entry.path()).map_err(failed("write", &entry.path()))?;
-            }
-        }
-        Ok(freed)
+        Ok(self.folder.sweep(|digest| needed.contains(digest))?)
     }
 
     /// What an image of the index is made of, as far as it is there: blobs and documents with their sizes. The index it was

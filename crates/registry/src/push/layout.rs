@@ -38,10 +38,6 @@ pub(crate) struct Manifest {
     pub(crate) document: Document,
 }
 
-fn path_of(dir: &Path, digest: &Digest) -> PathBuf {
-    dir.join("blobs/sha256").join(digest.hex())
-}
-
 fn open(path: &Path) -> Result<(File, u64), PushError> {
     let unread = |source| PushError::Read { path: path.to_owned(), source };
     let metadata = fs::symlink_metadata(path).map_err(unread)?;
@@ -56,7 +52,7 @@ fn open(path: &Path) -> Result<(File, u64), PushError> {
 impl Manifest {
     /// Reads the document `digest` of the layout at `dir`, which is named as one of the kind `named_as`.
     fn read(dir: &Path, digest: &Digest, named_as: &[&str]) -> Result<Self, PushError> {
-        let path = path_of(dir, digest);
+        let path = release_layout::blob(dir, digest);
         let corrupt = |why| PushError::Corrupt { path: path.clone(), why };
         let (file, _) = open(&path)?;
         let mut bytes = Vec::new();
@@ -66,7 +62,7 @@ impl Manifest {
         if bytes.len() as u64 > MAX_MANIFEST_BYTES {
             return Err(corrupt("a manifest has at most 4 MiB"));
         }
-        if Digest::from_sha256(Sha256::digest(&bytes).into()) != *digest {
+        if release_layout::digest(&bytes) != *digest {
             return Err(corrupt("its bytes are not those its name stands for"));
         }
         let (document, media_type) = Document::read(&bytes, named_as).map_err(corrupt)?;
@@ -81,7 +77,7 @@ impl Manifest {
     }
 
     fn unfold(self, dir: &Path, depth: usize, found: &mut Vec<Self>) -> Result<(), PushError> {
-        let corrupt = |why| PushError::Corrupt { path: path_of(dir, &self.digest), why };
+        let corrupt = |why| PushError::Corrupt { path: release_layout::blob(dir, &self.digest), why };
         if let Document::Index(children) = &self.document {
             if depth == MAX_DEPTH {
                 return Err(corrupt("indexes are nested too deep"));
@@ -127,7 +123,7 @@ struct Check {
 
 impl Blob {
     pub(crate) fn open(dir: &Path, descriptor: &Descriptor) -> Result<Arc<Self>, PushError> {
-        let path = path_of(dir, &descriptor.digest);
+        let path = release_layout::blob(dir, &descriptor.digest);
         let (_, size) = open(&path)?;
         if size != descriptor.size {
             return Err(PushError::Corrupt { path, why: "it has another size than its manifest says" });

@@ -3,7 +3,6 @@
 use release_core::Digest;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
-use sha2::{Digest as _, Sha256};
 
 use super::error::PushError;
 use super::event::PushEvent;
@@ -44,7 +43,7 @@ impl Uploads<'_> {
         if let Ok((Document::Image(image), _)) = Document::read(&bytes, &[]) {
             self.remember(image.blobs().map(|blob| &blob.digest));
         }
-        Ok(Named::Digest(Digest::from_sha256(Sha256::digest(&bytes).into())))
+        Ok(Named::Digest(release_layout::digest(&bytes)))
     }
 
     /// Whether the manifest of this digest is there.
