@@ -50,9 +50,12 @@ fn walk(
                 let keys = old.into_iter().chain(new).flat_map(|m| m.keys());
                 let keys: std::collections::BTreeSet<&String> = keys.collect();
                 for key in keys {
+                    let (a, b) = (old.and_then(|m| m.get(key)), new.and_then(|m| m.get(key)));
+                    if a == b {
+                        continue;
+                    }
                     let field = node.field(key).unwrap_or(Node::Any);
                     path.push(Pe::field(key));
-                    let (a, b) = (old.and_then(|m| m.get(key)), new.and_then(|m| m.get(key)));
                     walk(field, a, b, path, out)?;
                     path.pop();
                 }

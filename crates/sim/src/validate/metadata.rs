@@ -1,5 +1,7 @@
 //! Names, labels, and the keys of data.
 
+use std::fmt::Display;
+
 use serde_json::Value;
 
 use super::Check;
@@ -80,17 +82,17 @@ pub(super) fn changes(check: &mut Check<'_>, old: &Value, new: &Value) {
 }
 
 /// Labels, wherever they are.
-pub(super) fn labels(check: &mut Check<'_>, path: &str, labels: &Value) {
+pub(super) fn labels(check: &mut Check<'_>, path: impl Display, labels: &Value) {
     for (key, value) in labels.as_object().into_iter().flatten() {
         if !is_qualified(key) {
-            check.invalid(path, &Value::from(key.as_str()), QUALIFIED);
+            check.invalid(&path, &Value::from(key.as_str()), QUALIFIED);
         }
         let text = value.as_str().unwrap_or_default();
         if text.len() > 63 {
-            check.invalid(path, value, "must be no more than 63 characters");
+            check.invalid(&path, value, "must be no more than 63 characters");
         }
         if !text.is_empty() && !is_word(text) {
-            check.invalid(path, value, LABEL_VALUE);
+            check.invalid(&path, value, LABEL_VALUE);
         }
     }
 }

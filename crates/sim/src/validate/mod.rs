@@ -6,6 +6,8 @@ mod metadata;
 mod pod;
 mod workload;
 
+use std::fmt::Display;
+
 use serde_json::Value;
 
 use crate::kind::Kind;
@@ -19,44 +21,48 @@ pub(crate) struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn required(&mut self, field: impl Into<String>, detail: &str) {
+    fn blame(&mut self, reason: &str, field: impl Display, message: String) {
+        self.causes.push(Cause::new(reason, field.to_string(), message));
+    }
+
+    fn required(&mut self, field: impl Display, detail: &str) {
         let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-        self.causes.push(Cause::new("FieldValueRequired", field, format!("Required value{detail}")));
+        self.blame("FieldValueRequired", field, format!("Required value{detail}"));
     }
 
-    fn invalid(&mut self, field: impl Into<String>, value: &Value, detail: &str) {
+    fn invalid(&mut self, field: impl Display, value: &Value, detail: &str) {
         let value = words(value, self.profile);
-        self.causes.push(Cause::new("FieldValueInvalid", field, format!("Invalid value: {value}: {detail}")));
+        self.blame("FieldValueInvalid", field, format!("Invalid value: {value}: {detail}"));
     }
 
-    fn too_long(&mut self, field: impl Into<String>, most: usize) {
+    fn too_long(&mut self, field: impl Display, most: usize) {
         let message = format!("Too long: may not be more than {most} bytes");
-        self.causes.push(Cause::new("FieldValueTooLong", field, message));
+        self.blame("FieldValueTooLong", field, message);
     }
 
-    fn forbidden(&mut self, field: impl Into<String>, detail: &str) {
-        self.causes.push(Cause::new("FieldValueForbidden", field, format!("Forbidden: {detail}")));
+    fn forbidden(&mut self, field: impl Display, detail: &str) {
+        self.blame("FieldValueForbidden", field, format!("Forbidden: {detail}"));
     }
 
-    fn duplicate(&mut self, field: impl Into<String>, value: &Value) {
+    fn duplicate(&mut self, field: impl Display, value: &Value) {
         let value = words(value, self.profile);
-        self.causes.push(Cause::new("FieldValueDuplicate", field, format!("Duplicate value: {value}")));
+        self.blame("FieldValueDuplicate", field, format!("Duplicate value: {value}"));
     }
 
-    fn not_found(&mut self, field: impl Into<String>, value: &Value) {
+    fn not_found(&mut self, field: impl Display, value: &Value) {
         let value = words(value, self.profile);
-        self.causes.push(Cause::new("FieldValueNotFound", field, format!("Not found: {value}")));
+        self.blame("FieldValueNotFound", field, format!("Not found: {value}"));
     }
 
-    fn unsupported(&mut self, field: impl Into<String>, value: &Value, supported: &[&str]) {
+    fn unsupported(&mut self, field: impl Display, value: &Value, supported: &[&str]) {
         let list: Vec<_> = supported.iter().map(|s| format!("{s:?}")).collect();
         let value = words(value, self.profile);
         let message = format!("Unsupported value: {value}: supported values: {}", list.join(", "));
-        self.causes.push(Cause::new("FieldValueNotSupported", field, message));
+        self.blame("FieldValueNotSupported", field, message);
     }
 
     /// One of a few words.
-    fn one_of(&mut self, field: &str, value: &Value, supported: &[&str]) {
+    fn one_of(&mut self, field: impl Display, value: &Value, supported: &[&str]) {
         match value.as_str() {
             Some(word) if supported.contains(&word) => {}
             None if value.is_null() => self.required(field, ""),
@@ -64,7 +70,7 @@ impl Check<'_> {
         }
     }
 
-    fn not_negative(&mut self, field: &str, value: &Value) {
+    fn not_negative(&mut self, field: impl Display, value: &Value) {
         if value.as_i64().is_some_and(|n| n < 0) {
             self.invalid(field, value, "must be greater than or equal to 0");
         }

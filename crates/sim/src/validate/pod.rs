@@ -1,6 +1,7 @@
 //! Pods and templates of pods.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Display};
 
 use serde_json::Value;
 
@@ -8,13 +9,16 @@ use super::Check;
 use super::metadata::is_label;
 use crate::quantity::Quantity;
 
+/// Where in an object something is; put together when something is wrong there.
+type Path<'a> = fmt::Arguments<'a>;
+
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
 pub(super) fn pod(check: &mut Check<'_>, object: &Value) {
-    spec(check, &object["spec"], "spec");
+    spec(check, &object["spec"], format_args!("spec"));
 }
 
-pub(super) fn restart_policy(check: &mut Check<'_>, spec: &Value, path: &str, allowed: &[&str]) {
+pub(super) fn restart_policy(check: &mut Check<'_>, spec: &Value, path: impl Display, allowed: &[&str]) {
     let policy = &spec["restartPolicy"];
     if !policy.as_str().is_some_and(|p| allowed.contains(&p)) {
         check.unsupported(format!("{path}.restartPolicy"), policy, allowed);
@@ -22,12 +26,12 @@ pub(super) fn restart_policy(check: &mut Check<'_>, spec: &Value, path: &str, al
 }
 
 /// The spec of a pod.
-pub(super) fn spec(check: &mut Check<'_>, spec: &Value, path: &str) {
+pub(super) fn spec(check: &mut Check<'_>, spec: &Value, path: Path<'_>) {
     let volumes: BTreeSet<&str> = list(&spec["volumes"]).filter_map(|v| v["name"].as_str()).collect();
     let mut seen = BTreeSet::new();
     for (index, volume) in list(&spec["volumes"]).enumerate() {
-        let path = format!("{path}.volumes[{index}]");
-        name(check, &volume["name"], &format!("{path}.name"), &mut seen);
+        let path = format_args!("{path}.volumes[{index}]");
+        name(check, &volume["name"], format_args!("{path}.name"), &mut seen);
         let sources = volume.as_object().map_or(0, |v| v.len() - usize::from(v.contains_key("name")));
         if sources > 1 {
             check.forbidden(
@@ -39,18 +43,18 @@ pub(super) fn spec(check: &mut Check<'_>, spec: &Value, path: &str) {
     let mut names = BTreeSet::new();
     let containers = list(&spec["containers"]).count();
     if containers == 0 {
-        check.required(format!("{path}.containers"), "");
+        check.required(format_args!("{path}.containers"), "");
     }
     for kind in ["containers", "initContainers"] {
         for (index, one) in list(&spec[kind]).enumerate() {
-            let path = format!("{path}.{kind}[{index}]");
-            container(check, one, &path, &volumes, &mut names);
+            let path = format_args!("{path}.{kind}[{index}]");
+            container(check, one, path, &volumes, &mut names);
             // One that runs on beside the others is a container like them.
             if kind == "initContainers" && one["restartPolicy"] != "Always" {
                 for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
                     if one[field].is_object() {
                         let why = "must not be set for init containers";
-                        check.invalid(format!("{path}.{field}"), &one[field], why);
+                        check.invalid(format_args!("{path}.{field}"), &one[field], why);
                     }
                 }
             }
@@ -59,19 +63,19 @@ pub(super) fn spec(check: &mut Check<'_>, spec: &Value, path: &str) {
     restart_policy(check, spec, path, &["Always", "OnFailure", "Never"]);
     if check.profile.field_validation {
         let field = "terminationGracePeriodSeconds";
-        check.not_negative(&format!("{path}.{field}"), &spec[field]);
+        check.not_negative(format_args!("{path}.{field}"), &spec[field]);
     }
     let dns = &spec["dnsPolicy"];
     check.one_of(
-        &format!("{path}.dnsPolicy"),
+        format_args!("{path}.dnsPolicy"),
         dns,
         &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
     );
-    super::metadata::labels(check, &format!("{path}.nodeSelector"), &spec["nodeSelector"]);
+    super::metadata::labels(check, format_args!("{path}.nodeSelector"), &spec["nodeSelector"]);
     let deadline = &spec["activeDeadlineSeconds"];
     if deadline.as_i64().is_some_and(|n| !(1..=i64::from(i32::MAX)).contains(&n)) {
         let why = "must be between 1 and 2147483647, inclusive";
-        check.invalid(format!("{path}.activeDeadlineSeconds"), deadline, why);
+        check.invalid(format_args!("{path}.activeDeadlineSeconds"), deadline, why);
     }
 }
 
@@ -84,7 +88,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn name<'v>(check: &mut Check<'_>, value: &'v Value, path: &str, seen: &mut BTreeSet<&'v str>) {
+fn name<'v>(check: &mut Check<'_>, value: &'v Value, path: Path<'_>, seen: &mut BTreeSet<&'v str>) {
     let text = value.as_str().unwrap_or_default();
     if text.is_empty() {
         check.required(path, "");
@@ -100,58 +104,58 @@ fn name<'v>(check: &mut Check<'_>, value: &'v Value, path: &str, seen: &mut BTre
 fn container<'v>(
     check: &mut Check<'_>,
     container: &'v Value,
-    path: &str,
+    path: Path<'_>,
     volumes: &BTreeSet<&str>,
     names: &mut BTreeSet<&'v str>,
 ) {
-    name(check, &container["name"], &format!("{path}.name"), names);
+    name(check, &container["name"], format_args!("{path}.name"), names);
     let image = container["image"].as_str().unwrap_or_default();
     if image.is_empty() {
-        check.required(format!("{path}.image"), "");
+        check.required(format_args!("{path}.image"), "");
     } else if image.trim() != image {
         let why = "must not have leading or trailing whitespace";
-        check.invalid(format!("{path}.image"), &container["image"], why);
+        check.invalid(format_args!("{path}.image"), &container["image"], why);
     }
     let policy = &container["imagePullPolicy"];
-    check.one_of(&format!("{path}.imagePullPolicy"), policy, &["Always", "IfNotPresent", "Never"]);
+    check.one_of(format_args!("{path}.imagePullPolicy"), policy, &["Always", "IfNotPresent", "Never"]);
     let mut port_names = BTreeSet::new();
     for (index, port) in list(&container["ports"]).enumerate() {
-        let path = format!("{path}.ports[{index}]");
+        let path = format_args!("{path}.ports[{index}]");
         if let Some(name) = port["name"].as_str().filter(|name| !name.is_empty())
             && !port_names.insert(name)
         {
-            check.duplicate(format!("{path}.name"), &port["name"]);
+            check.duplicate(format_args!("{path}.name"), &port["name"]);
         }
-        self::port(check, &port["containerPort"], &format!("{path}.containerPort"));
-        check.one_of(&format!("{path}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
+        self::port(check, &port["containerPort"], format_args!("{path}.containerPort"));
+        check.one_of(format_args!("{path}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
     }
     for (index, variable) in list(&container["env"]).enumerate() {
         let name = variable["name"].as_str().unwrap_or_default();
         if name.is_empty() {
-            check.required(format!("{path}.env[{index}].name"), "");
+            check.required(format_args!("{path}.env[{index}].name"), "");
         } else if let Some(why) = wrong_variable(check, name) {
-            check.invalid(format!("{path}.env[{index}].name"), &variable["name"], why);
+            check.invalid(format_args!("{path}.env[{index}].name"), &variable["name"], why);
         }
         let has_value = variable["value"].as_str().is_some_and(|v| !v.is_empty());
         if has_value && variable["valueFrom"].is_object() {
             let why = "may not be specified when `value` is not empty";
-            check.invalid(format!("{path}.env[{index}].valueFrom"), &Value::from(""), why);
+            check.invalid(format_args!("{path}.env[{index}].valueFrom"), &Value::from(""), why);
         }
     }
     for (index, mount) in list(&container["volumeMounts"]).enumerate() {
-        let path = format!("{path}.volumeMounts[{index}]");
+        let path = format_args!("{path}.volumeMounts[{index}]");
         let volume = mount["name"].as_str().unwrap_or_default();
         if !volumes.contains(volume) {
-            check.not_found(format!("{path}.name"), &mount["name"]);
+            check.not_found(format_args!("{path}.name"), &mount["name"]);
         }
         if mount["mountPath"].as_str().is_none_or(str::is_empty) {
-            check.required(format!("{path}.mountPath"), "");
+            check.required(format_args!("{path}.mountPath"), "");
         }
     }
     for kind in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        probe(check, &container[kind], &format!("{path}.{kind}"), kind);
+        probe(check, &container[kind], format_args!("{path}.{kind}"), kind);
     }
-    resources(check, &container["resources"], &format!("{path}.resources"));
+    resources(check, &container["resources"], format_args!("{path}.resources"));
 }
 
 fn wrong_variable(check: &Check<'_>, name: &str) -> Option<&'static str> {
@@ -166,7 +170,7 @@ fn wrong_variable(check: &Check<'_>, name: &str) -> Option<&'static str> {
     (!fits).then_some(why)
 }
 
-fn port(check: &mut Check<'_>, value: &Value, path: &str) {
+fn port(check: &mut Check<'_>, value: &Value, path: Path<'_>) {
     match value.as_i64() {
         Some(1..=65535) => {}
         Some(0) => check.required(path, ""),
@@ -175,7 +179,7 @@ fn port(check: &mut Check<'_>, value: &Value, path: &str) {
     }
 }
 
-fn probe(check: &mut Check<'_>, probe: &Value, path: &str, kind: &str) {
+fn probe(check: &mut Check<'_>, probe: &Value, path: Path<'_>, kind: &str) {
     let Some(map) = probe.as_object() else { return };
     let handlers = ["exec", "httpGet", "tcpSocket", "grpc"].iter().filter(|h| map.contains_key(**h)).count();
     match handlers {
@@ -187,26 +191,26 @@ fn probe(check: &mut Check<'_>, probe: &Value, path: &str, kind: &str) {
         let port = &probe[handler]["port"];
         if port.as_i64().is_some_and(|n| !(1..=65535).contains(&n)) {
             let why = "must be between 1 and 65535, inclusive";
-            check.invalid(format!("{path}.{handler}.port"), port, why);
+            check.invalid(format_args!("{path}.{handler}.port"), port, why);
         }
     }
     for field in
         ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
     {
-        check.not_negative(&format!("{path}.{field}"), &probe[field]);
+        check.not_negative(format_args!("{path}.{field}"), &probe[field]);
     }
     if kind != "readinessProbe" && probe["successThreshold"].as_i64().is_some_and(|n| n != 1) {
-        check.invalid(format!("{path}.successThreshold"), &probe["successThreshold"], "must be 1");
+        check.invalid(format_args!("{path}.successThreshold"), &probe["successThreshold"], "must be 1");
     }
 }
 
-fn resources(check: &mut Check<'_>, resources: &Value, path: &str) {
+fn resources(check: &mut Check<'_>, resources: &Value, path: Path<'_>) {
     for kind in ["limits", "requests"] {
         for (resource, amount) in resources[kind].as_object().into_iter().flatten() {
             let Some(quantity) = amount.as_str().and_then(Quantity::parse) else { continue };
             if quantity < Quantity::ZERO {
                 let why = "must be greater than or equal to 0";
-                check.invalid(format!("{path}.{kind}[{resource}]"), amount, why);
+                check.invalid(format_args!("{path}.{kind}[{resource}]"), amount, why);
             }
         }
     }
@@ -219,7 +223,7 @@ fn resources(check: &mut Check<'_>, resources: &Value, path: &str) {
             if check.profile.field_validation {
                 why = format!("{why} of {limit}");
             }
-            check.invalid(format!("{path}.requests"), asked, &why);
+            check.invalid(format_args!("{path}.requests"), asked, &why);
         }
     }
 }

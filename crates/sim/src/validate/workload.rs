@@ -17,7 +17,7 @@ pub(super) fn workload(check: &mut Check<'_>, plural: &str, object: &Value) {
     let spec = &object["spec"];
     check.not_negative("spec.replicas", &spec["replicas"]);
     for field in ["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"] {
-        check.not_negative(&format!("spec.{field}"), &spec[field]);
+        check.not_negative(format_args!("spec.{field}"), &spec[field]);
     }
     selector(check, plural, spec);
     if plural == "statefulsets" && !check.profile.field_validation {
@@ -102,15 +102,15 @@ fn strategy(check: &mut Check<'_>, spec: &Value) {
 }
 
 pub(super) fn template(check: &mut Check<'_>, template: &Value, path: &str) {
-    labels(check, &format!("{path}.labels"), &template["metadata"]["labels"]);
-    pod::spec(check, &template["spec"], &format!("{path}.spec"));
+    labels(check, format_args!("{path}.labels"), &template["metadata"]["labels"]);
+    pod::spec(check, &template["spec"], format_args!("{path}.spec"));
 }
 
 pub(super) fn job(check: &mut Check<'_>, spec: &Value, path: &str) {
     for field in
         ["parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"]
     {
-        check.not_negative(&format!("{path}.{field}"), &spec[field]);
+        check.not_negative(format_args!("{path}.{field}"), &spec[field]);
     }
     if path == "spec" {
         let selector = &spec["selector"];
@@ -130,7 +130,7 @@ pub(super) fn job(check: &mut Check<'_>, spec: &Value, path: &str) {
         check.required(path, "valid values: \"OnFailure\", \"Never\"");
     } else {
         let allowed = &["OnFailure", "Never"];
-        pod::restart_policy(check, &spec["template"]["spec"], &format!("{path}.template.spec"), allowed);
+        pod::restart_policy(check, &spec["template"]["spec"], format_args!("{path}.template.spec"), allowed);
     }
 }
 
@@ -224,7 +224,7 @@ pub(super) fn service(check: &mut Check<'_>, spec: &Value) {
                 &serde_json::json!({"port": port["port"], "protocol": port["protocol"]}),
             );
         }
-        check.one_of(&format!("{path}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
+        check.one_of(format_args!("{path}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
         if port["targetPort"].as_i64().is_some_and(|n| !(1..=65535).contains(&n)) {
             let why = "must be between 1 and 65535, inclusive";
             check.invalid(format!("{path}.targetPort"), &port["targetPort"], why);
@@ -395,7 +395,7 @@ pub(super) fn status(check: &mut Check<'_>, plural: &str, status: &Value) {
         _ => return,
     };
     for field in fields {
-        check.not_negative(&format!("status.{field}"), &status[field]);
+        check.not_negative(format_args!("status.{field}"), &status[field]);
     }
     check.not_negative("status.observedGeneration", &status["observedGeneration"]);
     let replicas = count("replicas");
