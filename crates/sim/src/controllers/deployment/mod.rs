@@ -54,12 +54,16 @@ struct Match {
 }
 
 impl Match {
-    fn is(&self, deployment: &Object, set: &Object) -> bool {
+    /// Where the ReplicaSet is among these, if the Deployment's template is the one it was.
+    fn find(&self, deployment: &Object, sets: &[Set]) -> Option<usize> {
         // A spec of another size still has the same template.
-        let same = |a: &Section, of: &Object| {
-            of.section("spec").is_some_and(|b| std::ptr::eq(a.field("template"), b.field("template")))
+        let is_same = |a: &Section, of: &Object| {
+            of.section("spec").is_some_and(|b| a.is(b) || a.shares_field(b, "template"))
         };
-        same(&self.deployment, deployment) && same(&self.set, set)
+        if !is_same(&self.deployment, deployment) {
+            return None;
+        }
+        sets.iter().position(|set| is_same(&self.set, &set.object))
     }
 }
 
@@ -139,22 +143,20 @@ impl Deployments {
             return Outcome::Done;
         };
         self.adopt(server, now, &deployment);
-        let mut sets: Vec<Set> = server
-            .store()
-            .owned_by(deployment.uid())
+        let owned = server.store().owned_by(deployment.uid());
+        let mut by_age: Vec<(&str, &Arc<Object>)> = owned
             .filter(|o| *o.resource() == REPLICA_SETS && o.controller() == Some(deployment.uid()))
-            .map(|o| Set::new(Arc::clone(o)))
+            .map(|set| (set::created(set), set))
             .collect();
-        sets.sort_by(|a, b| (a.created(), a.name()).cmp(&(b.created(), b.name())));
+        by_age.sort_by_key(|(created, set)| (*created, set.name()));
+        let sets: Vec<Set> = by_age.into_iter().map(|(_, set)| Set::new(Arc::clone(set))).collect();
         let new = self.find_new(key, &deployment, &sets);
         Sync::new(server, &mut self.events, now, deployment, sets, new).run()
     }
 
     /// The place of the ReplicaSet with the current template; the oldest if there are several.
     fn find_new(&mut self, key: &Key, deployment: &Object, sets: &[Set]) -> Option<usize> {
-        if let Some(known) = self.known.get(key)
-            && let Some(at) = sets.iter().position(|set| known.is(deployment, &set.object))
-        {
+        if let Some(at) = self.known.get(key).and_then(|known| known.find(deployment, sets)) {
             return Some(at);
         }
         let template = deployment.field("spec", "template");

@@ -65,7 +65,7 @@ impl Set {
     }
 
     pub(super) fn created(&self) -> &str {
-        text(self.object.field("metadata", "creationTimestamp"))
+        created(&self.object)
     }
 
     pub(super) fn count(&self) -> Count {
@@ -139,6 +139,11 @@ pub(super) fn annotate_revision(
         annotations.insert(REVISIONS.to_owned(), json!(all.join(",")));
     }
     true
+}
+
+/// When an object was made, as a text that sorts like the moment.
+pub(super) fn created(object: &Object) -> &str {
+    text(object.field("metadata", "creationTimestamp"))
 }
 
 /// The annotations of an object, copied.
