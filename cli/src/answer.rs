@@ -1,5 +1,6 @@
 //! Answers on stdout, in the form that was asked for.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use serde::Serialize;
@@ -47,17 +48,32 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", line.trim_end_matches('\n'));
 }
 
+/// A text of others as it can be shown: what would move the cursor, change colours or begin a line is written out.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let escaped = |c: char| {
+        let shown = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        shown.chars().collect::<Vec<_>>()
+    };
+    if text.chars().any(char::is_control) {
+        Cow::Owned(text.chars().flat_map(escaped).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// A table with columns as wide as they need to be.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<Cow<'_, str>>> =
+        rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut out = String::new();
-    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
-    for row in std::iter::once(&head).chain(rows) {
+    let head: Vec<Cow<'_, str>> = head.iter().map(|cell| Cow::Borrowed(*cell)).collect();
+    for row in std::iter::once(&head).chain(&rows) {
         let mut line = String::new();
         for (width, cell) in widths.iter().zip(row) {
             let pad = width.saturating_sub(cell.chars().count());
@@ -73,6 +89,12 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_others_do_not_reach_the_terminal_as_commands() {
+        let rows = vec![vec!["\u{1b}]0;owned\u{7}\u{1b}[31ma\nfake".to_owned(), "ü".to_owned()]];
+        assert_eq!(table(&["PATH", ""], &rows), "PATH\n\\u{1b}]0;owned\\u{7}\\u{1b}[31ma\\nfake  ü\n");
+    }
 
     #[test]
     fn columns_line_up() {

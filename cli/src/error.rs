@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use release_cluster::{ApiError, ConnectError, LockError, Part, StoreError, SurveyError};
 use release_core::{Cause, CauseKind};
-use release_image::{BuildError, InputError, KeyError, StoredError};
+use release_image::{BuildError, InputError, KeyError, NativeError, ProgramError, StoredError};
 use release_manifest::{Color, ProjectError, RenderError};
 use release_pipeline::{
     Event, ImageLockError, PlanError, PrepareError, RunError, SupplyError, TargetError, VerifyError,
@@ -214,6 +214,13 @@ impl Failure {
                 "start the Docker Engine, or choose another with DOCKER_HOST or `docker context use`"
             }
             Self::Prepare(PrepareError::Build { source, .. }) => build_hint(source)?,
+            Self::Prepare(PrepareError::Assemble { source: NativeError::Itself { .. }, .. }) => {
+                "put the layout elsewhere, or add it to `.dockerignore`"
+            }
+            Self::Prepare(PrepareError::Assemble {
+                source: NativeError::Program(ProgramError::Processor { .. }),
+                ..
+            }) => "build it for the image's platform: `cargo build --target`, and `rust: {target: …}`",
             Self::Prepare(PrepareError::NoRegistry { .. }) => {
                 "name one in release.yaml: `registry: registry.example.com/team`"
             }
@@ -283,10 +290,10 @@ impl Failure {
         let mut text = match self {
             // Problems in the project file come with the place, marked.
             Self::Project(error) => return error.render(color),
-            other => format!("error: {other}\n"),
+            other => format!("error: {}\n", shown(&other.to_string(), "\n")),
         };
         for cause in self.causes() {
-            let _ = writeln!(text, "  caused by: {}", cause.replace('\n', "\n    "));
+            let _ = writeln!(text, "  caused by: {}", shown(&cause, "\n    "));
         }
         for line in self.last_words() {
             let _ = writeln!(text, "    | {line}");
@@ -331,6 +338,11 @@ impl Failure {
         };
         (line, hint.filter(|hint| !hint.is_empty()))
     }
+}
+
+/// A text with names of others in it, as it can be shown; its lines begin with `indent`, which has the line's end.
+fn shown(text: &str, indent: &str) -> String {
+    text.split('\n').map(answer::visible).collect::<Vec<_>>().join(indent)
 }
 
 /// Whether stderr shows colours.
@@ -460,6 +472,9 @@ fn supply_hint(error: &SupplyError) -> Option<&'static str> {
 fn upload_hint(error: &PushError) -> Option<&'static str> {
     match error {
         PushError::Request(RequestError::Unauthorized { .. }) => Some(CREDENTIALS),
+        PushError::Request(RequestError::GaveUp { reached: false, .. }) => Some(
+            "is the registry's name right, is it up, and is the network (VPN, proxy) open? nothing was sent",
+        ),
         PushError::Request(RequestError::GaveUp { .. }) => {
             Some("what arrived is kept: the same command goes on where this one stopped")
         }

@@ -1,11 +1,13 @@
 //! `release image ls`, `inspect` and `diff`: looking into images, of a registry or of an image layout on disk.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use release_core::{Digest, ImageRef};
 use release_image::{
-    Change, Contents, Difference, EntryKind, LayerContents, Platform, Stored, StoredImage, Wanted, changes,
+    Change, Contents, Difference, EntryKind, LayerContents, Platform, Stored, StoredError, StoredImage,
+    Wanted, changes,
 };
 use release_pipeline::Verifier;
 use serde_json::{Value, json};
@@ -74,8 +76,12 @@ fn read(
     platform: Option<&Platform>,
     hashes: bool,
 ) -> Result<Looked, Failure> {
-    let stored = Stored::open(dir).map_err(release_image::StoredError::from)?;
-    let image = stored.image(digest, platform)?;
+    let stored = Stored::open(dir).map_err(StoredError::from)?;
+    // Where it was pulled to is nobody's business.
+    let image = stored.image(digest, platform).map_err(|error| match error {
+        StoredError::Choice { found, wanted, .. } => StoredError::Choice { dir: name.into(), found, wanted },
+        error => error,
+    })?;
     let layers = stored.layers(&image, Wanted { hashes, keep: &|_| false })?;
     let contents = Contents::stack(&layers);
     Ok(Looked { name: name.to_owned(), image, layers, contents })
@@ -268,14 +274,28 @@ fn compared(before: &Looked, after: &Looked) -> Value {
                 "path": format!("/{}", change.path), "change": word(change.difference),
                 "kind": kind(change.kind), "before": change.before, "after": change.after,
                 "layer": change.layer,
+                "modes": change.modes.map(|(before, after)| [octal(before), octal(after)]),
             })
         })
         .collect();
     let shared: Vec<&Digest> = shared(before, after);
     json!({
         "v": 1, "before": before.image.manifest.digest, "after": after.image.manifest.digest,
-        "sharedLayers": shared, "changes": all,
+        "sharedLayers": shared, "configuration": reconfigured(before, after), "changes": all,
     })
+}
+
+/// Permission bits as `chmod` takes them.
+fn octal(mode: u32) -> String {
+    format!("{mode:04o}")
+}
+
+/// The parts of the configuration that differ: what is started, as whom, with which environment.
+fn reconfigured(before: &Looked, after: &Looked) -> Vec<String> {
+    let of = |looked: &Looked| looked.image.config["config"].as_object().cloned().unwrap_or_default();
+    let (before, after) = (of(before), of(after));
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).cloned().collect()
 }
 
 /// The layers that both have: a node that has one image fetches only the others of the second.
@@ -299,6 +319,10 @@ fn compare(before: &Looked, after: &Looked) -> String {
         after.layers.len(),
         size(fetched)
     );
+    let parts = reconfigured(before, after);
+    if !parts.is_empty() {
+        let _ = writeln!(out, "the configuration differs: {}", parts.join(", "));
+    }
     if all.is_empty() {
         out.push_str("the files are the same\n");
         return out;
@@ -318,12 +342,16 @@ fn compare(before: &Looked, after: &Looked) -> String {
         .iter()
         .map(|change| {
             let bytes = |bytes: Option<u64>| bytes.map(size).unwrap_or_default();
+            let (before, after) = match change.modes {
+                Some((before, after)) => (octal(before), octal(after)),
+                None => (bytes(change.before), bytes(change.after)),
+            };
             let slash = if change.kind == EntryKind::Folder { "/" } else { "" };
             vec![
                 word(change.difference).to_owned(),
                 change.layer.to_string(),
-                bytes(change.before),
-                bytes(change.after),
+                before,
+                after,
                 format!("/{}{slash}", change.path),
             ]
         })

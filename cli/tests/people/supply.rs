@@ -47,6 +47,24 @@ fn images_are_looked_into() {
 }
 
 #[test]
+fn permissions_and_the_configuration_are_part_of_an_image() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = Folder::with(NATIVE);
+    folder.write("site/index.html", "<h1>radio</h1>");
+    folder.write("over/index.html", "<h1>radio</h1>");
+    assert_eq!(folder.run(&["build", "--layout", "before", "-q"]).code, 0);
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder.path("over/index.html"), executable).unwrap();
+    let set = "services.web.image.entrypoint=[/srv/web]";
+    assert_eq!(folder.run(&["build", "--layout", "after", "-q", "--set", set]).code, 0);
+    let told = folder.run(&["image", "diff", "before", "after"]).out;
+    assert!(told.contains("the configuration differs: Entrypoint"), "{told}");
+    let lines: Vec<&str> = told.lines().filter(|line| line.contains("/srv/index.html")).collect();
+    assert!(matches!(*lines, [line] if line.contains("0644") && line.contains("0755")), "{told}");
+}
+
+#[test]
 fn keys_are_made_and_not_overwritten() {
     let folder = Folder::new();
     let screen = folder.screen(&["key generate", "key generate", "key generate -q -o json other"]);

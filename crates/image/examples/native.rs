@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         base: Base::Scratch,
         layers: vec![Layer { from: from.clone(), to: to.clone() }],
         libraries_of: Vec::new(),
+        programs: Vec::new(),
         compression: Compression::Gzip,
         format: Format::Oci,
         platform: Platform::default(),

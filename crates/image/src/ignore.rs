@@ -123,14 +123,20 @@ impl Ignore {
         fate
     }
 
-    /// The rules for what lies below `path`, which somebody named: patterns that leave out the path itself, or a folder it
-    /// lies in, do not count there.
-    pub(crate) fn below(&self, path: &str) -> Self {
+    /// The rules for what lies below `path`, which somebody named, and what they make of `path`: patterns that leave out the
+    /// path itself, or a folder it lies in, do not count there. Where exceptions say what of it is meant, all patterns count.
+    pub(crate) fn below(&self, path: &str) -> (Self, Fate) {
         let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
-        let above: Vec<&str> = parents.chain([path]).collect();
+        let above: Vec<&str> = parents.chain([path]).filter(|path| !path.is_empty()).collect();
+        let folder = format!("{path}/");
+        if self.patterns.iter().any(|pattern| pattern.exception && pattern.prefix.starts_with(&folder)) {
+            let top = Fate::default();
+            let fate = above.iter().fold(top, |parent, path| self.fate(&parent, path));
+            return (self.clone(), fate);
+        }
         let counts =
             |pattern: &&Pattern| pattern.exception || !above.iter().any(|path| pattern.matches(path));
-        Self { patterns: self.patterns.iter().filter(counts).cloned().collect() }
+        (Self { patterns: self.patterns.iter().filter(counts).cloned().collect() }, Fate::default())
     }
 
     /// Whether an exception could let through something below `folder`, which itself is ignored.

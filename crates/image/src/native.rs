@@ -136,6 +136,7 @@ impl NativeBuild {
             .canonicalize()
             .map_err(|source| NativeError::Read { path: self.root.clone(), source })?;
         let ignore = walk::ignore(&root)?;
+        let own = layout.dir().canonicalize().map_err(unread(layout.dir()))?;
         let records = options.records.as_ref().map(|dir| Records::new(dir, !options.anew));
         let mut tree = Tree::default();
         let base =
@@ -143,12 +144,15 @@ impl NativeBuild {
         let layers = base.as_ref().map(|base| base.layers.clone()).unwrap_or_default();
         let mut work =
             Assembly { build: self, layout, options, records, root, tree, layers, made: Vec::new() };
+        for program in &self.programs {
+            program::fits(&work.root.join(program), &self.platform)?;
+        }
         if let Some((layer, found)) = work.libraries()? {
             work.add(layer, found, now(), tell)?;
         }
         for layer in &self.layers {
             let look = now();
-            let found = walk::walk(&work.root, &layer.from, &ignore)?;
+            let found = walk::walk(&work.root, &layer.from, &ignore, &own)?;
             work.add(layer.clone(), found, look, tell)?;
         }
         let Assembly { layers, made, .. } = work;

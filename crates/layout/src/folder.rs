@@ -90,7 +90,9 @@ impl Unlocked {
                 return Err(LayoutError::Form { path: folder, why: "it is no folder" });
             }
         }
-        Ok(Folder { dir: self.dir, _marker: self.marker })
+        let folder = Folder { dir: self.dir, _marker: self.marker };
+        folder.clear()?;
+        Ok(folder)
     }
 }
 
@@ -144,6 +146,11 @@ impl Folder {
     /// When it cannot be written; the one before is still there then.
     pub fn put_index(&self, bytes: &[u8]) -> Result<(), LayoutError> {
         replace(&index(&self.dir), bytes)
+    }
+
+    /// Removes what runs that were killed left behind. Nobody else writes blobs now.
+    fn clear(&self) -> Result<(), LayoutError> {
+        self.sweep(|_| true).map(|_| ())
     }
 
     /// Removes the blobs that are not `needed`, and what runs that were killed left behind. Other files stay. Returns how many

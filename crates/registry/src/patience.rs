@@ -16,6 +16,9 @@ pub(crate) struct Pace {
     pub(crate) stall: Duration,
     /// How long there may be no progress before it is given up: longer than a registry takes to restart.
     pub(crate) patience: Duration,
+    /// How long a registry may say nothing at all, from the beginning: there is nothing to lose yet, and most likely its name is
+    /// wrong.
+    pub(crate) contact: Duration,
     /// How large the parts of a blob are. A reset costs at most one; 8 MiB keep the requests few and stay below what
     /// proxies in front of registries let through.
     pub(crate) part: u64,
@@ -29,6 +32,7 @@ impl Default for Pace {
         Self {
             stall: Duration::from_secs(120),
             patience: Duration::from_secs(90),
+            contact: Duration::from_secs(10),
             part: 8 * MIB,
             whole: 32 * MIB,
         }
@@ -62,9 +66,11 @@ impl<'a> Patience<'a> {
     ) -> Result<(), RequestError> {
         let pause = wanted.unwrap_or(self.pause);
         let after = self.since.elapsed();
-        if after + pause >= self.session.pace.patience {
+        let (pace, reached) = (self.session.pace, self.session.was_reached());
+        if after + pause >= if reached { pace.patience } else { pace.contact.min(pace.patience) } {
             return Err(RequestError::GaveUp {
                 registry: self.session.registry().to_owned(),
+                reached,
                 what: self.what.to_owned(),
                 after,
                 source: attempt,

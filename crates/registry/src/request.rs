@@ -45,6 +45,8 @@ pub enum RequestError {
         what: String,
         /// How long there was no progress.
         after: Duration,
+        /// Whether it ever answered.
+        reached: bool,
         /// What the last attempt ended with.
         #[source]
         source: Attempt,

@@ -1,7 +1,7 @@
 //! Requests to one repository: who we are is shown to the registry and to nobody else, and shown anew when it is forgotten.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -69,6 +69,8 @@ pub(crate) struct Session<'a> {
     scope: String,
     base: Url,
     shown: Mutex<Shown>,
+    /// Whether the registry ever answered.
+    reached: AtomicBool,
 }
 
 /// What is shown with a request.
@@ -126,7 +128,22 @@ impl<'a> Session<'a> {
         }
         let base = address(repository, "").map_err(RequestError::Confirm)?;
         let shown = Mutex::new(Shown { pass: Pass::None, turn: 0, renewal: None });
-        Ok(Self { clients, repository, pace, aim, credentials, scope, base, shown })
+        Ok(Self {
+            clients,
+            repository,
+            pace,
+            aim,
+            credentials,
+            scope,
+            base,
+            shown,
+            reached: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether the registry ever answered.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
     }
 
     pub(crate) fn registry(&self) -> &str {
@@ -177,6 +194,7 @@ impl<'a> Session<'a> {
                 request = shown.pass.show(request, self.credentials);
             }
             let answer = self.watch(request.send(), sent, progress).await?;
+            self.reached.store(true, Ordering::Relaxed);
             // Whoever answers in another place, after a redirect, must not name where our secrets go.
             let theirs = answer.url().origin() != self.base.origin();
             if !ours || theirs || renewals == RENEWALS || answer.status() != StatusCode::UNAUTHORIZED {

@@ -40,6 +40,8 @@ pub(crate) struct Header {
     pub(crate) path: String,
     pub(crate) kind: EntryKind,
     pub(crate) size: u64,
+    /// The permission bits; 0 when they cannot be read.
+    pub(crate) mode: u32,
     /// Where a link leads, as it is written there.
     pub(crate) link: Option<String>,
 }
@@ -160,7 +162,8 @@ impl<R: Read> Archive<R> {
         if path.is_empty() && kind != EntryKind::Folder {
             return Err(ArchiveError::Path { path: shown(&named), why: "is the root and no folder" });
         }
-        Ok(Header { path, kind, size, link })
+        let mode = u32::from_str_radix(text(&record[100..108]).trim(), 8).unwrap_or(0) & 0o7777;
+        Ok(Header { path, kind, size, mode, link })
     }
 
     /// A header; `None` at the end.

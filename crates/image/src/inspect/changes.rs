@@ -13,11 +13,12 @@ pub enum Difference {
     Added,
     /// The first image has it, the second has not.
     Removed,
-    /// Both have it, with other content, another size, another target or of another kind.
+    /// Both have it, with other content, another size, other permissions, another target or of another kind.
     Changed,
 }
 
-/// A path that differs. Folders that are on both sides never do; owners, modes and times are not compared.
+/// A path that differs. Folders that are on both sides do in their permissions only; owners and times are not
+/// compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The path.
@@ -30,6 +31,8 @@ pub struct Change {
     pub before: Option<u64>,
     /// Its size in the second image, in bytes.
     pub after: Option<u64>,
+    /// Its permission bits in both, where they are all that differs.
+    pub modes: Option<(u32, u32)>,
     /// The layer of the second image that has it, from 0; of the first, when it was removed.
     pub layer: usize,
 }
@@ -50,6 +53,7 @@ pub fn changes(before: &Contents, after: &Contents) -> Vec<Change> {
             kind: entry.kind,
             before: old.map(|old| old.size),
             after: Some(entry.size),
+            modes: old.filter(|old| !says_other(old, entry)).map(|old| (old.mode, entry.mode)),
             layer: *layer,
         };
         all.insert(path, change);
@@ -62,6 +66,7 @@ pub fn changes(before: &Contents, after: &Contents) -> Vec<Change> {
                 kind: entry.kind,
                 before: Some(entry.size),
                 after: None,
+                modes: None,
                 layer: *layer,
             };
             all.insert(path, change);
@@ -71,6 +76,12 @@ pub fn changes(before: &Contents, after: &Contents) -> Vec<Change> {
 }
 
 fn differs(old: &LayerEntry, new: &LayerEntry) -> bool {
+    // The bits of a link mean nothing.
+    says_other(old, new) || (old.mode != new.mode && new.kind != EntryKind::Link)
+}
+
+/// Whether what is there differs, and not only who may use it.
+fn says_other(old: &LayerEntry, new: &LayerEntry) -> bool {
     let content = match (&old.digest, &new.digest) {
         (Some(old), Some(new)) => old != new,
         _ => old.size != new.size,

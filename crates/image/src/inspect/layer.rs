@@ -92,6 +92,8 @@ pub struct LayerEntry {
     pub kind: EntryKind,
     /// The size of a file, in bytes; 0 of everything else.
     pub size: u64,
+    /// Its permission bits, without its kind; 0 when the archive does not say.
+    pub mode: u32,
     /// Where a link leads.
     pub link: Option<String>,
     /// The digest of a file's content, if it was asked for.
@@ -180,6 +182,7 @@ impl LayerContents {
                 path: header.path,
                 kind: header.kind,
                 size: header.size,
+                mode: header.mode,
                 link: header.link,
                 digest: None,
             };

@@ -47,6 +47,14 @@ pub enum NativeError {
         /// The path as it was given.
         from: String,
     },
+    /// The image would have what it is put together from in it, and the next one that as well.
+    #[error("the image layout `{layout}` lies in `{from}`, which the image is made from")]
+    Itself {
+        /// What the layer is made from.
+        from: String,
+        /// The layout, relative to the project's folder.
+        layout: String,
+    },
     /// A place in the image that is none.
     #[error("files cannot go to `{to}` in the image: {why}")]
     Target {

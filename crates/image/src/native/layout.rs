@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use release_core::Digest;
 pub use release_layout::LayoutError;
-use release_layout::{Folder, REF_NAME, Unlocked, read};
+use release_layout::{Folder, REF_NAME, TryLock, Unlocked, read};
 pub(crate) use release_layout::{MAX_DOCUMENT_BYTES, blob, check, hash, open};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -70,7 +70,22 @@ impl Layout {
     /// # Errors
     /// When the folder holds something else, or cannot be written.
     pub fn create(dir: &Path) -> Result<Self, LayoutError> {
-        let layout = Self { folder: Unlocked::at(dir)?.lock()? };
+        Self::create_or_wait(dir, || {})
+    }
+
+    /// As [`Layout::create`]; `waits` is called once if another process writes.
+    ///
+    /// # Errors
+    /// When the folder holds something else, or cannot be written.
+    pub fn create_or_wait(dir: &Path, waits: impl FnOnce()) -> Result<Self, LayoutError> {
+        let folder = match Unlocked::at(dir)?.try_lock()? {
+            TryLock::Locked(folder) => folder,
+            TryLock::Busy(busy) => {
+                waits();
+                busy.lock()?
+            }
+        };
+        let layout = Self { folder };
         if !release_layout::index(layout.dir()).exists() {
             layout.write_index(&Index { manifests: Vec::new(), other: BTreeMap::new() })?;
         }

@@ -14,6 +14,8 @@ use object::read::ReadCache;
 use object::read::elf::{Dyn as _, FileHeader, ProgramHeader as _};
 use object::{Endianness, FileKind, ReadRef};
 
+use super::spec::Platform;
+
 /// More libraries than any program has; a circle ends by itself.
 const MAX_LIBRARIES: usize = 1000;
 
@@ -46,6 +48,16 @@ pub enum ProgramError {
         /// What is wrong with it.
         why: String,
     },
+    /// It is for another processor than the image.
+    #[error("`{}` is a program for {found}, and the image is for {wanted}", path.display())]
+    Processor {
+        /// The program.
+        path: PathBuf,
+        /// The processor it is for.
+        found: &'static str,
+        /// The one of the image.
+        wanted: String,
+    },
     /// A library is nowhere to be found for the program's processor.
     #[error("`{}` needs `{library}`, which is not on this machine", path.display())]
     Missing {
@@ -54,6 +66,39 @@ pub enum ProgramError {
         /// Its name.
         library: String,
     },
+}
+
+/// Whether a program is for the platform's processor, as far as the processor is one we know: the image would start nowhere.
+pub(crate) fn fits(program: &Path, platform: &Platform) -> Result<(), ProgramError> {
+    let Some(wanted) = machine_of(&platform.architecture) else { return Ok(()) };
+    let (found, _) = read(program)?.machine;
+    if found == wanted {
+        return Ok(());
+    }
+    Err(ProgramError::Processor {
+        path: program.to_owned(),
+        found: ARCHITECTURES
+            .iter()
+            .find(|(_, machine)| *machine == found)
+            .map_or("another", |(name, _)| *name),
+        wanted: platform.architecture.clone(),
+    })
+}
+
+/// The names of processors as images have them, those of [Go](https://go.dev/doc/install/source#environment), and as programs
+/// have them.
+const ARCHITECTURES: &[(&str, u16)] = &[
+    ("amd64", elf::EM_X86_64),
+    ("arm64", elf::EM_AARCH64),
+    ("386", elf::EM_386),
+    ("arm", elf::EM_ARM),
+    ("riscv64", elf::EM_RISCV),
+    ("ppc64le", elf::EM_PPC64),
+    ("s390x", elf::EM_S390),
+];
+
+fn machine_of(architecture: &str) -> Option<u16> {
+    ARCHITECTURES.iter().find(|(name, _)| *name == architecture).map(|(_, machine)| *machine)
 }
 
 /// What a file says about what it needs.

@@ -25,6 +25,8 @@ pub struct NativeBuild {
     /// Programs among the files whose shared libraries, with the loader, become the first layer, as they are on this machine.
     /// For images on nothing. Programs that are linked statically need none.
     pub libraries_of: Vec<String>,
+    /// Programs, relative to `root`, that have to be for the platform's processor. They are not put into the image by this.
+    pub programs: Vec<String>,
     /// How layers are compressed.
     pub compression: Compression,
     /// Whose names its documents have.

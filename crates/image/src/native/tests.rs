@@ -51,6 +51,7 @@ pub(super) fn build_of(root: &Path, of: &[(&str, &str)]) -> NativeBuild {
         base: Base::Scratch,
         layers: layers(of),
         libraries_of: Vec::new(),
+        programs: Vec::new(),
         compression: Compression::Gzip,
         format: Format::Oci,
         platform: "linux/amd64".parse().unwrap(),
@@ -411,13 +412,15 @@ fn a_path_that_is_named_is_meant() {
         ("target", "target/release/player", "(itself)"),
         ("target", "target", "release/player"),
         ("target\n**/player", "target", "`target` has nothing in it that `.dockerignore` lets through"),
-        ("**\n!site/a.css", "site", everything),
+        ("**\n!site/a.css", "site", "a.css"),
+        ("*\n!site", "site", everything),
+        ("target\n!target/release/player", "target", "release/player"),
         ("site\n!site/a.css", ".", ".dockerignore site/a.css target/release/player"),
     ] {
         let project = project(FILES, (0o644, 0o755));
         fs::write(project.path().join(".dockerignore"), ignore).unwrap();
         let root = project.path().canonicalize().unwrap();
-        let found = match walk::walk(&root, from, &walk::ignore(&root).unwrap()) {
+        let found = match walk::walk(&root, from, &walk::ignore(&root).unwrap(), Path::new("/nowhere")) {
             Ok(found) => found,
             Err(error) => {
                 assert_eq!(error.to_string(), expected, "{ignore:?} {from}");
@@ -536,6 +539,34 @@ fn several_platforms_are_an_index_and_each_can_be_a_base() {
     on.platform = "linux/riscv64".parse().unwrap();
     let error = run(&on, second.path()).unwrap_err();
     assert!(matches!(error, NativeError::BaseChoice { found: 0, .. }), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_for_another_processor_is_refused() {
+    let project = project(FILES, (0o644, 0o755));
+    fs::copy("/usr/bin/env", project.path().join("target/release/player")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let mut build = build_of(project.path(), &[("target/release/player", "/app/")]);
+    build.programs = vec!["target/release/player".to_owned()];
+    build.platform = Platform::default();
+    run(&build, out.path()).unwrap();
+    let other = if build.platform.architecture == "arm64" { "amd64" } else { "arm64" };
+    build.platform = format!("linux/{other}").parse().unwrap();
+    let error = run(&build, out.path()).unwrap_err().to_string();
+    assert!(error.ends_with(&format!("and the image is for {other}")), "{error}");
+}
+
+#[test]
+fn a_layout_never_becomes_a_part_of_its_image() {
+    let project = project(FILES, (0o644, 0o755));
+    let build = build_of(project.path(), &[(".", "/app/")]);
+    let inside = project.path().join("site/out");
+    let error = run(&build, &inside).unwrap_err().to_string();
+    assert_eq!(error, "the image layout `site/out` lies in `.`, which the image is made from");
+    fs::write(project.path().join(".dockerignore"), "site/out\n").unwrap();
+    let first = run(&build, &inside).unwrap();
+    assert_eq!(run(&build, &inside).unwrap(), first);
 }
 
 #[cfg(target_os = "linux")]

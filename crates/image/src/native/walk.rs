@@ -36,8 +36,14 @@ pub(crate) fn ignore(root: &Path) -> Result<Ignore, NativeError> {
     }
 }
 
-/// What is at `from` and below it, sorted by nothing in particular. `root` is absolute and free of links.
-pub(crate) fn walk(root: &Path, from: &str, ignore: &Ignore) -> Result<Vec<Found>, NativeError> {
+/// What is at `from` and below it, sorted by nothing in particular. `root` and `layout`, where the image is put together, are
+/// absolute and free of links.
+pub(crate) fn walk(
+    root: &Path,
+    from: &str,
+    ignore: &Ignore,
+    layout: &Path,
+) -> Result<Vec<Found>, NativeError> {
     let outside = || NativeError::Outside { from: from.to_owned() };
     if from.is_empty() || Path::new(from).is_absolute() {
         return Err(outside());
@@ -49,16 +55,18 @@ pub(crate) fn walk(root: &Path, from: &str, ignore: &Ignore) -> Result<Vec<Found
     let kind = kind(&path, metadata.file_type(), &metadata)?;
     let folder = kind == Kind::Folder;
     let stamp = (!folder).then(|| Stamp::of(&metadata));
+    let (ignore, fate) = ignore.below(text(relative)?);
     let walk = Walk {
         root,
         from,
-        ignore: &ignore.below(text(relative)?),
+        ignore: &ignore,
+        layout: layout.strip_prefix(root).ok(),
         count: AtomicUsize::new(1),
         left_out: AtomicBool::new(false),
     };
     let mut found = vec![Found { path: String::new(), disk: Disk::At(relative.into()), kind, stamp }];
     if folder {
-        walk.all(Open { disk: relative.into(), name: String::new(), parent: Fate::default() }, &mut found)?;
+        walk.all(Open { disk: relative.into(), name: String::new(), parent: fate }, &mut found)?;
         // An empty folder may be meant; one that an ignore file empties is a mistake.
         if walk.left_out.into_inner() && found.iter().all(|found| found.kind == Kind::Folder) {
             return Err(NativeError::Empty { from: from.to_owned() });
@@ -78,6 +86,8 @@ struct Walk<'a> {
     root: &'a Path,
     from: &'a str,
     ignore: &'a Ignore,
+    /// Where the image is put together, if that is in the project's folder.
+    layout: Option<&'a Path>,
     /// How much was found.
     count: AtomicUsize,
     /// Whether `.dockerignore` kept anything back.
@@ -162,6 +172,9 @@ impl Walk<'_> {
                 }
             }
             if goes_on {
+                if self.layout.is_some_and(|layout| layout == Path::new(&matched)) {
+                    return Err(NativeError::Itself { from: self.from.to_owned(), layout: matched });
+                }
                 let name = inside(&folder.name, part);
                 open.push(Open { disk: disk(&file_name).into(), name, parent: fate });
             }

@@ -76,6 +76,17 @@ fn folders_that_lead_elsewhere_are_not_written_to() {
 }
 
 #[test]
+fn what_a_killed_run_left_is_gone_with_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = dir.path().join("layout");
+    drop(Unlocked::at(&layout).unwrap().lock().unwrap());
+    let left = blobs(&layout).join(".partial-1");
+    fs::write(&left, "half").unwrap();
+    drop(Unlocked::at(&layout).unwrap().lock().unwrap());
+    assert!(!left.exists());
+}
+
+#[test]
 fn a_sweep_takes_what_nobody_needs_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Unlocked::at(&dir.path().join("layout")).unwrap().lock().unwrap();

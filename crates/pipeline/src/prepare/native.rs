@@ -82,6 +82,13 @@ impl Assembled {
     }
 }
 
+/// What the thread that puts images together tells.
+enum Working {
+    /// It waits for another process.
+    Waits,
+    Native(NativeEvent),
+}
+
 /// Ends a build when nobody waits for it any more.
 struct EndOnDrop(Arc<AtomicBool>);
 
@@ -139,12 +146,14 @@ impl Preparation<'_> {
         let _end = EndOnDrop(options.cancel.clone());
         let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
         let work = tokio::task::spawn_blocking(move || {
-            let layout = Layout::create(images.dir())?;
+            let layout = Layout::create_or_wait(images.dir(), || {
+                let _ = sender.send(Working::Waits);
+            })?;
             let mut images_of = Vec::new();
             for build in &builds {
                 // At most an event a layer; nobody listens any more when the build was ended.
                 images_of.push(build.build(&layout, &options, &mut |event| {
-                    let _ = sender.send(event);
+                    let _ = sender.send(Working::Native(event));
                 })?);
             }
             let (manifest, id) = name_all(&layout, &builds, &images_of, &name, &reference)?;
@@ -156,14 +165,22 @@ impl Preparation<'_> {
         let mut layers = Vec::new();
         while let Some(event) = events.recv().await {
             tell(match event {
-                NativeEvent::Layer { from, entries, blob, reused, .. } => ImageEvent::LayerBuilt {
-                    from,
-                    entries: entries as u64,
-                    digest: blob.digest,
-                    size: blob.size,
-                    reused,
+                Working::Waits => ImageEvent::Notice {
+                    message: format!(
+                        "another run builds or pushes in `{}`: waiting until it has ended",
+                        self.images.dir().display()
+                    ),
                 },
-                NativeEvent::BaseLayer { blob } => {
+                Working::Native(NativeEvent::Layer { from, entries, blob, reused, .. }) => {
+                    ImageEvent::LayerBuilt {
+                        from,
+                        entries: entries as u64,
+                        digest: blob.digest,
+                        size: blob.size,
+                        reused,
+                    }
+                }
+                Working::Native(NativeEvent::BaseLayer { blob }) => {
                     layers.push(blob.digest.clone());
                     ImageEvent::BlobExists { digest: blob.digest, size: blob.size }
                 }

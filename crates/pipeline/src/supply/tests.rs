@@ -48,6 +48,7 @@ impl World {
             base: Base::Scratch,
             layers: vec![layer("base", "/"), layer("out/web", "/app/")],
             libraries_of: Vec::new(),
+            programs: Vec::new(),
             compression: release_image::Compression::Gzip,
             format: release_image::Format::Oci,
             platform: Platform::default(),

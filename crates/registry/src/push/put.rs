@@ -49,9 +49,19 @@ impl Uploads<'_> {
     /// Whether the manifest of this digest is there.
     pub(crate) async fn is_there(&self, digest: &Digest) -> Result<bool, PushError> {
         let answer = self.ask_for(digest.as_str(), Method::HEAD).await?;
-        let found = answer.status() == StatusCode::OK;
-        // Without the header it can only be the one that was asked for.
-        Ok(found && digest_of(&answer).is_none_or(|found| found == *digest))
+        if answer.status() != StatusCode::OK {
+            return Ok(false);
+        }
+        if let Some(found) = digest_of(&answer) {
+            return Ok(found == *digest);
+        }
+        // The header is optional, and a login page in front of the registry says yes to everything. Bytes do not lie.
+        let answer = self.ask_for(digest.as_str(), Method::GET).await?;
+        if answer.status() != StatusCode::OK {
+            return Ok(false);
+        }
+        let bytes = bounded_body(answer, MAX_MANIFEST_BYTES, self.session.registry()).await;
+        Ok(release_layout::digest(&bytes.map_err(RequestError::Confirm)?) == *digest)
     }
 
     async fn ask_for(&self, reference: &str, method: Method) -> Result<Response, PushError> {

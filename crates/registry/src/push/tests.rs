@@ -1,5 +1,6 @@
 //! Pushes against registries on this machine that fail as they are told.
 
+mod elsewhere;
 mod server;
 
 use std::error::Error as _;
@@ -56,8 +57,13 @@ fn registry() -> Registry {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut registry = Registry::new().unwrap();
     registry.clients.first_pause = Duration::from_millis(1);
-    registry.pace =
-        Pace { stall: Duration::from_secs(5), patience: Duration::from_secs(5), part: PART, whole: PART };
+    registry.pace = Pace {
+        stall: Duration::from_secs(5),
+        patience: Duration::from_secs(5),
+        contact: Duration::from_secs(5),
+        part: PART,
+        whole: PART,
+    };
     registry
 }
 

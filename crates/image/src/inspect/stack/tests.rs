@@ -31,7 +31,14 @@ fn layer(words: &[&str]) -> LayerContents {
                 None => (*word, EntryKind::File),
             };
             let size = if kind == EntryKind::File { path.len() as u64 } else { 0 };
-            layer.entries.push(LayerEntry { path: path.to_owned(), kind, size, link: None, digest: None });
+            layer.entries.push(LayerEntry {
+                path: path.to_owned(),
+                kind,
+                size,
+                mode: 0o644,
+                link: None,
+                digest: None,
+            });
         }
     }
     layer

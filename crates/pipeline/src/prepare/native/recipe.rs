@@ -39,13 +39,14 @@ impl Preparation<'_> {
             let from = layer.from.of(&name).ok_or_else(|| nothing("layer", &layer.to))?;
             layers.push(Layer { from, to: layer.to.clone() });
         }
-        let mut libraries_of = Vec::new();
+        let (mut libraries_of, mut programs) = (Vec::new(), Vec::new());
         if let Some(rust) = &build.rust {
             let from = rust.path(&name).ok_or_else(|| nothing("target", &rust.bin))?;
             // A base has libraries of its own; nothing has none.
             if build.base == given::NativeBase::Scratch {
                 libraries_of.push(from.clone());
             }
+            programs.push(from.clone());
             layers.push(Layer { from, to: rust.to.clone() });
         }
         let mut labels = self.labels(service);
@@ -56,6 +57,7 @@ impl Preparation<'_> {
             base: self.base(&build.base, pulled.and_then(|pulled| pulled.on(&platform))),
             layers,
             libraries_of,
+            programs,
             compression: match build.compression {
                 given::NativeCompression::Gzip => Compression::Gzip,
                 given::NativeCompression::Zstd => Compression::Zstd,

@@ -116,6 +116,7 @@ async fn push_base(root: &Path, server: &Server, path: &str) -> Digest {
             base: Base::Scratch,
             layers: vec![Layer { from: "system".to_owned(), to: "/".to_owned() }],
             libraries_of: Vec::new(),
+            programs: Vec::new(),
             compression: release_image::Compression::Gzip,
             format: Format::Oci,
             platform: platform.parse().unwrap(),
