@@ -16,7 +16,7 @@ use futures::StreamExt as _;
 use release_core::Credentials;
 
 use crate::buildkit::{InputError, WireError};
-use crate::context::{self, ContextError, Listing, Trouble};
+use crate::context::{self, ContextError, Listing, Reader, Trouble};
 use crate::progress::Progress;
 use crate::push::auth_config;
 use crate::{DockerfileBuild, Endpoint, Engine, IgnoreError};
@@ -186,7 +186,17 @@ impl Engine {
             );
             tell(BuildEvent::Notice { message });
         }
-        let listing = context::list(paths).await?;
+        let reader = if self.info().buildkit { Reader::BuildKit } else { Reader::Classic };
+        let listing = context::list(paths, reader).await?;
+        // The classic builder takes it away again.
+        let shows = reader == Reader::BuildKit && build.copies_everything();
+        for path in listing.needed.iter().filter(|_| shows) {
+            tell(BuildEvent::Notice {
+                message: format!(
+                    "the ignore file leaves out `{path}`, which BuildKit needs in the context: `COPY .` takes it along"
+                ),
+            });
+        }
         for path in &listing.skipped {
             tell(BuildEvent::Notice {
                 message: format!("`{path}` is not sent: it is no file, folder or link"),

@@ -75,32 +75,46 @@ pub(crate) struct Listing {
     pub(crate) entries: Vec<PathBuf>,
     /// What is neither file nor folder nor link, and so cannot be sent.
     pub(crate) skipped: Vec<String>,
+    /// What the ignore file leaves out and the builder needs all the same.
+    pub(crate) needed: Vec<String>,
+}
+
+/// Who reads a context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// Takes the Dockerfile and the ignore file out of the archive, and then away if they are ignored.
+    Classic,
+    /// Takes the Dockerfile out of the archive.
+    BuildKit,
 }
 
 /// Reads the ignore file and walks the context.
-pub(crate) async fn list(paths: Paths) -> Result<Listing, BuildError> {
-    match tokio::task::spawn_blocking(move || list_now(&paths)).await {
+pub(crate) async fn list(paths: Paths, reader: Reader) -> Result<Listing, BuildError> {
+    match tokio::task::spawn_blocking(move || list_now(&paths, reader)).await {
         Ok(listing) => listing,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-fn list_now(paths: &Paths) -> Result<Listing, BuildError> {
+fn list_now(paths: &Paths, reader: Reader) -> Result<Listing, BuildError> {
     let (ignore, ignore_file) = read_ignore(paths)?;
-    // The classic builder reads both out of the archive, so they go along even if they are ignored.
-    let always = BTreeSet::from([Some(paths.dockerfile.clone()), ignore_file].map(Option::unwrap_or_default));
+    // They go along even if they are ignored.
+    let mut always = BTreeSet::from([paths.dockerfile.clone()]);
+    always.extend(ignore_file.filter(|_| reader == Reader::Classic));
     let mut walk = Walk {
         root: &paths.context,
         ignore: &ignore,
         always: &always,
         entries: BTreeSet::new(),
         skipped: Vec::new(),
+        needed: Vec::new(),
     };
     walk.folder(Path::new(""), "", &Fate::default())?;
     Ok(Listing {
         root: paths.context.clone(),
         entries: walk.entries.into_iter().collect(),
         skipped: walk.skipped,
+        needed: walk.needed,
     })
 }
 
@@ -127,6 +141,7 @@ struct Walk<'a> {
     always: &'a BTreeSet<String>,
     entries: BTreeSet<PathBuf>,
     skipped: Vec<String>,
+    needed: Vec<String>,
 }
 
 impl Walk<'_> {
@@ -148,6 +163,9 @@ impl Walk<'_> {
             }
             if sent {
                 self.add(&child)?;
+            }
+            if fate.ignored && sent {
+                self.needed.push(child_name.clone());
             }
             if kind.is_dir() && (sent || self.looks_below(&child_name)) {
                 self.folder(&child, &child_name, &fate)?;

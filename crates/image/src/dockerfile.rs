@@ -92,6 +92,12 @@ impl DockerfileBuild {
         Ok(images)
     }
 
+    /// Whether it puts everything of its context into a stage, as far as that can be known.
+    pub(crate) fn copies_everything(&self) -> bool {
+        let text = self.paths().and_then(|paths| self.text(&paths));
+        text.is_ok_and(|text| crate::lint::copies_everything(&text))
+    }
+
     fn text(&self, paths: &Paths) -> Result<String, BuildError> {
         let read = std::fs::read(paths.context.join(&paths.dockerfile));
         let bytes =

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use parse_dockerfile::{Command, FromInstruction, Instruction, Source};
+use parse_dockerfile::{Command, CopyInstruction, FromInstruction, Instruction, Source};
 use release_core::ImageRef;
 
 /// Words in the names of variables that hold secrets.
@@ -98,8 +98,16 @@ pub fn lint(dockerfile: &str, target: Option<&str>, has_ignore_file: bool) -> Ve
         Some(name) => all.iter().position(|stage| is_called(stage.from, name)),
         None => all.len().checked_sub(1),
     };
-    if let Some(stage) = built.and_then(|at| all.get(at)) {
-        linter.stage(stage.from, stage.instructions, &stages, has_ignore_file);
+    if let Some(mut at) = built {
+        linter.stage(all[at].instructions, has_ignore_file);
+        // The last word on who runs it may be in a stage it is built on.
+        while last_user(all[at].instructions).is_none()
+            && let Some(on) =
+                all[..at].iter().rposition(|earlier| is_called(earlier.from, &all[at].from.image.value))
+        {
+            at = on;
+        }
+        linter.user(all[at].from, last_user(all[at].instructions));
     }
     linter.found.sort_by_key(|lint| (lint.line, lint.rule));
     linter.found
@@ -134,6 +142,27 @@ pub fn bases(dockerfile: &str) -> Vec<ImageRef> {
 
 fn is_called(from: &FromInstruction<'_>, name: &str) -> bool {
     from.as_.as_ref().is_some_and(|(_, own)| own.value.eq_ignore_ascii_case(name))
+}
+
+/// Whether all of the context goes into a stage.
+fn is_everything(copy: &CopyInstruction<'_>) -> bool {
+    let from_stage = copy.options.iter().any(|flag| flag.name.value == "from");
+    !from_stage && copy.src.iter().filter_map(path).any(|path| matches!(path, "." | "./"))
+}
+
+/// Whether some stage of a Dockerfile takes all of its context.
+pub(crate) fn copies_everything(dockerfile: &str) -> bool {
+    parse_dockerfile::parse(dockerfile).is_ok_and(|parsed| {
+        parsed.instructions.iter().any(|line| matches!(line, Instruction::Copy(copy) if is_everything(copy)))
+    })
+}
+
+/// Where a stage says last who runs it, and whom it names.
+fn last_user<'a>(instructions: &'a [Instruction<'_>]) -> Option<(usize, &'a str)> {
+    instructions.iter().rev().find_map(|instruction| match instruction {
+        Instruction::User(line) => Some((line.user.span.start, &*line.arguments.value)),
+        _ => None,
+    })
 }
 
 fn path<'a>(source: &'a Source<'_>) -> Option<&'a str> {
@@ -194,53 +223,43 @@ impl Linter<'_> {
     }
 
     /// What becomes the image.
-    fn stage(
-        &mut self,
-        from: &FromInstruction<'_>,
-        instructions: &[Instruction<'_>],
-        stages: &BTreeSet<String>,
-        has_ignore_file: bool,
-    ) {
-        let mut user = None;
+    fn stage(&mut self, instructions: &[Instruction<'_>], has_ignore_file: bool) {
         for instruction in instructions {
             match instruction {
-                Instruction::User(line) => {
-                    user = Some((line.user.span.start, line.arguments.value.to_string()));
-                }
                 Instruction::Entrypoint(line) => {
                     self.command(line.entrypoint.span.start, "ENTRYPOINT", &line.arguments);
                 }
                 Instruction::Cmd(line) => self.command(line.cmd.span.start, "CMD", &line.arguments),
-                Instruction::Copy(line) if !has_ignore_file => {
-                    let from_stage = line.options.iter().any(|flag| flag.name.value == "from");
-                    if !from_stage && line.src.iter().filter_map(path).any(|path| matches!(path, "." | "./"))
-                    {
-                        self.warn(
-                            line.copy.span.start,
-                            LintRule::NoIgnoreFile,
-                            "everything in the folder is copied, `.git` and secrets too: write a `.dockerignore`".to_owned(),
-                        );
-                    }
+                Instruction::Copy(line) if !has_ignore_file && is_everything(line) => {
+                    self.warn(
+                        line.copy.span.start,
+                        LintRule::NoIgnoreFile,
+                        "everything in the folder is copied, `.git` and secrets too: write a `.dockerignore`"
+                            .to_owned(),
+                    );
                 }
                 _ => {}
             }
         }
+    }
+
+    /// As whom the image runs: what a stage says last, on what it is built.
+    fn user(&mut self, from: &FromInstruction<'_>, user: Option<(usize, &str)>) {
         let root = |name: &str| matches!(name.split(':').next(), Some("root" | "0"));
         match user {
-            Some((at, name)) if root(&name) => {
+            Some((at, name)) if root(name) => {
                 self.warn(
                     at,
                     LintRule::RootUser,
                     "the image runs as root: end with another `USER`".to_owned(),
                 );
             }
-            // A stage of this file may have set one.
-            None if !stages.contains(&from.image.value.to_lowercase()) => self.warn(
+            None => self.warn(
                 from.from.span.start,
                 LintRule::RootUser,
                 "the image runs as root unless its base says otherwise: add a `USER`".to_owned(),
             ),
-            _ => {}
+            Some(_) => {}
         }
     }
 
@@ -287,6 +306,9 @@ mod tests {
             (format!("{pinned}USER root\n"), vec!["2 root-user"]),
             (format!("{pinned}USER 0:0\n"), vec!["2 root-user"]),
             (format!("{pinned}USER root\nRUN true\nUSER app\n"), vec![]),
+            (format!("FROM debian:12@{digest} AS os\nFROM os\nCMD [\"/web\"]\n"), vec!["1 root-user"]),
+            (format!("FROM debian:12@{digest} AS os\nUSER app\nFROM os\nCMD [\"/web\"]\n"), vec![]),
+            (format!("FROM debian:12@{digest} AS os\nUSER app\nFROM os\nUSER 0\n"), vec!["4 root-user"]),
             (format!("{pinned}USER app\nCOPY . /app\n"), vec!["3 no-dockerignore"]),
             (format!("{pinned}USER app\nCOPY web /app\n"), vec![]),
             (format!("{pinned}USER app\nENTRYPOINT /app/web --port 80\n"), vec!["3 shell-form"]),

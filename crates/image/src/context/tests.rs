@@ -26,7 +26,7 @@ fn context(files: &[(&str, &str)]) -> tempfile::TempDir {
 async fn bytes(root: &Path, dockerfile: &str) -> Result<Vec<u8>, BuildError> {
     let paths = Paths { context: root.canonicalize().unwrap(), dockerfile: dockerfile.into() };
     let trouble = Trouble::default();
-    let stream = stream(list(paths).await?, &trouble);
+    let stream = stream(list(paths, Reader::Classic).await?, &trouble);
     let mut stream = std::pin::pin!(stream);
     let mut all = Vec::new();
     while let Some(piece) = stream.next().await {
@@ -146,12 +146,27 @@ async fn a_dockerfile_can_have_an_ignore_file_of_its_own() {
     assert_eq!(names.iter().map(|n| n.trim_end_matches('/')).collect::<Vec<_>>(), expected);
 }
 
+/// BuildKit does not take away what it needed, so it gets no more than that.
+#[tokio::test]
+async fn an_ignored_ignore_file_goes_to_the_classic_builder_only() {
+    let dir = context(&[("Dockerfile", ""), (".dockerignore", "Dockerfile\n.dockerignore\n"), ("web", "")]);
+    let paths = || Paths { context: dir.path().to_owned(), dockerfile: "Dockerfile".into() };
+    let sent = |listing: Listing| {
+        let entries: Vec<String> = listing.entries.iter().map(|path| path.display().to_string()).collect();
+        (entries.join(" "), listing.needed.len())
+    };
+    let classic = list(paths(), Reader::Classic).await.unwrap();
+    assert_eq!(sent(classic), (".dockerignore Dockerfile web".to_owned(), 2));
+    let buildkit = list(paths(), Reader::BuildKit).await.unwrap();
+    assert_eq!(sent(buildkit), ("Dockerfile web".to_owned(), 1));
+}
+
 #[tokio::test]
 async fn what_is_no_file_is_skipped_and_said_so() {
     let dir = context(&[("Dockerfile", "")]);
     let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
     let paths = Paths { context: dir.path().to_owned(), dockerfile: "Dockerfile".into() };
-    let listing = list(paths).await.unwrap();
+    let listing = list(paths, Reader::Classic).await.unwrap();
     assert_eq!(listing.skipped, ["socket"]);
     assert_eq!(listing.entries, [Path::new("Dockerfile")]);
 }
@@ -160,7 +175,7 @@ async fn what_is_no_file_is_skipped_and_said_so() {
 async fn a_file_that_goes_away_breaks_the_stream_off() {
     let dir = context(&[("Dockerfile", ""), ("a", "")]);
     let paths = Paths { context: dir.path().to_owned(), dockerfile: "Dockerfile".into() };
-    let listing = list(paths).await.unwrap();
+    let listing = list(paths, Reader::Classic).await.unwrap();
     fs::remove_file(dir.path().join("a")).unwrap();
     let trouble = Trouble::default();
     let pieces = stream(listing, &trouble);
@@ -195,7 +210,7 @@ async fn a_stream_that_nobody_takes_ends() {
     let dir = context(&[("Dockerfile", ""), ("big", &big)]);
     let paths = Paths { context: dir.path().to_owned(), dockerfile: "Dockerfile".into() };
     let trouble = Trouble::default();
-    let pieces = stream(list(paths).await.unwrap(), &trouble);
+    let pieces = stream(list(paths, Reader::Classic).await.unwrap(), &trouble);
     drop(pieces);
     // The reading thread holds the other half of `trouble` until it ends; a runtime waits for it when it is dropped.
     while Arc::strong_count(&trouble.0) > 1 {
