@@ -81,8 +81,8 @@ impl Registry {
     /// [`Registry::referrers`] afterwards.
     ///
     /// # Errors
-    /// A damaged layout, a registry that does not let us in or refuses something, and one that fails for a minute and a half
-    /// without progress. What was sent until then is found again by the next attempt.
+    /// A damaged layout, a registry that does not let us in or refuses something, one that never answers for ten seconds, and one
+    /// that fails for a minute and a half without progress. What was sent until then is found again by the next attempt.
     pub async fn push(
         &self,
         push: &Push<'_>,
