@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use parse_dockerfile::Instruction;
 use release_core::ImageRef;
 
+use crate::lint::is_everything;
 use crate::{BuildError, BuildInputs};
 
 /// One build from a Dockerfile.
@@ -94,8 +96,10 @@ impl DockerfileBuild {
 
     /// Whether it puts everything of its context into a stage, as far as that can be known.
     pub(crate) fn copies_everything(&self) -> bool {
-        let text = self.paths().and_then(|paths| self.text(&paths));
-        text.is_ok_and(|text| crate::lint::copies_everything(&text))
+        let Ok(text) = self.paths().and_then(|paths| self.text(&paths)) else { return false };
+        let everything =
+            |line: &Instruction<'_>| matches!(line, Instruction::Copy(copy) if is_everything(copy));
+        parse_dockerfile::parse(&text).is_ok_and(|parsed| parsed.instructions.iter().any(everything))
     }
 
     fn text(&self, paths: &Paths) -> Result<String, BuildError> {
@@ -121,6 +125,32 @@ mod tests {
 
     use super::*;
 
+    fn build(context: PathBuf, dockerfile: PathBuf) -> DockerfileBuild {
+        DockerfileBuild {
+            context,
+            dockerfile,
+            target: None,
+            args: BTreeMap::new(),
+            platform: None,
+            labels: BTreeMap::new(),
+            tag: "player:v1".parse().unwrap(),
+            no_cache: false,
+            inputs: BuildInputs::default(),
+        }
+    }
+
+    #[test]
+    fn whether_everything_is_copied_can_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("Dockerfile");
+        for (line, expected) in
+            [("COPY . /a", true), ("COPY ./ /a", true), ("COPY web /a", false), ("COPY --from=x . /a", false)]
+        {
+            fs::write(&path, format!("FROM scratch AS x\nFROM scratch\n{line}\n")).unwrap();
+            assert_eq!(build(dir.path().to_owned(), path.clone()).copies_everything(), expected, "{line}");
+        }
+    }
+
     #[test]
     fn paths_are_checked_before_anybody_is_contacted() {
         let dir = tempfile::tempdir().unwrap();
@@ -140,17 +170,7 @@ mod tests {
             ("nowhere", "app/Dockerfile", "cannot use `nowhere` as build context"),
             ("app/Dockerfile", "app/Dockerfile", "cannot use `app/Dockerfile` as build context"),
         ] {
-            let build = DockerfileBuild {
-                context: root.join(context),
-                dockerfile: root.join(dockerfile),
-                target: None,
-                args: BTreeMap::new(),
-                platform: None,
-                labels: BTreeMap::new(),
-                tag: "player:v1".parse().unwrap(),
-                no_cache: false,
-                inputs: BuildInputs::default(),
-            };
+            let build = build(root.join(context), root.join(dockerfile));
             let shown = match build.paths() {
                 Ok(paths) => paths.dockerfile,
                 Err(error) => error.to_string().replace(&format!("{}/", root.display()), ""),

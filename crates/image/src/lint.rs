@@ -145,16 +145,9 @@ fn is_called(from: &FromInstruction<'_>, name: &str) -> bool {
 }
 
 /// Whether all of the context goes into a stage.
-fn is_everything(copy: &CopyInstruction<'_>) -> bool {
+pub(crate) fn is_everything(copy: &CopyInstruction<'_>) -> bool {
     let from_stage = copy.options.iter().any(|flag| flag.name.value == "from");
     !from_stage && copy.src.iter().filter_map(path).any(|path| matches!(path, "." | "./"))
-}
-
-/// Whether some stage of a Dockerfile takes all of its context.
-pub(crate) fn copies_everything(dockerfile: &str) -> bool {
-    parse_dockerfile::parse(dockerfile).is_ok_and(|parsed| {
-        parsed.instructions.iter().any(|line| matches!(line, Instruction::Copy(copy) if is_everything(copy)))
-    })
 }
 
 /// Where a stage says last who runs it, and whom it names.
