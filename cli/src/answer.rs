@@ -50,12 +50,9 @@ pub(crate) fn say(line: &str) {
 
 /// A text of others as it can be shown: what would move the cursor, change colours or begin a line is written out.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    let escaped = |c: char| {
-        let shown = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        shown.chars().collect::<Vec<_>>()
-    };
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     if text.chars().any(char::is_control) {
-        Cow::Owned(text.chars().flat_map(escaped).collect())
+        Cow::Owned(text.chars().map(escaped).collect())
     } else {
         Cow::Borrowed(text)
     }

@@ -189,7 +189,7 @@ impl Engine {
         let reader = if self.info().buildkit { Reader::BuildKit } else { Reader::Classic };
         let listing = context::list(paths, reader).await?;
         // The classic builder takes it away again.
-        let shows = reader == Reader::BuildKit && build.copies_everything();
+        let shows = reader == Reader::BuildKit && !listing.needed.is_empty() && build.copies_everything();
         for path in listing.needed.iter().filter(|_| shows) {
             tell(BuildEvent::Notice {
                 message: format!(

@@ -103,9 +103,12 @@ impl Ignore {
 
     /// Whether the file or folder at `path` is left out. The path is relative to the context and has `/` between its parts.
     pub fn ignores(&self, path: &str) -> bool {
-        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
-        let top = Fate::default();
-        parents.chain([path]).fold(top, |parent, path| self.fate(&parent, path)).ignored
+        self.fate_of(path).ignored
+    }
+
+    /// What becomes of `path`, wherever it lies.
+    fn fate_of(&self, path: &str) -> Fate {
+        with_parents(path).fold(Fate::default(), |parent, path| self.fate(&parent, path))
     }
 
     /// What becomes of `path`, which lies in the folder with the fate `parent` (the default one at the top).
@@ -126,16 +129,14 @@ impl Ignore {
     /// The rules for what lies below `path`, which somebody named, and what they make of `path`: patterns that leave out the
     /// path itself, or a folder it lies in, do not count there. Where exceptions say what of it is meant, all patterns count.
     pub(crate) fn below(&self, path: &str) -> (Self, Fate) {
-        let parents = path.match_indices('/').map(|(at, _)| &path[..at]);
-        let above: Vec<&str> = parents.chain([path]).filter(|path| !path.is_empty()).collect();
         let folder = format!("{path}/");
         if self.patterns.iter().any(|pattern| pattern.exception && pattern.prefix.starts_with(&folder)) {
-            let top = Fate::default();
-            let fate = above.iter().fold(top, |parent, path| self.fate(&parent, path));
-            return (self.clone(), fate);
+            return (self.clone(), self.fate_of(path));
         }
-        let counts =
-            |pattern: &&Pattern| pattern.exception || !above.iter().any(|path| pattern.matches(path));
+        // The project's folder itself has no name that a pattern could mean.
+        let names =
+            |pattern: &Pattern| with_parents(path).any(|path| !path.is_empty() && pattern.matches(path));
+        let counts = |pattern: &&Pattern| pattern.exception || !names(pattern);
         (Self { patterns: self.patterns.iter().filter(counts).cloned().collect() }, Fate::default())
     }
 
@@ -147,6 +148,11 @@ impl Ignore {
             pattern.prefix.starts_with(&folder) || (!whole && folder.starts_with(&pattern.prefix))
         })
     }
+}
+
+/// The folders a path lies in, and the path.
+fn with_parents(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at]).chain([path])
 }
 
 impl Pattern {

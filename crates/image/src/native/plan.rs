@@ -136,12 +136,8 @@ impl Tree {
     }
 
     fn at(&self, path: &str) -> Option<Node> {
-        let layers = self.layers.iter().rev();
-        layers
-            .map(|layer| node_of(layer, path))
-            .find(Option::is_some)
-            .flatten()
-            .or_else(|| self.base.get(path).copied())
+        let mut layers = self.layers.iter().rev();
+        layers.find_map(|layer| node_of(layer, path)).or_else(|| self.base.get(path).copied())
     }
 }
 
