@@ -409,6 +409,9 @@ fn build_hint(error: &BuildError) -> Option<&'static str> {
             InputError::NoAgent { .. } | InputError::Agent { .. } => Some(
                 "start an agent and give it the key: `eval $(ssh-agent); ssh-add`; the service's `image.ssh` in release.yaml says which agents are lent",
             ),
+            InputError::ContextFolder { .. } => Some(
+                "the service's `image.contexts` in release.yaml names the folder, relative to the project file",
+            ),
             InputError::SecretSize { .. } | InputError::Context { .. } | InputError::Twice { .. } => None,
         },
         BuildError::NoCacheExport { .. } => {

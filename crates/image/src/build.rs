@@ -16,7 +16,7 @@ use futures::StreamExt as _;
 use release_core::Credentials;
 
 use crate::buildkit::{InputError, WireError};
-use crate::context::{self, ContextError, Listing, Reader, Trouble};
+use crate::context::{self, ContextError, Listing, Trouble};
 use crate::progress::Progress;
 use crate::push::auth_config;
 use crate::{DockerfileBuild, Endpoint, Engine, IgnoreError};
@@ -45,6 +45,12 @@ pub enum BuildEvent {
         /// The sentence.
         message: String,
     },
+}
+
+impl BuildEvent {
+    pub(crate) fn not_sent(path: &str) -> Self {
+        Self::Notice { message: format!("`{path}` is not sent: it is no file, folder or link") }
+    }
 }
 
 /// An image inside of the engine.
@@ -178,35 +184,20 @@ impl Engine {
         let paths = build.paths()?;
         build.inputs.check()?;
         self.can(&build.inputs).await?;
-        let dockerfile = paths.dockerfile.clone();
-        if !self.info().buildkit {
-            let message = format!(
-                "the docker engine {} has no BuildKit: using its classic builder",
-                self.info().version
-            );
-            tell(BuildEvent::Notice { message });
-        }
-        let reader = if self.info().buildkit { Reader::BuildKit } else { Reader::Classic };
-        let listing = context::list(paths, reader).await?;
-        // The classic builder takes it away again.
-        let shows = reader == Reader::BuildKit && !listing.needed.is_empty() && build.copies_everything();
-        for path in listing.needed.iter().filter(|_| shows) {
-            tell(BuildEvent::Notice {
-                message: format!(
-                    "the ignore file leaves out `{path}`, which BuildKit needs in the context: `COPY .` takes it along"
-                ),
-            });
-        }
-        for path in &listing.skipped {
-            tell(BuildEvent::Notice {
-                message: format!("`{path}` is not sent: it is no file, folder or link"),
-            });
-        }
         if self.info().buildkit {
-            self.solve(build, &dockerfile, listing, credentials, tell).await
-        } else {
-            self.classic(options(build, &dockerfile), listing, credentials, tell).await
+            // BuildKit reads the file itself, and does not say in which line it is wrong.
+            context::read_ignore(&paths)?;
+            return self.solve(build, &paths, credentials, tell).await;
         }
+        let version = &self.info().version;
+        let message = format!("the docker engine {version} has no BuildKit: using its classic builder");
+        tell(BuildEvent::Notice { message });
+        let options = options(build, &paths.dockerfile);
+        let listing = context::list(paths).await?;
+        for path in &listing.skipped {
+            tell(BuildEvent::not_sent(path));
+        }
+        self.classic(options, listing, credentials, tell).await
     }
 
     /// Builds with the classic builder.

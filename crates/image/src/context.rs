@@ -1,34 +1,34 @@
-//! The build context as a tar stream.
+//! What of a build's folders is sent to the engine.
 //!
-//! The folder is walked first, so that what cannot be read is known before the engine is asked; the files are read while
-//! the engine takes them. Two runs over the same files give the same bytes: entries are sorted, owners and times are
-//! constants. Nothing is compressed: the engine is near.
+//! Here is which paths there are and how they are read; how they travel is in `archive` for the classic builder, and in
+//! `buildkit::sync` for BuildKit. Owners and times are constants, so that two runs over the same files give the same image.
+
+mod archive;
+mod follow;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use bytes::Bytes;
-use futures::Stream;
-use tokio::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::dockerfile::Paths;
 use crate::ignore::Fate;
-use crate::{BuildError, Ignore};
+use crate::{BuildError, Ignore, IgnoreError};
+pub(crate) use archive::stream;
+pub(crate) use follow::follow;
 
 /// The time every entry carries: 2000-01-01, the same everywhere, and late enough for zip files, which begin in 1980.
-const MTIME: u64 = 946_684_800;
+pub(crate) const MTIME: u64 = 946_684_800;
 
 /// How many pieces wait for the engine. Together with [`PIECE_BYTES`] this bounds what a slow engine makes us keep: 1 MiB.
-const PIECES: usize = 16;
+pub(crate) const PIECES: usize = 16;
 
 /// The size of a piece of the stream.
-const PIECE_BYTES: usize = 64 * 1024;
+pub(crate) const PIECE_BYTES: usize = 64 * 1024;
 
 /// The most entries a context can have. Far beyond what anybody builds from; a mistaken `/` as context ends here.
-const MAX_ENTRIES: usize = 1_000_000;
+pub(crate) const MAX_ENTRIES: usize = 1_000_000;
 
 /// Why a context cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub enum ContextError {
         /// How many there can be.
         limit: usize,
     },
-    /// A name cannot be written into a tar header.
+    /// A name cannot be written into a tar header, or is no text.
     #[error("`{}` has a name that cannot be sent", path.display())]
     Name {
         /// The path, absolute.
@@ -67,59 +67,45 @@ pub enum ContextError {
     },
 }
 
-/// What will be sent of a context.
+/// What will be sent of a folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Listing {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Relative paths, sorted, parents before their children.
     pub(crate) entries: Vec<PathBuf>,
     /// What is neither file nor folder nor link, and so cannot be sent.
     pub(crate) skipped: Vec<String>,
-    /// What the ignore file leaves out and the builder needs all the same.
-    pub(crate) needed: Vec<String>,
 }
 
-/// Who reads a context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reader {
-    /// Takes the Dockerfile and the ignore file out of the archive, and then away if they are ignored.
-    Classic,
-    /// Takes the Dockerfile out of the archive.
-    BuildKit,
+/// Which paths of a folder are sent. By default all are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    /// What is left out.
+    pub(crate) ignore: Ignore,
+    /// What else is left out because only some paths are asked for.
+    pub(crate) unasked: Ignore,
+    /// What goes along even if it is ignored.
+    pub(crate) always: BTreeSet<String>,
 }
 
-/// Reads the ignore file and walks the context.
-pub(crate) async fn list(paths: Paths, reader: Reader) -> Result<Listing, BuildError> {
-    match tokio::task::spawn_blocking(move || list_now(&paths, reader)).await {
+/// Walks the context for the classic builder, which takes the Dockerfile and the ignore file out of the archive, and then away if
+/// they are ignored.
+pub(crate) async fn list(paths: Paths) -> Result<Listing, BuildError> {
+    let listed = tokio::task::spawn_blocking(move || {
+        let (ignore, ignore_file) = read_ignore(&paths)?;
+        let mut always = BTreeSet::from([paths.dockerfile]);
+        always.extend(ignore_file);
+        Ok(walk(&paths.context, &Rules { ignore, always, ..Rules::default() })?)
+    });
+    match listed.await {
         Ok(listing) => listing,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
-fn list_now(paths: &Paths, reader: Reader) -> Result<Listing, BuildError> {
-    let (ignore, ignore_file) = read_ignore(paths)?;
-    // They go along even if they are ignored.
-    let mut always = BTreeSet::from([paths.dockerfile.clone()]);
-    always.extend(ignore_file.filter(|_| reader == Reader::Classic));
-    let mut walk = Walk {
-        root: &paths.context,
-        ignore: &ignore,
-        always: &always,
-        entries: BTreeSet::new(),
-        skipped: Vec::new(),
-        needed: Vec::new(),
-    };
-    walk.folder(Path::new(""), "", &Fate::default())?;
-    Ok(Listing {
-        root: paths.context.clone(),
-        entries: walk.entries.into_iter().collect(),
-        skipped: walk.skipped,
-        needed: walk.needed,
-    })
-}
-
-/// `web.Dockerfile.dockerignore` beside its Dockerfile goes before `.dockerignore` of the context.
-fn read_ignore(paths: &Paths) -> Result<(Ignore, Option<String>), BuildError> {
+/// The ignore file of a build, and its name. `web.Dockerfile.dockerignore` beside its Dockerfile goes before `.dockerignore` of the
+/// context.
+pub(crate) fn read_ignore(paths: &Paths) -> Result<(Ignore, Option<String>), BuildError> {
     for name in [format!("{}.dockerignore", paths.dockerfile), ".dockerignore".to_owned()] {
         let path = paths.context.join(&name);
         match fs::read(&path) {
@@ -135,18 +121,43 @@ fn read_ignore(paths: &Paths) -> Result<(Ignore, Option<String>), BuildError> {
     Ok((Ignore::default(), None))
 }
 
+/// Everything in the folder `root` that the rules leave.
+pub(crate) fn walk(root: &Path, rules: &Rules) -> Result<Listing, ContextError> {
+    let mut walk = Walk { root, rules, entries: BTreeSet::new(), skipped: Vec::new() };
+    walk.folder(Path::new(""), "", &Fates::default())?;
+    Ok(Listing { root: root.to_owned(), entries: walk.entries.into_iter().collect(), skipped: walk.skipped })
+}
+
+impl Rules {
+    /// Leaves out what matches `excludes`, and everything but `includes` and what lies below them; no includes are all paths.
+    pub(crate) fn new(includes: &BTreeSet<String>, excludes: &[String]) -> Result<Self, IgnoreError> {
+        let unasked = if includes.is_empty() { Ignore::default() } else { Ignore::all_but(includes)? };
+        Ok(Self { ignore: Ignore::of(excludes)?, unasked, always: BTreeSet::new() })
+    }
+
+    /// Whether the path is sent, wherever it lies.
+    pub(crate) fn send(&self, path: &str) -> bool {
+        self.always.contains(path) || (!self.ignore.ignores(path) && !self.unasked.ignores(path))
+    }
+}
+
+/// What becomes of a path by each of the rules.
+#[derive(Default)]
+struct Fates {
+    ignore: Fate,
+    unasked: Fate,
+}
+
 struct Walk<'a> {
     root: &'a Path,
-    ignore: &'a Ignore,
-    always: &'a BTreeSet<String>,
+    rules: &'a Rules,
     entries: BTreeSet<PathBuf>,
     skipped: Vec<String>,
-    needed: Vec<String>,
 }
 
 impl Walk<'_> {
     /// Goes through the folder at `relative`; `name` is the same path, as patterns are matched against it.
-    fn folder(&mut self, relative: &Path, name: &str, parent: &Fate) -> Result<(), ContextError> {
+    fn folder(&mut self, relative: &Path, name: &str, parent: &Fates) -> Result<(), ContextError> {
         let path = self.root.join(relative);
         let failed = |source| ContextError::Read { path: path.clone(), source };
         for entry in fs::read_dir(&path).map_err(failed)? {
@@ -155,8 +166,12 @@ impl Walk<'_> {
             let child = relative.join(entry.file_name());
             let part = entry.file_name().to_string_lossy().into_owned();
             let child_name = if name.is_empty() { part } else { format!("{name}/{part}") };
-            let fate = self.ignore.fate(parent, &child_name);
-            let sent = !fate.ignored || self.always.contains(&child_name);
+            let fates = Fates {
+                ignore: self.rules.ignore.fate(&parent.ignore, &child_name),
+                unasked: self.rules.unasked.fate(&parent.unasked, &child_name),
+            };
+            let sent =
+                (!fates.ignore.ignored && !fates.unasked.ignored) || self.rules.always.contains(&child_name);
             if sent && !kind.is_dir() && !kind.is_file() && !kind.is_symlink() {
                 self.skipped.push(child_name);
                 continue;
@@ -164,23 +179,22 @@ impl Walk<'_> {
             if sent {
                 self.add(&child)?;
             }
-            if fate.ignored && sent {
-                self.needed.push(child_name.clone());
-            }
-            if kind.is_dir() && (sent || self.looks_below(&child_name)) {
-                self.folder(&child, &child_name, &fate)?;
+            if kind.is_dir() && (sent || self.looks_below(&child_name, &fates)) {
+                self.folder(&child, &child_name, &fates)?;
             }
         }
         Ok(())
     }
 
-    /// Whether something below an ignored folder may be sent all the same.
-    fn looks_below(&self, folder: &str) -> bool {
+    /// Whether something below a folder that is left out may be sent all the same.
+    fn looks_below(&self, folder: &str, fates: &Fates) -> bool {
         let inside = |path: &String| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-        self.ignore.excepts_below(folder) || self.always.iter().any(inside)
+        let open = |fate: &Fate, rule: &Ignore| !fate.ignored || rule.excepts_below(folder);
+        self.rules.always.iter().any(inside)
+            || (open(&fates.ignore, &self.rules.ignore) && open(&fates.unasked, &self.rules.unasked))
     }
 
-    /// Adds a path, and the folders it lies in: an ignored folder is sent when something in it is.
+    /// Adds a path, and the folders it lies in: a folder that is left out is sent when something in it is.
     fn add(&mut self, relative: &Path) -> Result<(), ContextError> {
         for path in relative.ancestors() {
             if path.as_os_str().is_empty() || !self.entries.insert(path.to_owned()) {
@@ -194,131 +208,74 @@ impl Walk<'_> {
     }
 }
 
-/// Why a stream broke off, for whoever sees only that it did.
+/// What happened while folders were sent, for whoever sees only that a stream ended.
 #[derive(Clone, Default)]
-pub(crate) struct Trouble(Arc<Mutex<Option<ContextError>>>);
+pub(crate) struct Trouble(Arc<Mutex<Told>>);
+
+#[derive(Default)]
+struct Told {
+    /// Why one broke off.
+    error: Option<ContextError>,
+    /// What could not be sent and was left out.
+    skipped: BTreeSet<String>,
+}
 
 impl Trouble {
-    /// The reason, once.
+    /// Why a stream broke off, once.
     pub(crate) fn take(&self) -> Option<ContextError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.told().error.take()
     }
 
-    fn put(&self, error: ContextError) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(error);
-    }
-}
-
-/// Starts to read what is listed, on a thread of its own, as fast as the stream is taken. If it breaks off, `trouble` has the reason.
-pub(crate) fn stream(
-    listing: Listing,
-    trouble: &Trouble,
-) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static + use<> {
-    let (sender, receiver) = mpsc::channel(PIECES);
-    let told = trouble.clone();
-    tokio::task::spawn_blocking(move || {
-        let pieces = io::BufWriter::with_capacity(PIECE_BYTES, Pieces(sender.clone()));
-        match write(&listing, pieces) {
-            Err(WriteError::Context(error)) => {
-                told.put(error);
-                // An error in the stream makes the request end as broken, not as complete.
-                let _ = sender.blocking_send(Err(io::Error::other("the build context broke off")));
-            }
-            // Whoever does not take the stream any more knows why.
-            Ok(()) | Err(WriteError::Gone) => {}
-        }
-    });
-    futures::stream::unfold(receiver, |mut receiver| async move {
-        receiver.recv().await.map(|piece| (piece, receiver))
-    })
-}
-
-/// The writing end of the bounded channel.
-struct Pieces(mpsc::Sender<io::Result<Bytes>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let piece = Ok(Bytes::copy_from_slice(bytes));
-        self.0.blocking_send(piece).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(bytes.len())
+    /// What was left out, once.
+    pub(crate) fn skipped(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.told().skipped)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    pub(crate) fn put(&self, error: ContextError) {
+        self.told().error.replace(error);
     }
-}
 
-enum WriteError {
-    Context(ContextError),
-    Gone,
-}
-
-fn write(listing: &Listing, to: impl Write) -> Result<(), WriteError> {
-    let mut archive = tar::Builder::new(to);
-    for relative in &listing.entries {
-        append(&mut archive, &listing.root, relative)?;
+    pub(crate) fn skip(&self, paths: impl IntoIterator<Item = String>) {
+        self.told().skipped.extend(paths);
     }
-    let gone = |_| WriteError::Gone;
-    archive.into_inner().map_err(gone)?.flush().map_err(gone)
-}
 
-fn append(archive: &mut tar::Builder<impl Write>, root: &Path, relative: &Path) -> Result<(), WriteError> {
-    let path = root.join(relative);
-    let unread = |source| WriteError::Context(ContextError::Read { path: path.clone(), source });
-    let metadata = path.symlink_metadata().map_err(unread)?;
-    let mut header = tar::Header::new_gnu();
-    header.set_mtime(MTIME);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mode(mode(&metadata));
-    header.set_size(0);
-    let result = if metadata.is_symlink() {
-        let target = fs::read_link(&path).map_err(unread)?;
-        header.set_entry_type(tar::EntryType::Symlink);
-        archive.append_link(&mut header, relative, target)
-    } else if metadata.is_dir() {
-        header.set_entry_type(tar::EntryType::Directory);
-        archive.append_data(&mut header, relative, io::empty())
-    } else {
-        let file = File::open(&path).map_err(unread)?;
-        // The size of the opened file: its name may stand for another one by now.
-        let size = file.metadata().map_err(unread)?.len();
-        header.set_entry_type(tar::EntryType::Regular);
-        header.set_size(size);
-        let mut exact = Exact { file, left: size, failed: None };
-        let result = archive.append_data(&mut header, relative, &mut exact);
-        match exact.failed {
-            Some(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(WriteError::Context(ContextError::Changed { path }));
-            }
-            Some(error) => return Err(unread(error)),
-            None => result,
-        }
-    };
-    result.map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => WriteError::Gone,
-        _ => WriteError::Context(ContextError::Name { path: path.clone(), source: error }),
-    })
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(unix)]
-fn mode(metadata: &fs::Metadata) -> u32 {
+pub(crate) fn mode(metadata: &fs::Metadata) -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     metadata.mode() & 0o7777
 }
 
 /// Where files have no mode, everything may be run: nobody could say otherwise.
 #[cfg(not(unix))]
-fn mode(_: &fs::Metadata) -> u32 {
+pub(crate) fn mode(_: &fs::Metadata) -> u32 {
     0o755
 }
 
 /// Exactly as many bytes as the header promised: what was added since is left out, what is missing is an error.
-struct Exact {
+pub(crate) struct Exact {
     file: File,
     left: u64,
     /// Reading's own error, to tell it from one of writing.
     failed: Option<io::Error>,
+}
+
+impl Exact {
+    pub(crate) fn new(file: File, size: u64) -> Self {
+        Self { file, left: size, failed: None }
+    }
+
+    /// What is wrong with the file at `path` if reading it failed.
+    pub(crate) fn trouble(&mut self, path: &Path) -> Option<ContextError> {
+        self.failed.take().map(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => ContextError::Changed { path: path.to_owned() },
+            _ => ContextError::Read { path: path.to_owned(), source: error },
+        })
+    }
 }
 
 impl Read for Exact {

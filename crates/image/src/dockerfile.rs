@@ -6,10 +6,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use parse_dockerfile::Instruction;
 use release_core::ImageRef;
 
-use crate::lint::is_everything;
 use crate::{BuildError, BuildInputs};
 
 /// One build from a Dockerfile.
@@ -42,6 +40,13 @@ pub(crate) struct Paths {
     pub(crate) context: PathBuf,
     /// The Dockerfile relative to the context, with `/` between its parts.
     pub(crate) dockerfile: String,
+}
+
+impl Paths {
+    /// The Dockerfile's name in its folder.
+    pub(crate) fn name(&self) -> &str {
+        self.dockerfile.rsplit('/').next().unwrap_or(&self.dockerfile)
+    }
 }
 
 impl DockerfileBuild {
@@ -94,14 +99,6 @@ impl DockerfileBuild {
         Ok(images)
     }
 
-    /// Whether it puts everything of its context into a stage, as far as that can be known.
-    pub(crate) fn copies_everything(&self) -> bool {
-        let Ok(text) = self.paths().and_then(|paths| self.text(&paths)) else { return false };
-        let everything =
-            |line: &Instruction<'_>| matches!(line, Instruction::Copy(copy) if is_everything(copy));
-        parse_dockerfile::parse(&text).is_ok_and(|parsed| parsed.instructions.iter().any(everything))
-    }
-
     fn text(&self, paths: &Paths) -> Result<String, BuildError> {
         let read = std::fs::read(paths.context.join(&paths.dockerfile));
         let bytes =
@@ -136,18 +133,6 @@ mod tests {
             tag: "player:v1".parse().unwrap(),
             no_cache: false,
             inputs: BuildInputs::default(),
-        }
-    }
-
-    #[test]
-    fn whether_everything_is_copied_can_be_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("Dockerfile");
-        for (line, expected) in
-            [("COPY . /a", true), ("COPY ./ /a", true), ("COPY web /a", false), ("COPY --from=x . /a", false)]
-        {
-            fs::write(&path, format!("FROM scratch AS x\nFROM scratch\n{line}\n")).unwrap();
-            assert_eq!(build(dir.path().to_owned(), path.clone()).copies_everything(), expected, "{line}");
         }
     }
 

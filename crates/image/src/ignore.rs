@@ -4,6 +4,9 @@
 //! matches wins, `**` may stand anywhere, and a pattern that matches a folder matches everything in it. Paths have `/`
 //! between their parts, on every system. Nothing is read from disk here.
 
+#[cfg(feature = "docker")]
+use std::collections::BTreeSet;
+
 /// Which paths of a context are not sent. [`Ignore::default`] ignores nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ignore {
@@ -91,14 +94,30 @@ impl Ignore {
                 }
                 continue;
             }
-            let cleaned = clean(pattern);
-            let tokens = tokens(&cleaned)
+            let pattern = Pattern::new(exception, pattern)
                 .ok_or_else(|| IgnoreError::Syntax { line: index + 1, pattern: written.to_owned() })?;
-            let prefix =
-                tokens.iter().map_while(|t| if let Token::Char(c) = t { Some(*c) } else { None }).collect();
-            patterns.push(Pattern { exception, prefix, tokens });
+            patterns.push(pattern);
         }
         Ok(Self { patterns })
+    }
+
+    /// The rules of these patterns, as somebody who has read a file names them: without comments and blank lines.
+    #[cfg(feature = "docker")]
+    pub(crate) fn of(patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, IgnoreError> {
+        let pattern = |(index, text): (usize, _)| {
+            let text = AsRef::<str>::as_ref(&text);
+            let (exception, bare) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+            Pattern::new(exception, bare)
+                .ok_or_else(|| IgnoreError::Syntax { line: index + 1, pattern: text.to_owned() })
+        };
+        let patterns = patterns.into_iter().enumerate().map(pattern).collect::<Result<_, _>>()?;
+        Ok(Self { patterns })
+    }
+
+    /// Leaves out everything but what matches `patterns`, and what lies below that.
+    #[cfg(feature = "docker")]
+    pub(crate) fn all_but(patterns: &BTreeSet<String>) -> Result<Self, IgnoreError> {
+        Self::of(["**".to_owned()].into_iter().chain(patterns.iter().map(|text| format!("!{text}"))))
     }
 
     /// Whether the file or folder at `path` is left out. The path is relative to the context and has `/` between its parts.
@@ -150,12 +169,26 @@ impl Ignore {
     }
 }
 
+/// Whether `name`, which has no `/`, is meant by one part of a pattern. Malformed patterns mean nothing.
+#[cfg(feature = "docker")]
+pub(crate) fn names(pattern: &str, name: &str) -> bool {
+    Pattern::new(false, pattern).is_some_and(|pattern| pattern.matches(name))
+}
+
 /// The folders a path lies in, and the path.
 fn with_parents(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at]).chain([path])
 }
 
 impl Pattern {
+    /// `None` when `text` is malformed.
+    fn new(exception: bool, text: &str) -> Option<Self> {
+        let tokens = tokens(&clean(text))?;
+        let prefix =
+            tokens.iter().map_while(|t| if let Token::Char(c) = t { Some(*c) } else { None }).collect();
+        Some(Self { exception, prefix, tokens })
+    }
+
     fn matches(&self, path: &str) -> bool {
         // Most patterns begin with a name or are one, and most paths begin otherwise.
         path.starts_with(&self.prefix) && matches(&self.tokens, path)

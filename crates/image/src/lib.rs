@@ -71,7 +71,9 @@ pub use supply::{
 #[cfg(feature = "docker")]
 pub use build::{BuildError, BuildEvent, BuiltImage};
 #[cfg(feature = "docker")]
-pub use buildkit::{BuildAgent, BuildCache, BuildInputs, BuildSecret, InputError, SecretSource, WireError};
+pub use buildkit::{
+    BuildAgent, BuildCache, BuildContext, BuildInputs, BuildSecret, InputError, SecretSource, WireError,
+};
 #[cfg(feature = "docker")]
 pub use context::ContextError;
 #[cfg(feature = "docker")]

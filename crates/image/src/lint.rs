@@ -145,7 +145,7 @@ fn is_called(from: &FromInstruction<'_>, name: &str) -> bool {
 }
 
 /// Whether all of the context goes into a stage.
-pub(crate) fn is_everything(copy: &CopyInstruction<'_>) -> bool {
+fn is_everything(copy: &CopyInstruction<'_>) -> bool {
     let from_stage = copy.options.iter().any(|flag| flag.name.value == "from");
     !from_stage && copy.src.iter().filter_map(path).any(|path| matches!(path, "." | "./"))
 }

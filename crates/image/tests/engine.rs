@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
@@ -19,36 +20,16 @@ async fn engine() -> Engine {
     Engine::connect(&endpoint).await.unwrap()
 }
 
-/// Runs the `docker` command against the same engine.
+/// What the `docker` command answers, asked against the same engine.
 fn docker(arguments: &[&str]) -> String {
-    try_docker(arguments).unwrap_or_else(|error| panic!("docker {arguments:?}: {error}"))
-}
-
-/// What the `docker` command answers, or complains about.
-fn try_docker(arguments: &[&str]) -> Result<String, String> {
-    let out = Command::new("docker")
+    let out = Command::new(var("RELEASE_TEST_DOCKER"))
         .args(arguments)
         .env("DOCKER_HOST", var("RELEASE_TEST_DOCKER_HOST"))
-        .env("DOCKER_BUILDKIT", "0")
+        .env("DOCKER_BUILDKIT", "1")
         .output()
         .unwrap();
-    if !out.status.success() {
-        return Err(String::from_utf8_lossy(&out.stderr).into_owned());
-    }
-    Ok(String::from_utf8(out.stdout).unwrap().trim().to_owned())
-}
-
-/// Builds with the classic builder. It finds its own intermediate image and needs it a moment later; when another test
-/// removes images just then, the engine takes that one with them and the build ends with this complaint, and with no other.
-fn classic_build(tag: &str, context: &Path) {
-    let arguments = ["build", "-q", "-t", tag, context.to_str().unwrap()];
-    for last in [false, false, true] {
-        match try_docker(&arguments) {
-            Ok(_) => return,
-            Err(error) if !last && error.contains("unable to find image \"sha256:") => {}
-            Err(error) => panic!("docker {arguments:?}: {error}"),
-        }
-    }
+    assert!(out.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
 /// A context with busybox and this Dockerfile.
@@ -154,177 +135,208 @@ async fn what_the_builder_refuses_is_told() {
     }
 }
 
-/// Builds the same context with the `docker` command and with us, and compares what `COPY . /` got.
-#[tokio::test]
+/// Each case is one `.dockerignore`.
+const CASES: &[&str] = &[
+    "",
+    "a",
+    "/a",
+    "a/",
+    "./a",
+    "a/.",
+    "a//b",
+    "a/../b",
+    "../a",
+    "/../a",
+    ".",
+    "..",
+    "/",
+    "  a  ",
+    "#a",
+    " #a",
+    "\\#a",
+    "*",
+    "*.go",
+    "*/a",
+    "*/*",
+    "*/*/*",
+    "a*",
+    "a?",
+    "?",
+    "a?b",
+    "a/*",
+    "a\\*",
+    "**",
+    "**/a",
+    "**a",
+    "**/*.go",
+    "**/a/b",
+    "a/**",
+    "a**",
+    "a/**/b",
+    "**/a/**",
+    "**/**",
+    "a/**/*.md",
+    "**/?",
+    "**.md",
+    "[ab]",
+    "[^a]",
+    "[a-b]*",
+    "[\\]]",
+    "a[.]b",
+    "a.b",
+    "a+b",
+    "a(b)",
+    "a$",
+    "*\n!a",
+    "*\n!a/b",
+    "!a\n*",
+    "*\n!a\na",
+    "*.md\n!README.md",
+    "a\n!a/b",
+    "a/b/c\n!a/b",
+    "*\n! a",
+    "*\n!/a",
+    "*\n!./a/",
+    "\\!a",
+    "*.md\n!R*.md\nRELEASE.md",
+    "**\n!x/y",
+    "x/**\n!x/y/a",
+    "\u{feff}a",
+    "a\r\nb\r\n",
+    "A",
+    "ü",
+    "a b",
+    "**/.hidden",
+    ".*",
+    "x/y/../a",
+    "*\n!x\nx/y",
+    "**/b/c",
+    "x/*/b",
+    // The builder needs them and takes them along only if they are not ignored.
+    "Dockerfile",
+    ".dockerignore",
+    "Dockerfile\n.dockerignore",
+    "*\n!Dockerfile",
+    "Docker*\n!Dockerfile",
+    // With a wildcard below an ignored folder.
+    "*\n!**/*.go",
+    "x\n!x/**/b",
+    "a\n!**/d",
+];
+
+/// A tree with something for each rule to hit and to miss.
+const FILES: &[&str] = &[
+    "a/b/c/d",
+    "a/b/x.md",
+    "a/a.go",
+    "a/x.md",
+    "a/xb",
+    "ab",
+    "abc",
+    "b",
+    "a.b",
+    "a+b",
+    "a(b)",
+    "a$",
+    "axb",
+    "a*",
+    "]",
+    "#a",
+    "!a",
+    "a b",
+    "ü",
+    "README.md",
+    "RELEASE.md",
+    "x.md",
+    "x.go",
+    ".hidden",
+    "x/.hidden",
+    "x/a",
+    "x/y/a/b",
+    "x/y/x.go",
+    "x/y/b",
+    "x/b/c",
+    "z",
+];
+
+/// Builds the same context with `docker build` and with us, both with BuildKit, and compares what `COPY . /` got.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs a Docker Engine and a registry: tests/run"]
 async fn ignore_files_mean_what_docker_takes_them_for() {
-    // Not among them: exceptions with a wildcard below an ignored folder (`*` and `!**/*.go`). The classic client does not
-    // look into the folder, BuildKit's does, and so do we.
-    // Each case is one `.dockerignore`; the tree has something for each rule to hit and to miss.
-    const CASES: &[&str] = &[
-        "",
-        "a",
-        "/a",
-        "a/",
-        "./a",
-        "a/.",
-        "a//b",
-        "a/../b",
-        "../a",
-        "/../a",
-        ".",
-        "..",
-        "/",
-        "  a  ",
-        "#a",
-        " #a",
-        "\\#a",
-        "*",
-        "*.go",
-        "*/a",
-        "*/*",
-        "*/*/*",
-        "a*",
-        "a?",
-        "?",
-        "a?b",
-        "a/*",
-        "a\\*",
-        "**",
-        "**/a",
-        "**a",
-        "**/*.go",
-        "**/a/b",
-        "a/**",
-        "a**",
-        "a/**/b",
-        "**/a/**",
-        "**/**",
-        "a/**/*.md",
-        "**/?",
-        "**.md",
-        "[ab]",
-        "[^a]",
-        "[a-b]*",
-        "[\\]]",
-        "a[.]b",
-        "a.b",
-        "a+b",
-        "a(b)",
-        "a$",
-        "*\n!a",
-        "*\n!a/b",
-        "!a\n*",
-        "*\n!a\na",
-        "*.md\n!README.md",
-        "a\n!a/b",
-        "a/b/c\n!a/b",
-        "*\n! a",
-        "*\n!/a",
-        "*\n!./a/",
-        "\\!a",
-        "*.md\n!R*.md\nRELEASE.md",
-        "**\n!x/y",
-        "x/**\n!x/y/a",
-        "\u{feff}a",
-        "a\r\nb\r\n",
-        "A",
-        "ü",
-        "a b",
-        "**/.hidden",
-        ".*",
-        "x/y/../a",
-        "*\n!x\nx/y",
-        "**/b/c",
-        "x/*/b",
-    ];
-    const FILES: &[&str] = &[
-        "a/b/c/d",
-        "a/b/x.md",
-        "a/a.go",
-        "a/x.md",
-        "a/xb",
-        "ab",
-        "abc",
-        "b",
-        "a.b",
-        "a+b",
-        "a(b)",
-        "a$",
-        "axb",
-        "a*",
-        "]",
-        "#a",
-        "!a",
-        "a b",
-        "ü",
-        "README.md",
-        "RELEASE.md",
-        "x.md",
-        "x.go",
-        ".hidden",
-        "x/.hidden",
-        "x/a",
-        "x/y/a/b",
-        "x/y/x.go",
-        "x/y/b",
-        "x/b/c",
-        "z",
-    ];
-    let engine = engine().await;
-    let dir = tempfile::tempdir().unwrap();
-    for file in FILES {
-        let path = dir.path().join("tree").join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "").unwrap();
-    }
+    let parts = CASES.chunks(CASES.len().div_ceil(4)).enumerate();
+    let comparing: Vec<_> = parts.map(|(number, cases)| tokio::spawn(differences(number, cases))).collect();
     let mut differences = Vec::new();
-    for case in CASES {
-        let root = dir.path().join("tree");
-        fs::write(root.join("Dockerfile"), "FROM scratch\nCOPY . /\n").unwrap();
-        fs::write(root.join(".dockerignore"), case).unwrap();
-        let theirs = exported(&root, &dir.path().join("theirs"), None);
-        engine
-            .build(&build(&root, "release-test/ignore:v1"), &BTreeMap::new(), &mut |_| {})
-            .await
-            .unwrap_or_else(|e| panic!("{case:?}: {e:?}"));
-        let ours = exported(&root, &dir.path().join("ours"), Some("release-test/ignore:v1"));
-        if ours != theirs {
-            let only = |these: &[String], those: &[String]| -> Vec<String> {
-                these.iter().filter(|name| !those.contains(name)).cloned().collect()
-            };
-            differences.push(format!(
-                "{case:?}: only ours {:?}, only docker's {:?}",
-                only(&ours, &theirs),
-                only(&theirs, &ours)
-            ));
-        }
+    for part in comparing {
+        differences.extend(part.await.unwrap());
     }
     assert!(differences.is_empty(), "{} of {}:\n{}", differences.len(), CASES.len(), differences.join("\n"));
 }
 
-/// The names in an image: of one that is there, or of what `docker build` makes of `root`. What is always sent is left out.
-fn exported(root: &Path, to: &Path, image: Option<&str>) -> Vec<String> {
-    let built = "release-test/theirs:v1";
-    if image.is_none() {
-        classic_build(built, root);
+/// In which of these cases the two differ, and how.
+async fn differences(number: usize, cases: &[&str]) -> Vec<String> {
+    let engine = engine().await;
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("tree");
+    for file in FILES {
+        let path = root.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
     }
-    // An image from scratch has no command; it is never run.
-    let container = docker(&["create", image.unwrap_or(built), "none"]);
-    let archive = to.with_extension("tar");
-    docker(&["export", "-o", archive.to_str().unwrap(), &container]);
-    docker(&["rm", &container]);
-    let mut archive = tar::Archive::new(fs::File::open(&archive).unwrap());
-    let mut names: Vec<String> = archive
-        .entries()
-        .unwrap()
-        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
-        // What the engine itself puts into every container.
-        .filter(|name| {
-            !["dev", "etc", "proc", "sys", ".dockerenv"].iter().any(|own| name.split('/').next() == Some(own))
-        })
-        .filter(|name| name != "Dockerfile" && name != ".dockerignore")
-        .collect();
+    fs::write(root.join("Dockerfile"), "FROM scratch\nCOPY . /\n").unwrap();
+    let tag = format!("release-test/ignore-{number}:v1");
+    let mut differences = Vec::new();
+    for case in cases {
+        fs::write(root.join(".dockerignore"), case).unwrap();
+        let theirs = theirs(&root, &dir.path().join("theirs.tar"));
+        let built = engine.build(&build(&root, &tag), &BTreeMap::new(), &mut |_| {}).await;
+        built.unwrap_or_else(|e| panic!("{case:?}: {e:?}"));
+        let ours = ours(&tag, &dir.path().join("ours.tar"));
+        if ours != theirs {
+            let only = |these: &[String], those: &[String]| -> Vec<String> {
+                these.iter().filter(|name| !those.contains(name)).cloned().collect()
+            };
+            let (ours, theirs) = (only(&ours, &theirs), only(&theirs, &ours));
+            differences.push(format!("{case:?}: only ours {ours:?}, only docker's {theirs:?}"));
+        }
+    }
+    differences
+}
+
+/// The names of what `docker build` makes of `root`.
+fn theirs(root: &Path, to: &Path) -> Vec<String> {
+    docker(&["build", "-q", "-o", &format!("type=tar,dest={}", to.display()), root.to_str().unwrap()]);
+    names(fs::File::open(to).unwrap())
+}
+
+/// The names in the layers of an image.
+fn ours(image: &str, to: &Path) -> Vec<String> {
+    docker(&["save", "-o", to.to_str().unwrap(), image]);
+    let read = |name: &str| {
+        let mut archive = tar::Archive::new(fs::File::open(to).unwrap());
+        let mut entries = archive.entries().unwrap().map(Result::unwrap);
+        let mut entry = entries.find(|entry| entry.path().unwrap() == Path::new(name)).unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    let manifest: serde_json::Value = serde_json::from_slice(&read("manifest.json")).unwrap();
+    let layers = manifest[0]["Layers"].as_array().unwrap();
+    let layers = layers.iter().map(|layer| read(layer.as_str().unwrap()));
+    let unpacked = layers.map(|bytes| {
+        let mut unpacked = Vec::new();
+        match flate2::read::GzDecoder::new(&*bytes).read_to_end(&mut unpacked) {
+            Ok(_) => unpacked,
+            Err(_) => bytes,
+        }
+    });
+    unpacked.flat_map(|layer| names(&*layer)).collect()
+}
+
+fn names(archive: impl Read) -> Vec<String> {
+    let mut archive = tar::Archive::new(archive);
+    let entries = archive.entries().unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
     names.sort();
     names
 }

@@ -9,8 +9,8 @@ use std::process::Command;
 
 use release_core::ImageRef;
 use release_image::{
-    BuildAgent, BuildCache, BuildError, BuildEvent, BuildInputs, BuildSecret, BuiltImage, DockerfileBuild,
-    Endpoint, Engine, SecretSource,
+    BuildAgent, BuildCache, BuildContext, BuildError, BuildEvent, BuildInputs, BuildSecret, BuiltImage,
+    DockerfileBuild, Endpoint, Engine, SecretSource,
 };
 
 fn var(name: &str) -> String {
@@ -265,20 +265,116 @@ async fn a_cache_in_an_image_is_used_by_an_engine_that_forgot() {
     }
 }
 
-/// The engine of the tests is 20.10 and has the classic image store; with another one these have to be other promises.
+/// Whether the engine takes further contexts: from 23.0 on.
+async fn takes_contexts() -> bool {
+    let major = engine().await.info().version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    major.unwrap() >= 23
+}
+
+/// Whether the engine keeps its images in containerd, and so can leave caches in registries.
+fn keeps_images_in_containerd() -> bool {
+    contains(&docker(&["info", "--format", "{{.DriverStatus}}"]), "io.containerd.snapshotter")
+}
+
+/// The refusal of what the engine cannot do, or `None` when it was done.
+async fn refusal(inputs: BuildInputs, steps: &str) -> (Option<String>, Vec<BuildEvent>) {
+    let dir = context(steps);
+    let (ended, events) = run(&build(dir.path(), "release-test/inputs:v1", inputs)).await;
+    (ended.err().map(|error| format!("{error}: {events:?}")), events)
+}
+
 #[tokio::test]
 #[ignore = "needs a Docker Engine and a registry: tests/run"]
-async fn what_the_engine_cannot_do_is_refused_before_anything_is_built() {
+async fn further_contexts_are_folders_and_images() {
+    // An image nobody can pull but from the registry, and a folder with an ignore file of its own.
+    let name = fresh("context");
+    let shared: ImageRef = format!("{}/{name}:v1", var("RELEASE_TEST_REGISTRY")).parse().unwrap();
+    let dir = context(&format!("RUN echo {name} > /word\n"));
+    run(&build(dir.path(), &shared.to_string(), BuildInputs::default())).await.0.unwrap();
+    engine().await.push(&shared, None, &mut |_| {}).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in [("kept", &*name), ("secret", "x"), (".dockerignore", "secret\n")] {
+        fs::write(folder.path().join(file), text).unwrap();
+    }
+    let contexts = BTreeMap::from([
+        ("shared".to_owned(), BuildContext::Address(format!("docker-image://{shared}"))),
+        ("lib".to_owned(), BuildContext::Folder(folder.path().to_owned())),
+    ]);
+    let steps =
+        "COPY --from=shared /word /from/word\nCOPY --from=lib . /from/\nRUN /bin/busybox tail -n 9 /from/*\n";
+    let (error, events) = refusal(BuildInputs { contexts, ..BuildInputs::default() }, steps).await;
+    if takes_contexts().await {
+        assert_eq!(error, None);
+        let lines: Vec<_> = events
+            .iter()
+            .filter_map(|e| if let BuildEvent::Output { line } = e { Some(&**line) } else { None })
+            .collect();
+        assert_eq!(lines.join("|"), format!("==> /from/kept <==|{name}|==> /from/word <==|{name}"));
+    } else {
+        let error = error.unwrap();
+        assert!(
+            error.starts_with("further contexts of a build need a docker engine 23.0 or later"),
+            "{error}"
+        );
+        assert_eq!(events, []);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine and a registry: tests/run"]
+async fn a_cache_in_a_registry_is_used_by_an_engine_that_forgot() {
+    let name = fresh("stored");
+    let cache: ImageRef = format!("{}/{name}:cache", var("RELEASE_TEST_REGISTRY")).parse().unwrap();
+    let steps = format!(
+        "FROM base AS one\nRUN echo {name} > /word; echo the step was run\nFROM base\nCOPY --from=one /word /{name}\n"
+    );
+    let cache_to = vec![BuildCache::Registry { image: cache.clone(), all_stages: true }];
+    let (error, events) = refusal(BuildInputs { cache_to, ..BuildInputs::default() }, &steps).await;
+    if !keeps_images_in_containerd() {
+        let error = error.unwrap();
+        assert!(error.contains("cannot leave a build's cache in a registry"), "{error}");
+        assert_eq!(events, []);
+        return;
+    }
+    assert_eq!(error, None);
+    assert!(wrote(&events, "the step was run"), "{events:#?}");
+    for (cache_from, runs) in [(Vec::new(), true), (vec![cache], false)] {
+        docker(&["image", "rm", "release-test/inputs:v1"]);
+        forget(&name);
+        let (error, events) = refusal(BuildInputs { cache_from, ..BuildInputs::default() }, &steps).await;
+        assert_eq!(error, None);
+        assert_eq!(wrote(&events, "the step was run"), runs, "{events:#?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine and a registry: tests/run"]
+async fn only_what_the_dockerfile_copies_is_read() {
+    for (copy, told) in [("COPY web /web\n", false), ("COPY . /all/\n", true)] {
+        let dir = context(copy);
+        fs::write(dir.path().join("web"), fresh("web")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        let (ended, events) = run(&build(dir.path(), "release-test/copied:v1", BuildInputs::default())).await;
+        ended.unwrap();
+        let message = "`socket` is not sent: it is no file, folder or link".to_owned();
+        assert_eq!(events.contains(&BuildEvent::Notice { message }), told, "{copy}: {events:#?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Docker Engine and a registry: tests/run"]
+async fn what_is_not_there_is_refused_before_anything_is_built() {
     let dir = context("");
-    let contexts = BTreeMap::from([("shared".to_owned(), "docker-image://example.com/shared:1".to_owned())]);
-    let cache = BuildCache::Registry { image: "127.0.0.1:1/cache:1".parse().unwrap(), all_stages: true };
     let none = BuildInputs::default;
+    let gone = dir.path().join("gone");
     for (inputs, expected) in [
         (
-            BuildInputs { contexts, ..none() },
-            "further contexts of a build need a docker engine 23.0 or later",
+            BuildInputs {
+                contexts: BTreeMap::from([("lib".to_owned(), BuildContext::Folder(gone))]),
+                ..none()
+            },
+            "context `lib` of the build cannot be read from",
         ),
-        (BuildInputs { cache_to: vec![cache], ..none() }, "cannot leave a build's cache in a registry"),
         (
             BuildInputs {
                 secrets: vec![BuildSecret {

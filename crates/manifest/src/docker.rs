@@ -23,8 +23,8 @@ pub struct DockerBuild {
     pub secrets: BTreeMap<String, DockerSecret>,
     /// SSH agents by the id that the Dockerfile has for them: a socket, or that of `SSH_AUTH_SOCK` when `None`.
     pub ssh: BTreeMap<String, Option<String>>,
-    /// Further contexts by name: `docker-image://…`, or an address.
-    pub contexts: BTreeMap<String, String>,
+    /// Further contexts by name.
+    pub contexts: BTreeMap<String, DockerContext>,
     /// Images whose layers can be used instead of running steps.
     pub cache_from: Vec<ImageRef>,
     /// Where the results of steps are left for later builds.
@@ -38,6 +38,15 @@ pub enum DockerSecret {
     File(String),
     /// In an environment variable of this name.
     Env(String),
+}
+
+/// Where a further context of a build is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DockerContext {
+    /// `docker-image://…`, or an `https://` address.
+    Address(String),
+    /// A folder.
+    Folder(String),
 }
 
 /// Where the results of steps are left for later builds.

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use release_core::{ImageRef, ImageRefError, PinnedImage, ProjectName, Repository, ServiceName};
 use release_image::{
-    BuildAgent, BuildCache, BuildError, BuildEvent, BuildInputs, BuildSecret, DockerfileBuild, Endpoint,
-    Engine, EngineError, NativeError, PushError, PushEvent, SecretSource,
+    BuildAgent, BuildCache, BuildContext, BuildError, BuildEvent, BuildInputs, BuildSecret, DockerfileBuild,
+    Endpoint, Engine, EngineError, NativeError, PushError, PushEvent, SecretSource,
 };
-use release_manifest::{DockerBuild, DockerCache, DockerSecret, ImageSource};
+use release_manifest::{DockerBuild, DockerCache, DockerContext, DockerSecret, ImageSource};
 use release_registry::{ConfirmError, CredentialStore, CredentialsError, PullError, Registry, RegistryError};
 
 use crate::event::{Event, ImageEvent};
@@ -351,10 +351,17 @@ impl Preparation<'_> {
                 BuildCache::Registry { image: image.clone(), all_stages: *all_stages }
             }
         };
+        let context = |(name, context): (&String, &DockerContext)| {
+            let context = match context {
+                DockerContext::Address(address) => BuildContext::Address(address.clone()),
+                DockerContext::Folder(path) => BuildContext::Folder(self.root.join(path)),
+            };
+            (name.clone(), context)
+        };
         BuildInputs {
             secrets: build.secrets.iter().map(secret).collect(),
             agents: build.ssh.iter().map(agent).collect(),
-            contexts: build.contexts.clone(),
+            contexts: build.contexts.iter().map(context).collect(),
             cache_from: build.cache_from.clone(),
             cache_to: build.cache_to.iter().map(cache).collect(),
         }

@@ -1,4 +1,6 @@
-# The Docker Engine (with a socket and data of its own) and two registries: an open one, and one with a password.
+# Two Docker Engines (with sockets and data of their own) and two registries: an open one, and one with a password.
+#
+# The kubelet's engine is the old one of this Debian. Beside it runs a current one, which keeps its images in containerd.
 
 docker_at() { docker -H "unix://$1/docker.sock" "${@:2}"; }
 
@@ -22,15 +24,39 @@ SCRIPT
     chmod +x "$1/runc"
 }
 
-start_docker() {
-    local dir=$1 runtime=()
+# start_engine DIR NAME PROCESS PROGRAM [OPTION...]: an engine at DIR/NAME.sock, with its data in DIR/NAME.
+start_engine() {
+    local dir=$1 name=$2 process=$3 program=$4 runtime=()
+    shift 4
     if needs_runc_wrapper; then
         write_runc_wrapper "$dir"
         runtime=(--add-runtime "wrapped=$dir/runc" --default-runtime wrapped)
     fi
-    start_process "$dir" dockerd /usr/sbin/dockerd -H "unix://$dir/docker.sock" --data-root "$dir/docker" \
-        --exec-root "$dir/docker-exec" --pidfile "$dir/docker.pid" --bip 172.30.0.1/16 --exec-opt native.cgroupdriver=cgroupfs \
-        "${runtime[@]}"
+    start_process "$dir" "$process" "$program" -H "unix://$dir/$name.sock" --data-root "$dir/$name" \
+        --exec-root "$dir/$name-exec" --pidfile "$dir/$name.pid" --exec-opt native.cgroupdriver=cgroupfs "${runtime[@]}" "$@"
+}
+
+# The engine that Debian's next release has, with its own containerd and client.
+start_current_docker() {
+    local dir=$1 root
+    root=$(current_docker)
+    mkdir -p "$dir/docker-current-client/cli-plugins"
+    ln -sf "$root/usr/libexec/docker/cli-plugins/docker-buildx" "$dir/docker-current-client/cli-plugins/"
+    printf '#!/bin/sh\nDOCKER_CONFIG=%q exec %q "$@"\n' "$dir/docker-current-client" "$root/usr/bin/docker" \
+        > "$dir/docker-current-client/docker"
+    chmod +x "$dir/docker-current-client/docker"
+    echo '{"features": {"containerd-snapshotter": true}}' > "$dir/docker-current.json"
+    (
+        export PATH=$root/usr/bin:$root/usr/sbin:$PATH
+        start_engine "$dir" docker-current dockerd-current "$root/usr/sbin/dockerd" \
+            --config-file "$dir/docker-current.json" --bip 172.31.0.1/16
+    )
+    wait_for 60 "the current Docker Engine" docker -H "unix://$dir/docker-current.sock" version
+}
+
+start_docker() {
+    local dir=$1
+    start_engine "$dir" docker dockerd /usr/sbin/dockerd --bip 172.30.0.1/16
     wait_for 60 "the Docker Engine" docker_at "$dir" version
     local pause
     pause=$(mktemp -d)
@@ -42,13 +68,15 @@ start_docker() {
 }
 
 stop_docker() {
-    local dir=$1 ids mount
-    if is_running "$dir" dockerd; then
-        ids=$(docker_at "$dir" ps -aq 2> /dev/null || true)
-        # shellcheck disable=SC2086
-        [ -z "$ids" ] || docker_at "$dir" rm -f $ids > /dev/null 2>&1 || true
-    fi
-    stop_process "$dir" dockerd
+    local dir=$1 ids mount name
+    for name in docker docker-current; do
+        if is_running "$dir" "${name/docker/dockerd}"; then
+            ids=$(docker -H "unix://$dir/$name.sock" ps -aq 2> /dev/null || true)
+            # shellcheck disable=SC2086
+            [ -z "$ids" ] || docker -H "unix://$dir/$name.sock" rm -f $ids > /dev/null 2>&1 || true
+        fi
+        stop_process "$dir" "${name/docker/dockerd}"
+    done
     end_leftovers "$dir"
     for mount in $(grep -o " $dir/[^ ]*" /proc/mounts | sort -r || true); do
         umount -l "$mount" 2> /dev/null || true

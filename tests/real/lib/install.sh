@@ -1,7 +1,9 @@
-# What has to be on the machine: Debian packages, and Kubernetes built from Debian's source package.
+# What has to be on the machine: Debian packages, Kubernetes built from Debian's source package, and a current Docker Engine out of
+# packages of a later Debian, which is unpacked and not installed.
 
 cache() { echo "${RELEASE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/release-tests}"; }
 kubernetes_bin() { echo "$(cache)/kubernetes-1.20.2"; }
+current_docker() { echo "$(cache)/docker-trixie"; }
 
 # A command each package is recognised by, so that an installed machine needs no package lists.
 packages() {
@@ -100,11 +102,39 @@ build_kubernetes() {
     touch "$bin/complete"
 }
 
+# Where this machine gets Debian's packages from.
+debian_mirror() {
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list 2> /dev/null \
+        | sed -n -e 's/^URIs: *\([^ ]*\).*/\1/p' -e 's/^deb \(\[[^]]*\] *\)\?\([^ ]*\).*/\2/p' | grep -v security | head -1
+}
+
+fetch_current_docker() {
+    local root work
+    root=$(current_docker)
+    [ -e "$root/complete" ] && return 0
+    say "fetching a current Docker Engine: the packages of Debian trixie, unpacked in $root"
+    work=$(mktemp -d "$(cache)/fetch.XXXXXX")
+    (
+        cd "$work"
+        mkdir -p lists/partial archives/partial
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(debian_mirror) trixie main" > sources.list
+        options=(-o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$work/lists"
+            -o "Dir::Cache::archives=$work/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root)
+        apt-get "${options[@]}" update -qq
+        apt-get "${options[@]}" download -qq docker.io docker-cli docker-buildx containerd > /dev/null
+        mkdir -p "$root"
+        for package in *.deb; do dpkg-deb -x "$package" "$root"; done
+    ) || die "the current Docker Engine cannot be fetched"
+    rm -rf "$work"
+    touch "$root/complete"
+}
+
 install_all() {
     mkdir -p "$(cache)"
     exec 9> "$(cache)/lock"
     flock 9
     install_packages
     build_kubernetes
+    fetch_current_docker
     exec 9>&-
 }

@@ -14,7 +14,7 @@ use release_core::ImageRef;
 /// Where an agent is found when nobody says otherwise.
 const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
 
-/// What can stand in front of a context's address. Folders of this machine are not among them: only the main context is sent.
+/// What can stand in front of a context's address.
 const CONTEXTS: [&str; 3] = ["docker-image://", "https://", "http://"];
 
 /// What a build is given besides its context. BuildKit is needed for all of it.
@@ -24,9 +24,8 @@ pub struct BuildInputs {
     pub secrets: Vec<BuildSecret>,
     /// SSH agents that `RUN --mount=type=ssh` can have things signed by.
     pub agents: Vec<BuildAgent>,
-    /// Further contexts by name, for `FROM` and `COPY --from`: `docker-image://…`, or the `https://` address of a Git repository
-    /// or a file.
-    pub contexts: BTreeMap<String, String>,
+    /// Further contexts by name, for `FROM` and `COPY --from`.
+    pub contexts: BTreeMap<String, BuildContext>,
     /// Images whose layers can be used instead of running steps.
     pub cache_from: Vec<ImageRef>,
     /// Where the results of steps are left for later builds.
@@ -58,6 +57,15 @@ pub struct BuildAgent {
     pub id: String,
     /// The agent's socket; that of the variable `SSH_AUTH_SOCK` when `None`.
     pub socket: Option<PathBuf>,
+}
+
+/// Where a further context is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildContext {
+    /// `docker-image://…`, or the `https://` address of a Git repository or a file.
+    Address(String),
+    /// A folder of this machine. Its own `.dockerignore` counts.
+    Folder(PathBuf),
 }
 
 /// Where the results of steps are left for later builds.
@@ -129,6 +137,17 @@ pub enum InputError {
         /// The context.
         name: String,
     },
+    /// The folder of a context cannot be used.
+    #[error("context `{name}` of the build cannot be read from `{}`", path.display())]
+    ContextFolder {
+        /// The context.
+        name: String,
+        /// The folder as it was given.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The same name is given twice.
     #[error("`{id}` is the name of two secrets, or of two ssh agents, of the build")]
     Twice {
@@ -173,7 +192,10 @@ impl BuildInputs {
 
     /// Images that the engine pulls or pushes for these inputs.
     pub(crate) fn images(&self) -> impl Iterator<Item = ImageRef> {
-        let contexts = self.contexts.values().filter_map(|address| address.strip_prefix("docker-image://"));
+        let contexts = self.contexts.values().filter_map(|context| match context {
+            BuildContext::Address(address) => address.strip_prefix("docker-image://"),
+            BuildContext::Folder(_) => None,
+        });
         let caches = self.cache_to.iter().filter_map(|cache| match cache {
             BuildCache::Registry { image, .. } => Some(image.clone()),
             BuildCache::Inline => None,
@@ -203,12 +225,24 @@ impl BuildInputs {
                 return Err(InputError::Twice { id: agent.id.clone() });
             }
         }
-        for (name, address) in &self.contexts {
-            if !CONTEXTS.iter().any(|kind| address.starts_with(kind)) {
-                return Err(InputError::Context { name: name.clone() });
-            }
+        for (name, context) in &self.contexts {
+            context.check(name)?;
         }
         Ok(lent)
+    }
+}
+
+impl BuildContext {
+    fn check(&self, name: &str) -> Result<(), InputError> {
+        let name = || name.to_owned();
+        match self {
+            Self::Address(address) if CONTEXTS.iter().any(|kind| address.starts_with(kind)) => Ok(()),
+            Self::Address(_) => Err(InputError::Context { name: name() }),
+            Self::Folder(path) => {
+                let there = std::fs::read_dir(path).map(drop);
+                there.map_err(|source| InputError::ContextFolder { name: name(), path: path.clone(), source })
+            }
+        }
     }
 }
 
@@ -334,16 +368,29 @@ mod tests {
     }
 
     #[test]
-    fn a_context_is_an_image_or_an_address() {
-        for (address, good) in [
-            ("docker-image://registry.example.com/base:1", true),
-            ("https://example.com/a.git#main", true),
-            ("../shared", false),
-            ("ssh://git@example.com/a.git", false),
+    fn a_context_is_an_image_an_address_or_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let address = |text: &str| BuildContext::Address(text.to_owned());
+        let folder = |name: &str| BuildContext::Folder(dir.path().join(name));
+        for (context, expected) in [
+            (address("docker-image://registry.example.com/base:1"), None),
+            (address("https://example.com/a.git#main"), None),
+            (
+                address("ssh://git:hunter2@example.com/a.git"),
+                Some(
+                    "the address of context `shared` of the build must begin with `docker-image://`, `https://` or `http://`",
+                ),
+            ),
+            (folder("."), None),
+            (folder("gone"), Some("context `shared` of the build cannot be read from `gone`")),
+            (folder("file"), Some("context `shared` of the build cannot be read from `file`")),
         ] {
-            let contexts = BTreeMap::from([("shared".to_owned(), address.to_owned())]);
+            let contexts = BTreeMap::from([("shared".to_owned(), context)]);
             let inputs = BuildInputs { contexts, ..BuildInputs::default() };
-            assert_eq!(inputs.read(&|_| None).is_ok(), good, "{address}");
+            let shown = inputs.read(&|_| None).err().map(|error| error.to_string());
+            let shown = shown.map(|text| text.replace(&format!("{}/", dir.path().display()), ""));
+            assert_eq!(shown.as_deref(), expected);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Dockerfile builds through the engine's BuildKit, asked in its own protocol.
 //!
 //! ```text
-//!   we ── POST /session, then HTTP/2 ── the engine asks us: context, credentials, secrets, agents   (session.rs)
+//!   we ── POST /session, then HTTP/2 ── the engine asks us: folders, credentials, secrets, agents   (session.rs)
 //!   we ── POST /grpc, then HTTP/2 ───── we ask BuildKit: Solve, and Status while it runs            (here)
 //! ```
 //!
@@ -12,6 +12,7 @@ mod agent;
 mod input;
 mod mask;
 mod session;
+mod sync;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,12 +26,14 @@ use release_core::{Credentials, ImageRef};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::context::{Listing, Trouble};
+use crate::context::Trouble;
+use crate::dockerfile::Paths;
 use crate::progress::Progress;
 use crate::{BuildError, BuildEvent, BuiltImage, DockerfileBuild, Engine, EngineInfo};
-pub use input::{BuildAgent, BuildCache, BuildInputs, BuildSecret, InputError, SecretSource};
+pub use input::{BuildAgent, BuildCache, BuildContext, BuildInputs, BuildSecret, InputError, SecretSource};
 use mask::Mask;
 use session::Offer;
+use sync::{Folder, Folders};
 pub use wire::WireError;
 
 /// How long the rest of the progress is waited for once the build has ended. BuildKit ends it within milliseconds.
@@ -46,16 +49,19 @@ const IMAGE_ID: &str = "containerimage.digest";
 /// The first API version whose builder knows further contexts: Engine 23.0, with version 1.4 of the Dockerfile's language.
 const CONTEXTS_SINCE: (u32, u32) = (1, 42);
 
+/// What the Dockerfile frontend calls the two folders of a build. The Dockerfile is in one of its own: it need not be sent with the context.
+const CONTEXT: &str = "context";
+const DOCKERFILE: &str = "dockerfile";
+
 /// How an engine that keeps its images in containerd calls its store.
 const CONTAINERD_STORE: &str = "io.containerd.snapshotter";
 
 impl Engine {
-    /// Builds `listing` with BuildKit. `dockerfile` is relative to the context.
+    /// Builds with BuildKit.
     pub(crate) async fn solve(
         &self,
         build: &DockerfileBuild,
-        dockerfile: &str,
-        listing: Listing,
+        paths: &Paths,
         credentials: &BTreeMap<String, Credentials>,
         tell: &mut (dyn FnMut(BuildEvent) + Send),
     ) -> Result<BuiltImage, BuildError> {
@@ -64,12 +70,16 @@ impl Engine {
         let mask = Mask::new(&lent.secrets);
         let trouble = Trouble::default();
         let id = session_id();
-        let offer = Offer { credentials: credentials.clone(), lent, listing, trouble: trouble.clone() };
+        let folders = Folders { by_name: folders(build, paths), trouble: trouble.clone() };
+        let offer = Offer { credentials: credentials.clone(), lent, folders };
         let session = session::open(&self.endpoint, &id, offer).await.map_err(failed)?;
         let control = self.control(&id).await.map_err(failed)?;
-        let ended = self.follow(control, request(build, dockerfile, &id), &mut |e| tell(mask.event(e))).await;
+        let ended = self.follow(control, request(build, paths, &id), &mut |e| tell(mask.event(e))).await;
         drop(session);
-        // A context that breaks off is told by BuildKit as a failed download; the reason lies beside it.
+        for path in trouble.skipped() {
+            tell(BuildEvent::not_sent(&path));
+        }
+        // A folder that breaks off is told by BuildKit as a failed download; the reason lies beside it.
         match trouble.take() {
             Some(error) => Err(error.into()),
             None => ended.map_err(|error| mask.error(error)),
@@ -166,23 +176,49 @@ fn knows(info: &EngineInfo, inputs: &BuildInputs) -> Result<(), BuildError> {
     }
 }
 
-/// The build as BuildKit takes it. Its keys are those of the Dockerfile frontend.
-fn request(build: &DockerfileBuild, dockerfile: &str, session: &str) -> SolveRequest {
-    let inputs = &build.inputs;
-    let mut attributes = HashMap::from([
-        ("context".to_owned(), session::context_url(session)),
-        ("filename".to_owned(), dockerfile.to_owned()),
+/// What BuildKit may read of this machine for the build.
+fn folders(build: &DockerfileBuild, paths: &Paths) -> BTreeMap<String, Folder> {
+    let dockerfile = paths.context.join(&paths.dockerfile);
+    let name = paths.name();
+    let ignore = format!("{name}.dockerignore");
+    let mut files = BTreeMap::from([(name.to_owned(), dockerfile.clone())]);
+    files.extend(Some((ignore.clone(), dockerfile.with_file_name(ignore))).filter(|(_, path)| path.exists()));
+    let mut folders = BTreeMap::from([
+        (CONTEXT.to_owned(), Folder::Whole(paths.context.clone())),
+        (DOCKERFILE.to_owned(), Folder::Files(files)),
     ]);
+    for (name, context) in &build.inputs.contexts {
+        if let BuildContext::Folder(path) = context {
+            folders.insert(local(name), Folder::Whole(path.clone()));
+        }
+    }
+    folders
+}
+
+/// What a further context that is a folder is called, apart from [`CONTEXT`] and [`DOCKERFILE`].
+fn local(context: &str) -> String {
+    format!("_{context}")
+}
+
+/// The build as BuildKit takes it. Its keys are those of the Dockerfile frontend.
+fn request(build: &DockerfileBuild, paths: &Paths, session: &str) -> SolveRequest {
+    let inputs = &build.inputs;
+    let mut attributes = HashMap::from([("filename".to_owned(), paths.name().to_owned())]);
     let some = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
     attributes.extend(some(&build.target).map(|target| ("target".to_owned(), target)));
     attributes.extend(some(&build.platform).map(|platform| ("platform".to_owned(), platform)));
     // No stage's name: all of them.
     attributes.extend(build.no_cache.then(|| ("no-cache".to_owned(), String::new())));
-    for (prefix, values) in
-        [("build-arg:", &build.args), ("label:", &build.labels), ("context:", &inputs.contexts)]
-    {
+    for (prefix, values) in [("build-arg:", &build.args), ("label:", &build.labels)] {
         attributes.extend(values.iter().map(|(name, value)| (format!("{prefix}{name}"), value.clone())));
     }
+    attributes.extend(inputs.contexts.iter().map(|(name, context)| {
+        let place = match context {
+            BuildContext::Address(address) => address.clone(),
+            BuildContext::Folder(_) => format!("local:{}", local(name)),
+        };
+        (format!("context:{name}"), place)
+    }));
     if !inputs.cache_from.is_empty() {
         let images: Vec<_> = inputs.cache_from.iter().map(ImageRef::to_string).collect();
         attributes.insert("cache-from".to_owned(), images.join(","));
@@ -231,7 +267,8 @@ mod tests {
     fn a_builder_that_cannot_take_something_is_told_from_one_that_can() {
         let nothing = BuildInputs::default;
         let agents = vec![BuildAgent { id: "default".into(), socket: None }];
-        let contexts = BTreeMap::from([("a".to_owned(), "docker-image://a".to_owned())]);
+        let contexts =
+            BTreeMap::from([("a".to_owned(), BuildContext::Address("docker-image://a".to_owned()))]);
         let agents = BuildInputs { agents, ..nothing() };
         let contexts = BuildInputs { contexts, ..nothing() };
         for (buildkit, api, inputs, expected) in [
@@ -278,7 +315,13 @@ mod tests {
                     from: SecretSource::Variable("NPM_TOKEN".into()),
                 }],
                 agents: vec![BuildAgent { id: "default".into(), socket: None }],
-                contexts: text(&[("shared", "docker-image://r.example.com/shared:v2")]),
+                contexts: BTreeMap::from([
+                    (
+                        "shared".to_owned(),
+                        BuildContext::Address("docker-image://r.example.com/shared:v2".to_owned()),
+                    ),
+                    ("lib".to_owned(), BuildContext::Folder("/src/lib".into())),
+                ]),
                 cache_from: vec![image("r.example.com/web:cache"), image("r.example.com/base:cache")],
                 cache_to: vec![
                     BuildCache::Inline,
@@ -286,7 +329,8 @@ mod tests {
                 ],
             },
         };
-        let request = request(&build, "docker/web.Dockerfile", "release-1");
+        let paths = Paths { context: "/src/web".into(), dockerfile: "docker/web.Dockerfile".into() };
+        let request = request(&build, &paths, "release-1");
         let sorted = |map: HashMap<String, String>| map.into_iter().collect::<BTreeMap<_, _>>();
         let cache = request.cache.unwrap();
         let exports: Vec<_> = cache.exports.into_iter().map(|e| (e.r#type, sorted(e.attrs))).collect();
@@ -297,6 +341,7 @@ mod tests {
             sorted(request.exporter_attrs_deprecated),
             exports,
             build.inputs.images().map(|image| image.to_string()).collect::<Vec<_>>(),
+            folders(&build, &paths),
         ));
     }
 }

@@ -1,6 +1,6 @@
 //! The session of a build: what the engine may ask us for while it builds.
 //!
-//! It asks for the context, for registry credentials, for secrets by their id, and for an SSH agent's signatures. Only what the
+//! It asks for folders (see `sync`), for registry credentials, for secrets by their id, and for an SSH agent's signatures. Only what the
 //! build was given is answered. Tokens of registries are not fetched here: the engine does that with the credentials.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use bollard::health::health_server::{Health, HealthServer};
 use bollard::health::{HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse};
 use bollard::moby::buildkit::secrets::v1::secrets_server::{Secrets, SecretsServer};
 use bollard::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
+use bollard::moby::filesync::packet::file_sync_server::FileSyncServer;
 use bollard::moby::filesync::v1::auth_server::{Auth, AuthServer};
 use bollard::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse, GetTokenAuthorityRequest,
@@ -19,8 +20,6 @@ use bollard::moby::filesync::v1::{
 };
 use bollard::moby::sshforward::v1::ssh_server::{Ssh, SshServer};
 use bollard::moby::sshforward::v1::{BytesMessage as AgentBytes, CheckAgentRequest, CheckAgentResponse};
-use bollard::moby::upload::v1::BytesMessage as ContextBytes;
-use bollard::moby::upload::v1::upload_server::{Upload, UploadServer};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use hyper::server::conn::http2;
@@ -34,15 +33,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::agent;
 use super::input::{Hidden, Lent};
+use super::sync::Folders;
 use super::wire::{self, WireError};
 use crate::Endpoint;
-use crate::context::{self, Listing, Trouble};
-
-/// The address of a build's context, for the frontend. BuildKit takes the host for "ask the session". The path is the session's own
-/// name: builds that run at the same time share what they fetch from one address.
-pub(super) fn context_url(session: &str) -> String {
-    format!("http://buildkit-session/{session}")
-}
 
 /// Docker Hub's names: what BuildKit asks for, and what we have credentials under.
 const HUB: [&str; 2] = ["https://index.docker.io/v1/", "registry-1.docker.io"];
@@ -51,14 +44,14 @@ const HUB: [&str; 2] = ["https://index.docker.io/v1/", "registry-1.docker.io"];
 const METHODS: [&str; 6] = [
     "/grpc.health.v1.Health/Check",
     "/moby.filesync.v1.Auth/Credentials",
+    "/moby.filesync.v1.FileSync/DiffCopy",
     "/moby.buildkit.secrets.v1.Secrets/GetSecret",
     "/moby.sshforward.v1.SSH/CheckAgent",
     "/moby.sshforward.v1.SSH/ForwardAgent",
-    "/moby.upload.v1.Upload/Pull",
 ];
 
-type Answer<T> = Result<Response<T>, Status>;
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(super) type Answer<T> = Result<Response<T>, Status>;
+pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// A session that is being served. Dropping it ends it, and the engine's build with it.
 pub(super) struct Session {
@@ -77,10 +70,8 @@ pub(super) struct Offer {
     pub(super) credentials: BTreeMap<String, Credentials>,
     /// Secrets and agents.
     pub(super) lent: Lent,
-    /// The context.
-    pub(super) listing: Listing,
-    /// Why the context broke off, if it does.
-    pub(super) trouble: Trouble,
+    /// The context and everything else that lies in files.
+    pub(super) folders: Folders,
 }
 
 /// Opens the session `id` and serves it until it is dropped.
@@ -88,6 +79,8 @@ pub(super) async fn open(endpoint: &Endpoint, id: &str, offer: Offer) -> Result<
     let mut headers = vec![
         ("x-docker-expose-session-uuid", id.to_owned()),
         ("x-docker-expose-session-name", "release".to_owned()),
+        // BuildKit takes files of one size and time for the same ones where sessions share a key; all of ours have the same time.
+        ("x-docker-expose-session-sharedkey", id.to_owned()),
     ];
     headers.extend(METHODS.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
     let io = wire::upgrade(endpoint, "/session", &headers).await?;
@@ -96,11 +89,7 @@ pub(super) async fn open(endpoint: &Endpoint, id: &str, offer: Offer) -> Result<
         .add_service(AuthServer::new(Logins(offer.credentials)))
         .add_service(SecretsServer::new(Vault(secrets)))
         .add_service(SshServer::new(Agents(agents)))
-        .add_service(UploadServer::new(Context {
-            path: format!("/{id}"),
-            listing: offer.listing,
-            trouble: offer.trouble,
-        }))
+        .add_service(FileSyncServer::new(offer.folders))
         .prepare();
     let server = tokio::spawn(async move {
         let served = http2::Builder::new(TokioExecutor::new())
@@ -233,27 +222,4 @@ async fn connect(socket: &PathBuf) -> Result<tokio::net::UnixStream, Status> {
 #[cfg(not(unix))]
 async fn connect(_: &PathBuf) -> Result<tokio::io::DuplexStream, Status> {
     Err(Status::unimplemented("agents are reached by unix sockets only"))
-}
-
-/// The context, read anew each time it is asked for.
-struct Context {
-    path: String,
-    listing: Listing,
-    trouble: Trouble,
-}
-
-#[tonic::async_trait]
-impl Upload for Context {
-    type PullStream = Answers<ContextBytes>;
-
-    async fn pull(&self, request: Request<Streaming<ContextBytes>>) -> Answer<Self::PullStream> {
-        let path = request.metadata().get("urlpath").and_then(|path| path.to_str().ok());
-        if path != Some(&*self.path) {
-            return Err(Status::not_found("there is only one context"));
-        }
-        let pieces = context::stream(self.listing.clone(), &self.trouble);
-        let pieces =
-            pieces.map(|piece| piece.map(|bytes| ContextBytes { data: bytes.into() }).map_err(Status::from));
-        Ok(Response::new(Box::pin(pieces)))
-    }
 }

@@ -26,7 +26,7 @@ fn context(files: &[(&str, &str)]) -> tempfile::TempDir {
 async fn bytes(root: &Path, dockerfile: &str) -> Result<Vec<u8>, BuildError> {
     let paths = Paths { context: root.canonicalize().unwrap(), dockerfile: dockerfile.into() };
     let trouble = Trouble::default();
-    let stream = stream(list(paths, Reader::Classic).await?, &trouble);
+    let stream = stream(list(paths).await?, &trouble);
     let mut stream = std::pin::pin!(stream);
     let mut all = Vec::new();
     while let Some(piece) = stream.next().await {
@@ -146,19 +146,80 @@ async fn a_dockerfile_can_have_an_ignore_file_of_its_own() {
     assert_eq!(names.iter().map(|n| n.trim_end_matches('/')).collect::<Vec<_>>(), expected);
 }
 
-/// BuildKit does not take away what it needed, so it gets no more than that.
-#[tokio::test]
-async fn an_ignored_ignore_file_goes_to_the_classic_builder_only() {
-    let dir = context(&[("Dockerfile", ""), (".dockerignore", "Dockerfile\n.dockerignore\n"), ("web", "")]);
-    let paths = || Paths { context: dir.path().to_owned(), dockerfile: "Dockerfile".into() };
-    let sent = |listing: Listing| {
-        let entries: Vec<String> = listing.entries.iter().map(|path| path.display().to_string()).collect();
-        (entries.join(" "), listing.needed.len())
-    };
-    let classic = list(paths(), Reader::Classic).await.unwrap();
-    assert_eq!(sent(classic), (".dockerignore Dockerfile web".to_owned(), 2));
-    let buildkit = list(paths(), Reader::BuildKit).await.unwrap();
-    assert_eq!(sent(buildkit), ("Dockerfile web".to_owned(), 1));
+/// Files in a tree with everything that rules can hit.
+fn tree() -> tempfile::TempDir {
+    context(&[
+        ("Dockerfile", ""),
+        (".dockerignore", ""),
+        ("a/b/c.rs", ""),
+        ("a/b/d.md", ""),
+        ("a/e.rs", ""),
+        ("f[1]", ""),
+        ("conf.d/web -> ../etc/web", ""),
+        ("conf.d/own", ""),
+        ("etc/web", ""),
+        ("etc/db", ""),
+        ("out -> /etc/hostname", ""),
+        ("round -> round/x", ""),
+        ("here -> .", ""),
+        ("lib -> a/b", ""),
+    ])
+}
+
+/// What is sent when these paths are asked for, and these are left out.
+#[test]
+fn what_is_asked_for_is_sent_with_the_folders_it_lies_in_and_without_what_is_ignored() {
+    let dir = tree();
+    for (includes, excludes, expected) in [
+        (&["a/b"][..], &[][..], "a a/b a/b/c.rs a/b/d.md"),
+        (&["a/b"], &["**/*.md"], "a a/b a/b/c.rs"),
+        (&["a"], &["a/b", "!a/b/c.rs"], "a a/b a/b/c.rs a/e.rs"),
+        (&["*/*.rs"], &[], "a a/e.rs"),
+        (&["**/*.rs"], &[], "a a/b a/b/c.rs a/e.rs"),
+        (&["f\\[1]"], &[], "f[1]"),
+        (&["Dockerfile"], &["*"], ""),
+        (&["gone"], &[], ""),
+        // An exception lets through what is ignored, not what nobody asked for.
+        (&["etc"], &["*", "!a", "!etc/db"], "etc etc/db"),
+    ] {
+        let includes = includes.iter().map(|text| (*text).to_owned()).collect();
+        let excludes: Vec<_> = excludes.iter().map(|text| (*text).to_owned()).collect();
+        let rules = Rules::new(&includes, &excludes).unwrap();
+        let listing = walk(dir.path(), &rules).unwrap();
+        let sent: Vec<String> = listing.entries.iter().map(|path| path.display().to_string()).collect();
+        assert_eq!(sent.join(" "), expected, "{includes:?} without {excludes:?}");
+        // The same rules, asked one path at a time: folders that something is in are sent besides.
+        let everything = walk(dir.path(), &Rules::default()).unwrap().entries;
+        let alone = everything.iter().map(|path| path.display().to_string()).filter(|path| rules.send(path));
+        assert!(alone.clone().all(|path| sent.contains(&path)), "{:?}", alone.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn links_on_the_way_are_followed() {
+    let dir = tree();
+    for (asked, expected) in [
+        (&["a/b"][..], "a/b"),
+        (&["./a/../a/e.rs", "/etc/"], "a/e.rs etc"),
+        (&["lib/c.rs"], "a/b/c.rs lib"),
+        (&["lib/*.rs"], "a/b/*.rs lib"),
+        (&["conf.d/*"], "conf.d/* etc/web"),
+        (&["conf.d"], "conf.d"),
+        (&["c*/w*"], "c*/w*"),
+        (&["out"], "etc/hostname out"),
+        (&["gone/x"], "gone/x"),
+        (&["a", "."], ""),
+        (&["here"], ""),
+        (&["here/etc"], "etc here"),
+        (&["../etc"], "etc"),
+    ] {
+        let asked: Vec<_> = asked.iter().map(|text| (*text).to_owned()).collect();
+        let followed: Vec<_> = follow(dir.path(), &asked).into_iter().collect();
+        assert_eq!(followed.join(" "), expected, "{asked:?}");
+    }
+    // A circle ends, and what else is asked for is still there.
+    let followed = follow(dir.path(), &["round".to_owned(), "a".to_owned()]);
+    assert!(followed.contains("a") && followed.contains("round"), "{followed:?}");
 }
 
 #[tokio::test]
@@ -166,7 +227,7 @@ async fn what_is_no_file_is_skipped_and_said_so() {
     let dir = context(&[("Dockerfile", "")]);
     let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
     let paths = Paths { context: dir.path().to_owned(), dockerfile: "Dockerfile".into() };
-    let listing = list(paths, Reader::Classic).await.unwrap();
+    let listing = list(paths).await.unwrap();
     assert_eq!(listing.skipped, ["socket"]);
     assert_eq!(listing.entries, [Path::new("Dockerfile")]);
 }
@@ -175,7 +236,7 @@ async fn what_is_no_file_is_skipped_and_said_so() {
 async fn a_file_that_goes_away_breaks_the_stream_off() {
     let dir = context(&[("Dockerfile", ""), ("a", "")]);
     let paths = Paths { context: dir.path().to_owned(), dockerfile: "Dockerfile".into() };
-    let listing = list(paths, Reader::Classic).await.unwrap();
+    let listing = list(paths).await.unwrap();
     fs::remove_file(dir.path().join("a")).unwrap();
     let trouble = Trouble::default();
     let pieces = stream(listing, &trouble);
@@ -188,7 +249,7 @@ async fn a_file_that_goes_away_breaks_the_stream_off() {
 fn a_file_that_shrinks_is_an_error_and_one_that_grows_is_cut() {
     let dir = context(&[("file", "12345")]);
     let read = |left| {
-        let mut exact = Exact { file: File::open(dir.path().join("file")).unwrap(), left, failed: None };
+        let mut exact = Exact::new(File::open(dir.path().join("file")).unwrap(), left);
         let mut text = String::new();
         let result = exact.read_to_string(&mut text);
         (result.is_ok(), exact.failed.map(|error| error.kind()), text)
@@ -210,7 +271,7 @@ async fn a_stream_that_nobody_takes_ends() {
     let dir = context(&[("Dockerfile", ""), ("big", &big)]);
     let paths = Paths { context: dir.path().to_owned(), dockerfile: "Dockerfile".into() };
     let trouble = Trouble::default();
-    let pieces = stream(list(paths, Reader::Classic).await.unwrap(), &trouble);
+    let pieces = stream(list(paths).await.unwrap(), &trouble);
     drop(pieces);
     // The reading thread holds the other half of `trouble` until it ends; a runtime waits for it when it is dropped.
     while Arc::strong_count(&trouble.0) > 1 {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use release_core::Digest;
+use release_core::{Digest, ImageRef};
 pub use release_layout::LayoutError;
 use release_layout::{Folder, REF_NAME, TryLock, Unlocked, read};
 pub(crate) use release_layout::{MAX_DOCUMENT_BYTES, blob, check, hash, open};
@@ -112,7 +112,7 @@ impl Layout {
         image: &NativeImage,
         platform: &Platform,
         name: &str,
-        reference: Option<&str>,
+        reference: Option<&ImageRef>,
     ) -> Result<(), LayoutError> {
         self.name_descriptor(&image.manifest, Some(json::platform(platform)), name, reference)
     }
@@ -138,7 +138,7 @@ impl Layout {
         &self,
         index: &Descriptor,
         name: &str,
-        reference: Option<&str>,
+        reference: Option<&ImageRef>,
     ) -> Result<(), LayoutError> {
         self.name_descriptor(index, None, name, reference)
     }
@@ -148,12 +148,12 @@ impl Layout {
         descriptor: &Descriptor,
         platform: Option<Value>,
         name: &str,
-        reference: Option<&str>,
+        reference: Option<&ImageRef>,
     ) -> Result<(), LayoutError> {
         let mut index = index(self.dir())?;
         index.manifests.retain(|item| item.annotations.get(REF_NAME).is_none_or(|other| other != name));
         let mut annotations = BTreeMap::from([(REF_NAME.to_owned(), name.to_owned())]);
-        annotations.extend(reference.map(|reference| (IMAGE_NAME.to_owned(), reference.to_owned())));
+        annotations.extend(reference.map(|reference| (IMAGE_NAME.to_owned(), reference.to_string())));
         index.manifests.push(Item {
             descriptor: descriptor.clone(),
             annotations,

@@ -322,8 +322,8 @@ fn blobs_are_used_again_repaired_and_swept() {
     assert_eq!(reused().1, [true, true]);
     fs::write(layout.blob(&image.layers[0].digest), "broken").unwrap();
     assert_eq!(reused().1, [false, true]);
-    layout.name(&image, &build.platform, "player", Some("r.io/player:v1")).unwrap();
-    layout.name(&image, &build.platform, "player", Some("r.io/player:v2")).unwrap();
+    layout.name(&image, &build.platform, "player", Some(&"r.io/player:v1".parse().unwrap())).unwrap();
+    layout.name(&image, &build.platform, "player", Some(&"r.io/player:v2".parse().unwrap())).unwrap();
     layout.name(&image, &build.platform, "other", None).unwrap();
     insta::assert_snapshot!(fs::read_to_string(out.path().join("index.json")).unwrap());
     fs::write(out.path().join("blobs/sha256/.partial-x"), "left").unwrap();

@@ -137,7 +137,7 @@ impl Preparation<'_> {
         tell: &mut (dyn FnMut(ImageEvent) + Send),
     ) -> Result<Assembled, NativeError> {
         let builds = self.recipes(service, build, base)?;
-        let (images, name, reference) = (self.images.clone(), service.to_string(), tag.to_string());
+        let (images, name, reference) = (self.images.clone(), service.to_string(), tag.clone());
         let options = BuildOptions {
             records: Some(self.records.clone()),
             anew: self.no_cache,
@@ -201,7 +201,7 @@ fn name_all(
     builds: &[NativeBuild],
     images: &[NativeImage],
     name: &str,
-    reference: &str,
+    reference: &ImageRef,
 ) -> Result<(Descriptor, Digest), LayoutError> {
     if let ([build], [image]) = (builds, images) {
         layout.name(image, &build.platform, name, Some(reference))?;

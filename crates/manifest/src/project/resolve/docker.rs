@@ -9,7 +9,7 @@ use release_core::ImageRef;
 use super::Resolver;
 use crate::problem::ProblemKind;
 use crate::project::spec::ImageSpec;
-use crate::{DockerBuild, DockerCache, DockerSecret};
+use crate::{DockerBuild, DockerCache, DockerContext, DockerSecret};
 
 const CACHES: &str = "write an image, `type=registry,ref=IMAGE` or, for `cache_to`, `type=inline`, which leaves the cache in the image that is built";
 
@@ -94,16 +94,24 @@ impl Resolver<'_> {
         agents
     }
 
-    fn contexts(&mut self, spec: &ImageSpec) -> BTreeMap<String, String> {
-        for (name, address) in spec.contexts.iter().flatten() {
+    fn contexts(&mut self, spec: &ImageSpec) -> BTreeMap<String, DockerContext> {
+        let mut contexts = BTreeMap::new();
+        for (name, place) in spec.contexts.iter().flatten() {
             let known = ["docker-image://", "https://", "http://"];
-            if !known.iter().any(|kind| address.starts_with(kind)) {
-                let message = format!("context `{name}` is neither an image nor an address");
-                let help = "write `docker-image://IMAGE`, or the `https://` address of a Git repository; a folder of this machine has to be in `context`";
+            let context = if known.iter().any(|kind| place.starts_with(kind)) {
+                DockerContext::Address(place.clone())
+            } else if place.is_empty() || place.contains("://") {
+                // The place is not told: it may have a password in it.
+                let message = format!("context `{name}` is neither an image nor an address nor a folder");
+                let help = "write `docker-image://IMAGE`, the `https://` address of a Git repository or file, or a folder such as `../shared`";
                 self.complain(ProblemKind::BadValue, &["image", "contexts", name], message, help);
-            }
+                continue;
+            } else {
+                DockerContext::Folder(place.clone())
+            };
+            contexts.insert(name.clone(), context);
         }
-        spec.contexts.clone().unwrap_or_default()
+        contexts
     }
 
     fn cache_from(&mut self, spec: &ImageSpec) -> Vec<ImageRef> {

@@ -27,7 +27,7 @@ pub(crate) struct ImageSpec {
     pub(crate) secrets: Option<Vec<BuildSecretSpec>>,
     /// SSH agents for `RUN --mount=type=ssh`: `default`, which is the agent of `SSH_AUTH_SOCK`, or `ID=SOCKET`. They sign and do nothing else. `${VAR}` is filled in. Needs BuildKit.
     pub(crate) ssh: Option<Vec<String>>,
-    /// Further contexts for `FROM` and `COPY --from` by name: `docker-image://IMAGE`, or the `https://` address of a Git repository or file. `${VAR}` is filled in. Needs Docker Engine 23 or later.
+    /// Further contexts for `FROM` and `COPY --from` by name: `docker-image://IMAGE`, the `https://` address of a Git repository or file, or a folder, whose `.dockerignore` counts. `${VAR}` is filled in. Needs Docker Engine 23 or later.
     pub(crate) contexts: Option<BTreeMap<String, String>>,
     /// Images whose layers are used instead of running steps again, `IMAGE` or `type=registry,ref=IMAGE`. `${VAR}` is filled in. Needs BuildKit.
     pub(crate) cache_from: Option<Vec<String>>,
