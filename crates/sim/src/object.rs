@@ -401,6 +401,14 @@ impl Object {
         next
     }
 
+    /// The same object by another name.
+    pub(crate) fn named(&self, name: String, uid: String, created: String) -> Self {
+        let (short_name, short_uid) = (Arc::from(name.as_str()), Arc::from(uid.as_str()));
+        let marks = [("name", name), ("uid", uid), ("creationTimestamp", created)];
+        let next = self.with_fields("metadata", marks.map(|(field, text)| (field, Value::String(text))));
+        Self { name: short_name, uid: short_uid, ..next }
+    }
+
     /// The facts a section is made of, if it is made of some of this type.
     pub(crate) fn facts<T: Facts>(&self, name: &str) -> Option<&T> {
         self.section(name)?.facts()

@@ -60,11 +60,6 @@ impl Sections {
         sections
     }
 
-    /// A pod, of the three that it has.
-    pub(crate) fn of_three(metadata: Section, spec: Section, status: Section) -> Self {
-        Self { metadata: Some(metadata), spec: Some(spec), status: Some(status), others: Vec::new() }
-    }
-
     #[inline]
     pub(super) fn get(&self, name: &str) -> Option<&Section> {
         match name {

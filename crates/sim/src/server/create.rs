@@ -28,9 +28,12 @@ impl ApiServer {
         now: Timestamp,
         resource: &Resource,
         namespace: &str,
-        body: Value,
+        mut body: Value,
         by: &By,
     ) -> Result<Arc<Object>, Status> {
+        if let Some(made) = self.create_again(now, resource, namespace, &mut body, by) {
+            return Ok(made);
+        }
         self.make(now, resource, namespace, body, None, by)
     }
 

@@ -4,6 +4,7 @@
 //! controllers in the same process call. Refusals are [`Status`] values in the words of a real API server.
 
 mod admission;
+mod alike;
 mod create;
 mod definition;
 mod delete;
@@ -39,6 +40,7 @@ use crate::profile::ApiProfile;
 use crate::resource::{NAMESPACES, Resource, SERVICE_ACCOUNTS, SERVICES};
 use crate::status::Status;
 use crate::store::Store;
+use alike::Recent;
 use ids::Ids;
 use services::Addresses;
 
@@ -63,6 +65,7 @@ pub struct ApiServer {
     ids: Ids,
     profile: ApiProfile,
     addresses: Addresses,
+    recent: Recent,
     /// What goes wrong with webhooks and with the clock.
     faults: Faults,
     notes: Vec<Note>,
@@ -77,6 +80,7 @@ impl ApiServer {
             ids: Ids::new(seed.seed),
             profile: seed.profile,
             addresses: Addresses::default(),
+            recent: Recent::default(),
             faults: Faults::none(),
             notes: Vec::new(),
         };

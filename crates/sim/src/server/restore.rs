@@ -7,6 +7,7 @@ use crate::faults::Faults;
 use crate::kind::Kinds;
 use crate::object::Object;
 use crate::resource::{CUSTOM_RESOURCE_DEFINITIONS, Resource};
+use crate::server::alike::Recent;
 use crate::server::ids::Ids;
 use crate::server::services::Addresses;
 use crate::simulation::{Kept, SnapshotError};
@@ -31,6 +32,7 @@ impl ApiServer {
             ids: Ids::new(ids),
             profile: seed.profile,
             addresses: Addresses::default(),
+            recent: Recent::default(),
             faults: Faults::none(),
             notes: Vec::new(),
         };

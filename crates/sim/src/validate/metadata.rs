@@ -14,6 +14,9 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
+/// The longest name of most kinds.
+const MAX_NAME: usize = 253;
+
 /// The largest sum of keys and values of all annotations; a client-side apply of a large object does not fit.
 const MAX_ANNOTATIONS: usize = 256 * 1024;
 
@@ -97,6 +100,11 @@ pub(super) fn labels(check: &mut Check<'_>, path: impl Display, labels: &Value) 
     }
 }
 
+/// Whether objects of kinds without a rule of their own may have this name.
+pub(super) fn is_common_name(name: &str) -> bool {
+    name.len() <= MAX_NAME && is_subdomain(name)
+}
+
 fn wrong_name(kind: &Kind, name: &str) -> Option<String> {
     let (max, fits, why): (usize, fn(&str) -> bool, &str) = match &*kind.resource.plural {
         "services" => (63, is_label_1035, LABEL_1035),
@@ -105,8 +113,8 @@ fn wrong_name(kind: &Kind, name: &str) -> Option<String> {
             let bad = name.contains(['/', '%']) || name == "." || name == "..";
             return bad.then(|| "may not contain '/'".to_owned());
         }
-        "events" if !kind.custom => (253, is_subdomain, SUBDOMAIN),
-        _ => (253, is_subdomain, SUBDOMAIN),
+        "events" if !kind.custom => (MAX_NAME, is_subdomain, SUBDOMAIN),
+        _ => (MAX_NAME, is_subdomain, SUBDOMAIN),
     };
     if name.len() > max {
         return Some(format!("must be no more than {max} characters"));

@@ -14,6 +14,11 @@ use crate::kind::Kind;
 use crate::profile::ApiProfile;
 use crate::status::{Cause, Status};
 
+/// Whether objects of most kinds may have this name, pods for one.
+pub(crate) fn is_name(name: &str) -> bool {
+    metadata::is_common_name(name)
+}
+
 /// Collects causes.
 pub(crate) struct Check<'a> {
     pub(crate) profile: &'a ApiProfile,
