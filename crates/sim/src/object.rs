@@ -325,6 +325,15 @@ impl Object {
         self.field("metadata", "ownerReferences").as_array().into_iter().flatten()
     }
 
+    /// Whether the entries of `ownerReferences` are the same.
+    pub(crate) fn has_same_owners(&self, other: &Self) -> bool {
+        match (&self.meta.family, &other.meta.family) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || self.owners().eq(other.owners()),
+            _ => false,
+        }
+    }
+
     /// The uids in `ownerReferences`.
     pub(crate) fn owner_uids(&self) -> &[Arc<str>] {
         self.meta.family.as_ref().map_or(&[], |family| &family.uids)

@@ -69,6 +69,42 @@ impl Hash for Resource {
     }
 }
 
+/// A set of resources; those without a name here count as one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Resources(u64);
+
+impl Resources {
+    pub(crate) const ALL: Self = Self(u64::MAX);
+
+    pub(crate) const fn of(all: &[&Resource]) -> Self {
+        let (mut set, mut at) = (Self(0), 0);
+        while at < all.len() {
+            set = set.with(all[at]);
+            at += 1;
+        }
+        set
+    }
+
+    pub(crate) const fn with(self, resource: &Resource) -> Self {
+        // There are fewer with a name than the others' place.
+        const OTHERS: u8 = 63;
+        const { assert!(NAMED <= OTHERS as usize) };
+        let place = match resource.place {
+            Some(place) => place,
+            None => OTHERS,
+        };
+        Self(self.0 | 1 << place)
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
 /// Looked up when a resource is named, so that comparing two of them is comparing two numbers.
 const fn place(group: &str, plural: &str) -> Option<u8> {
     let mut at = 0;

@@ -22,6 +22,7 @@ use crate::profile::ApiProfile;
 use crate::server::{ApiServer, Seed};
 use crate::status::Status;
 use crate::store::Retention;
+use crate::time::earlier;
 use crate::trace::{Keep, Trace};
 use crate::traffic::{Traffic, backends};
 
@@ -271,9 +272,12 @@ impl Simulation {
         }
         self.wake = wake.map(|wake| wake.max(at + TICK));
         self.settled = self.server.store().revision();
-        let scheduler = self.controllers.as_mut().map(|controllers| controllers.scheduler.take_notes());
-        let notes = self.chaos.take_notes().into_iter().chain(scheduler.into_iter().flatten());
-        for note in notes.chain(self.nodes.take_notes()) {
+        let mut notes = self.chaos.take_notes();
+        if let Some(controllers) = &mut self.controllers {
+            notes.append(&mut controllers.scheduler.take_notes());
+        }
+        notes.append(&mut self.nodes.take_notes());
+        for note in notes {
             self.trace.note(&note);
         }
         self.note_of_server();
@@ -403,8 +407,4 @@ impl Model for Simulation {
             after: answer.latency,
         })
     }
-}
-
-fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
-    a.into_iter().chain(b).min()
 }

@@ -66,6 +66,14 @@ pub fn micros(at: Timestamp) -> String {
     text
 }
 
+/// The earlier of two moments; none is later than all.
+pub(crate) fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// The moment a text of the API names.
 pub fn parse(text: &str) -> Option<Timestamp> {
     text.parse().ok()

@@ -16,8 +16,9 @@ use super::read::{int, len, moment, share};
 use super::selected::Selected;
 use super::write;
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::{DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS};
+use crate::resource::{DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, Resources};
 use crate::selector::LabelSelector;
 use crate::server::ApiServer;
 use crate::store::{Store, What};
@@ -52,6 +53,16 @@ impl Actor for DisruptionBudgets {
             self.queue.settle(key, now, outcome);
         }
         self.queue.next_at()
+    }
+}
+
+impl Watcher for DisruptionBudgets {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&POD_DISRUPTION_BUDGETS, &DEPLOYMENTS, &PODS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 

@@ -59,6 +59,13 @@ impl Cursor {
         self.seen.is_some_and(|seen| seen >= store.compacted() && store.last_change(resource) <= seen)
     }
 
+    /// As a look that shows nothing, because nothing that is looked for has happened; none before the first look.
+    pub(crate) fn pass_over(&mut self, store: &Store) {
+        if self.seen.is_some() {
+            self.skip(store);
+        }
+    }
+
     /// Passes over what happened.
     pub(crate) fn skip(&mut self, store: &Store) {
         self.seen = Some(store.revision());

@@ -6,9 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::cursor::Cursor;
-use super::key::Key;
 use crate::actor::Actor;
-use crate::resource::EVENTS;
+use crate::controllers::turns::Watcher;
+use crate::object::Place;
+use crate::resource::{EVENTS, Resources};
 use crate::server::ApiServer;
 use crate::store::What;
 
@@ -19,8 +20,8 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Default)]
 pub struct EventAge {
     cursor: Cursor,
-    /// When events go that were written last, oldest first; the revision tells whether they were written again.
-    written: VecDeque<(Timestamp, u64, Key)>,
+    /// When events go that were written last, oldest first; the revision tells whether they were written again, or are others.
+    written: VecDeque<(Timestamp, u64, Place)>,
 }
 
 impl Actor for EventAge {
@@ -32,7 +33,7 @@ impl Actor for EventAge {
         let goes = now + LIFETIME;
         cursor.look(server.store(), &[&EVENTS], |news| {
             if news.what != What::Deleted {
-                written.push_back((goes, news.object.revision(), Key::of(news.object)));
+                written.push_back((goes, news.object.revision(), news.object.place));
             }
         });
         while let Some((goes, ..)) = written.front() {
@@ -40,12 +41,22 @@ impl Actor for EventAge {
                 // A little later than due, so that many go at once.
                 return Some(*goes + Duration::from_secs(60));
             }
-            let Some((_, revision, key)) = written.pop_front() else { break };
-            let event = server.store().get(&EVENTS, &key.namespace, &key.name).cloned();
+            let Some((_, revision, place)) = written.pop_front() else { break };
+            let event = server.store().in_place(&EVENTS, place).cloned();
             if let Some(event) = event.filter(|e| e.revision() == revision) {
                 server.store_mut().remove(now, (*event).clone());
             }
         }
         None
+    }
+}
+
+impl Watcher for EventAge {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&EVENTS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }

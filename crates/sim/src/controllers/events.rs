@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::object::Object;
 use crate::resource::EVENTS;
-use crate::server::{About, ApiServer, EventFacts, Said, Style};
+use crate::server::{About, ApiServer, EventFacts, Said, Style, event_name};
 use crate::time::{self, Second};
 
 /// From so many different messages of one reason on, they are combined.
@@ -142,6 +142,12 @@ impl Recorder {
         (reason, action): (&'static str, &'static str),
         message: &str,
     ) {
+        let style = Style::Action { component: self.component, action, at: now };
+        if tone == Tone::Normal {
+            // Good news is said once.
+            self.create(server, now, about, facts(now, about, tone, reason, message, style));
+            return;
+        }
         let key = (Arc::clone(&about.uid), reason, message.to_owned());
         let known = self
             .names
@@ -153,9 +159,7 @@ impl Recorder {
             server.store_mut().put(now, event.with("series", series));
             return;
         }
-        let style = Style::Action { component: self.component, action, at: now };
-        let name = self.create(server, now, about, facts(now, about, tone, reason, message, style));
-        if let Some(name) = name.filter(|_| tone == Tone::Warning) {
+        if let Some(name) = self.create(server, now, about, facts(now, about, tone, reason, message, style)) {
             self.remember(key, name);
         }
     }
@@ -169,10 +173,10 @@ impl Recorder {
     ) -> Option<String> {
         self.serial += 1;
         let nanos = u64::try_from(now.as_nanosecond()).unwrap_or(0);
-        let mut name = format!("{}.{:x}", about.name(), nanos.wrapping_add(self.serial));
+        let mut name = event_name(about.name(), nanos.wrapping_add(self.serial));
         while server.store().get(&EVENTS, namespace_of(about), &name).is_some() {
             self.serial += 1;
-            name = format!("{}.{:x}", about.name(), nanos.wrapping_add(self.serial));
+            name = event_name(about.name(), nanos.wrapping_add(self.serial));
         }
         server.post(now, name.clone(), facts).is_ok().then_some(name)
     }

@@ -12,8 +12,9 @@ use super::queue::{Outcome, Queue};
 use super::read::{items, text};
 use super::write;
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::Resource;
+use crate::resource::{Resource, Resources};
 use crate::server::{ApiServer, By, DeleteOptions, Preconditions, Propagation};
 use crate::store::What;
 
@@ -39,6 +40,16 @@ impl Actor for GarbageCollector {
     }
 }
 
+impl Watcher for GarbageCollector {
+    fn watched(&self) -> Resources {
+        Resources::ALL
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
+    }
+}
+
 impl GarbageCollector {
     fn watch(&mut self, server: &ApiServer) {
         let store = server.store();
@@ -53,18 +64,16 @@ impl GarbageCollector {
                 }
                 return;
             }
-            let has_same_owners = |before: &Object| {
-                let owners =
-                    |object: &'_ Object| std::ptr::from_ref(object.field("metadata", "ownerReferences"));
-                owners(before) == owners(news.object) || before.owners().eq(news.object.owners())
-            };
+            if !news.object.is_terminating() && news.object.owner_uids().is_empty() {
+                return;
+            }
             let is_same = news.before.is_some_and(|before| {
                 before.shares(news.object, "metadata")
-                    || !news.object.is_terminating() && has_same_owners(before)
+                    || !news.object.is_terminating() && before.has_same_owners(news.object)
             });
             let waits =
                 news.object.is_terminating() && !news.object.field("metadata", "finalizers").is_null();
-            if !is_same && (waits || news.object.owners().next().is_some()) {
+            if !is_same && (waits || !news.object.owner_uids().is_empty()) {
                 queue.add(item(news.object));
             }
         });

@@ -28,6 +28,7 @@ mod revisions;
 mod scheduler;
 mod selected;
 mod stateful_set;
+mod turns;
 mod volumes;
 mod write;
 
@@ -51,6 +52,7 @@ use jiff::Timestamp;
 
 use crate::actor::Actor;
 use crate::server::ApiServer;
+use turns::{Turns, Watcher};
 
 /// So often everybody acts at one moment at most; more is two controllers undoing one another's work.
 const MAX_ROUNDS: usize = 10_000;
@@ -61,11 +63,14 @@ macro_rules! controllers {
         #[derive(Debug, Clone, Default)]
         pub struct Controllers {
             $(#[doc = $about] pub $field: $type,)*
+            turns: Turns<{ [$(stringify!($field),)*].len() }>,
         }
 
         impl Controllers {
-            fn each(&mut self) -> impl Iterator<Item = &mut dyn Actor> {
-                [$(&mut self.$field as &mut dyn Actor,)*].into_iter()
+            /// Everybody acts once who has a reason to; says when the first one has another.
+            fn act_once(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+                let Self { $($field,)* turns } = self;
+                turns.take([$($field as &mut dyn Watcher,)*], server, now)
             }
         }
 
@@ -101,10 +106,7 @@ impl Actor for Controllers {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
         for _ in 0..MAX_ROUNDS {
             let before = server.store().revision();
-            let mut next: Option<Timestamp> = None;
-            for actor in self.each() {
-                next = next.into_iter().chain(actor.act(server, now)).min();
-            }
+            let next = self.act_once(server, now);
             if server.store().revision() == before {
                 return next;
             }

@@ -11,8 +11,9 @@ use super::cursor::Cursor;
 use super::key::Key;
 use super::write;
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::{CONFIG_MAPS, NAMESPACES, Resource, SERVICE_ACCOUNTS};
+use crate::resource::{CONFIG_MAPS, NAMESPACES, Resource, Resources, SERVICE_ACCOUNTS};
 use crate::server::{ApiServer, By, DeleteOptions, Propagation};
 use crate::store::{Store, What};
 
@@ -32,6 +33,16 @@ impl Actor for Namespaces {
             }
         }
         None
+    }
+}
+
+impl Watcher for Namespaces {
+    fn watched(&self) -> Resources {
+        if self.going.is_empty() { const { Resources::of(&[&NAMESPACES]) } } else { Resources::ALL }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 
@@ -158,6 +169,16 @@ impl Actor for ServiceAccounts {
             equip(server, now, &name);
         }
         None
+    }
+}
+
+impl Watcher for ServiceAccounts {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&NAMESPACES, &SERVICE_ACCOUNTS, &CONFIG_MAPS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 

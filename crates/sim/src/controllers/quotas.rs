@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use super::cursor::Cursor;
 use super::pods;
 use crate::actor::Actor;
-use crate::resource::{EVENTS, PODS, RESOURCE_QUOTAS};
+use crate::controllers::turns::Watcher;
+use crate::resource::{EVENTS, PODS, RESOURCE_QUOTAS, Resources};
 use crate::server::ApiServer;
 use crate::store::What;
 
@@ -16,6 +17,8 @@ use crate::store::What;
 #[derive(Debug, Clone, Default)]
 pub struct Quotas {
     cursor: Cursor,
+    /// There were no quotas at the last look.
+    is_unused: bool,
 }
 
 impl Actor for Quotas {
@@ -23,6 +26,7 @@ impl Actor for Quotas {
         let mut touched: BTreeSet<Arc<str>> = BTreeSet::new();
         let store = server.store();
         let any = store.count(&RESOURCE_QUOTAS, None) > 0;
+        self.is_unused = !any;
         if !any {
             // What happened before there were quotas does not matter: a new one counts everything.
             self.cursor.skip(store);
@@ -44,5 +48,15 @@ impl Actor for Quotas {
             server.refresh_quotas(now, &namespace);
         }
         None
+    }
+}
+
+impl Watcher for Quotas {
+    fn watched(&self) -> Resources {
+        if self.is_unused { const { Resources::of(&[&RESOURCE_QUOTAS]) } } else { Resources::ALL }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }

@@ -10,8 +10,9 @@ use super::key::Key;
 use super::pods;
 use super::read::{items, text};
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES};
+use crate::resource::{PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, Resources, STORAGE_CLASSES};
 use crate::server::{ApiServer, By};
 use crate::store::What;
 
@@ -52,6 +53,16 @@ impl Actor for Volumes {
             }
         }
         None
+    }
+}
+
+impl Watcher for Volumes {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&PERSISTENT_VOLUME_CLAIMS, &STORAGE_CLASSES, &PODS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 

@@ -1,7 +1,8 @@
 //! The network addresses of pods: given in order, given again only after all others.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 /// How many addresses there are: 10.244.0.0 to 10.247.255.255.
 const COUNT: u32 = 4 << 16;
@@ -10,7 +11,8 @@ const COUNT: u32 = 4 << 16;
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     last: u32,
-    owners: BTreeMap<Arc<str>, Arc<str>>,
+    /// Never iterated, so that its order does not matter.
+    owners: HashMap<Arc<str>, Arc<str>>,
 }
 
 impl Addresses {

@@ -19,6 +19,7 @@ use super::spec::{Restart, Spec};
 use super::start::go_seconds;
 use crate::apps::{Dice, Fate, Moments, Run};
 use crate::object::Object;
+use crate::time::earlier;
 
 /// Nothing runs for a shorter time, so that a start is seen before an end.
 const SHORTEST_RUN: Duration = Duration::from_millis(100);
@@ -290,7 +291,7 @@ impl Container {
 
     fn plan(&mut self, since: Timestamp) {
         let end = self.run_since(since).ends_at().map(|end| end.max(since + SHORTEST_RUN));
-        self.next = self.watches.iter().filter_map(|watch| watch.next).chain(end).min();
+        self.next = self.watches.iter().fold(end, |first, watch| earlier(first, watch.next));
     }
 
     /// A moment in the life of a running container: its end, or questions of probes.

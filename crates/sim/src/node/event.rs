@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::object::Object;
 use crate::resource::EVENTS;
-use crate::server::{About, ApiServer, By, EventFacts, Said, Style};
+use crate::server::{About, ApiServer, By, EventFacts, Said, Style, event_name};
 use crate::time::{self, Second};
 
 /// So many events of one type about one pod are written at once.
@@ -146,8 +146,8 @@ impl Recorder {
         at: usize,
     ) {
         self.written += 1;
-        let moment = now.as_nanosecond() + i128::from(self.written);
-        let name = format!("{}.{moment:x}", pod.name());
+        let nanos = u64::try_from(now.as_nanosecond()).unwrap_or(0);
+        let name = event_name(pod.name(), nanos.wrapping_add(u64::from(self.written)));
         let entry = &mut self.entries[at];
         let said = Said {
             about: About::of(pod, Arc::clone(&entry.field)),

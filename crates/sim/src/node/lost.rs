@@ -22,6 +22,7 @@ impl Nodes {
             machine.silence = Silence::Since(now);
             self.any_is_silent = true;
             self.machines_due = None;
+            self.rested = None;
             self.touch_pods_of(server, now, node, |_, _| ());
         }
     }
@@ -34,6 +35,7 @@ impl Nodes {
         machine.is_back(server, now);
         self.any_is_silent = self.machines.values().any(|machine| machine.silence != Silence::None);
         self.machines_due = None;
+        self.rested = None;
         self.touch_pods_of(server, now, node, |pod, around| {
             if pod.object.is_terminating() {
                 pod.stop(around);

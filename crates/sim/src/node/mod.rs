@@ -39,6 +39,7 @@ use crate::object::Object;
 use crate::resource::PODS;
 use crate::server::ApiServer;
 use crate::store::What;
+use crate::time::earlier;
 use addresses::Addresses;
 use machine::{HEARTBEAT, Machine, Silence};
 use pod::{Around, Pod};
@@ -63,6 +64,9 @@ pub struct Nodes {
     seen: u64,
     /// The revisions after it that were written here.
     written: Vec<u64>,
+    /// The revision at which there was nothing left to do here, and when there is again although nobody writes. Forgotten by whoever
+    /// changes something from outside.
+    rested: Option<(u64, Option<Timestamp>)>,
     /// When something is due about the machines themselves; None: nobody has looked.
     machines_due: Option<Timestamp>,
     /// When their Leases are renewed next.
@@ -98,6 +102,7 @@ impl Nodes {
             addresses: Addresses::default(),
             seen: 0,
             written: Vec::new(),
+            rested: None,
             machines_due: None,
             renewal: now + HEARTBEAT,
             notes: Vec::new(),
@@ -108,11 +113,13 @@ impl Nodes {
     pub(crate) fn begin_faults(&mut self, now: Timestamp, plan: &[Fault]) {
         self.faults.begin(now, plan);
         self.machines_due = None;
+        self.rested = None;
     }
 
     /// The scripts, to add to; pods that are there already keep theirs.
     pub fn apps_mut(&mut self) -> &mut Apps {
         self.specs = spec::Recent::default();
+        self.rested = None;
         &mut self.apps
     }
 
@@ -182,8 +189,8 @@ impl Nodes {
         let object = Arc::clone(object);
         let home = (Arc::clone(&machine.name), Arc::clone(&machine.ip));
         let fate = self.faults.pod(&object, now, &mut self.notes);
-        let containers = self.specs.containers(&object, &self.apps);
-        let pod = Pod::new(object, home, containers, self.seed, fate, now);
+        let spec = self.specs.of(&object, &self.apps);
+        let pod = Pod::new(object, home, spec, self.seed, fate, now);
         let key = self.pods.insert(pod);
         self.with_pod(server, now, key, take_in);
     }
@@ -230,6 +237,13 @@ impl Nodes {
 
 impl Actor for Nodes {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
+        if let Some((revision, next)) = self.rested
+            && revision == server.store().revision()
+            && next.is_none_or(|next| next > now)
+            && self.renewal > now
+        {
+            return next;
+        }
         self.watch(server, now);
         while let Some(key) = self.pods.next_due(now) {
             self.with_pod(server, now, key, Pod::step);
@@ -238,6 +252,8 @@ impl Actor for Nodes {
         // What was written here needs no second look.
         self.watch(server, now);
         let machines = self.machines_due.filter(|due| *due < Timestamp::MAX);
-        self.pods.first_due().into_iter().chain(machines).min()
+        let next = earlier(self.pods.first_due(), machines);
+        self.rested = Some((server.store().revision(), next));
+        next
     }
 }

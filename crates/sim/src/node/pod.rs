@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::addresses::Addresses;
 use super::conditions::Conditions;
@@ -15,7 +15,7 @@ use super::config::NodeConfig;
 use super::container::{Container, State};
 use super::desk::{Desk, grace};
 use super::event::{Recorder, Say, Tone, Words};
-use super::spec::{self, Spec};
+use super::spec::PodSpec;
 use super::status::Settled;
 use super::volumes;
 use crate::apps::{Dice, Fate};
@@ -23,7 +23,7 @@ use crate::faults::PodFate;
 use crate::object::Object;
 use crate::resource::PODS;
 use crate::server::{ApiServer, By, DeleteOptions, Preconditions};
-use crate::time::Second;
+use crate::time::{Second, earlier};
 
 /// How soon a network of a finished pod is taken down.
 const SANDBOX_ENDS: Duration = Duration::from_secs(1);
@@ -85,24 +85,14 @@ impl Pod {
     pub(super) fn new(
         object: Arc<Object>,
         (node, host_ip): (Arc<str>, Arc<str>),
-        containers: Vec<Arc<Spec>>,
+        spec: PodSpec,
         seed: u64,
         fate: PodFate,
         now: Timestamp,
     ) -> Self {
         let dice = Dice::new(seed, object.uid(), "pod");
         let run = Fate { crash: fate.crash, flaps: fate.flaps, hangs: fate.hangs, ..Fate::default() };
-        let sum = |part: &str| {
-            let of_main = containers.iter().filter(|c| !c.init || c.sidecar);
-            spec::sum(of_main.map(|c| &c.resources[part]))
-        };
-        let (allocated, limits) = (sum("requests"), sum("limits"));
-        let resources: Map<_, _> = [("requests", &allocated), ("limits", &limits)]
-            .into_iter()
-            .filter_map(|(part, sum)| Some((part.to_owned(), sum.clone()?)))
-            .collect();
-        let resources = (!resources.is_empty()).then(|| Arc::new(Value::Object(resources)));
-        let allocated = allocated.map(Arc::new);
+        let PodSpec { containers, resources, allocated } = spec;
         let containers = containers.into_iter().map(|c| {
             let fate = if c.init { Fate::default() } else { run };
             Container::new(c, dice, fate)
@@ -129,7 +119,7 @@ impl Pod {
 
     /// When it wants to be stepped next.
     pub(super) fn wake(&self) -> Option<Timestamp> {
-        self.containers.iter().filter_map(|c| c.next).chain(self.next).min()
+        self.containers.iter().fold(self.next, |first, container| earlier(first, container.next))
     }
 
     pub(super) fn is_gone(&self) -> bool {

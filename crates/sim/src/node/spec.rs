@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::image;
 use super::probe::Probe;
@@ -56,23 +56,49 @@ pub(super) struct Spec {
     pub(super) mounts: Value,
 }
 
+/// What of a pod's spec a kubelet acts on. Pods of one template share it.
+#[derive(Debug, Clone)]
+pub(super) struct PodSpec {
+    pub(super) containers: Vec<Arc<Spec>>,
+    /// What its containers want together, as in its status.
+    pub(super) resources: Option<Arc<Value>>,
+    pub(super) allocated: Option<Arc<Value>>,
+}
+
+impl PodSpec {
+    fn read(pod: &Object, apps: &Apps) -> Self {
+        let containers = containers(pod, apps);
+        let sum = |part: &str| {
+            let of_main = containers.iter().filter(|c| !c.init || c.sidecar);
+            sum(of_main.map(|c| &c.resources[part]))
+        };
+        let (allocated, limits) = (sum("requests"), sum("limits"));
+        let resources: Map<_, _> = [("requests", &allocated), ("limits", &limits)]
+            .into_iter()
+            .filter_map(|(part, sum)| Some((part.to_owned(), sum.clone()?)))
+            .collect();
+        let resources = (!resources.is_empty()).then(|| Arc::new(Value::Object(resources)));
+        Self { containers, resources, allocated: allocated.map(Arc::new) }
+    }
+}
+
 /// How many specs are remembered.
 const REMEMBERED: usize = 256;
 
-/// The containers of specs that were read lately; pods of one template share theirs.
+/// The specs that were read lately. They hold as long as scripts stay what they are.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    read: VecDeque<(Section, Vec<Arc<Spec>>)>,
+    read: VecDeque<(Section, PodSpec)>,
 }
 
 impl Recent {
-    /// The containers of a pod, as [`containers`] reads them. What changes in a spec, as the node, is beside its base.
-    pub(super) fn containers(&mut self, pod: &Object, apps: &Apps) -> Vec<Arc<Spec>> {
+    /// What a kubelet acts on of a pod. What changes in a spec, as the node, is beside its base.
+    pub(super) fn of(&mut self, pod: &Object, apps: &Apps) -> PodSpec {
         let base = pod.section("spec").map(Section::base);
         if let Some((_, known)) = self.read.iter().find(|(read, _)| base.is_some_and(|base| base.is(read))) {
             return known.clone();
         }
-        let read = containers(pod, apps);
+        let read = PodSpec::read(pod, apps);
         if let Some(base) = base {
             self.read.push_front((base.clone(), read.clone()));
             self.read.truncate(REMEMBERED);
@@ -179,14 +205,14 @@ fn bytes(quantity: &str) -> Option<u64> {
 }
 
 /// The sum of what containers want, by resource; None if none of them says anything.
-pub(super) fn sum<'a>(parts: impl Iterator<Item = &'a Value>) -> Option<Value> {
+fn sum<'a>(parts: impl Iterator<Item = &'a Value>) -> Option<Value> {
     let mut sums: BTreeMap<&str, Quantity> = BTreeMap::new();
     for (name, amount) in parts.filter_map(Value::as_object).flatten() {
         let Some(amount) = amount.as_str().and_then(Quantity::parse) else { continue };
         let sum = sums.get(name.as_str()).map_or(amount, |sum| sum.plus(amount));
         sums.insert(name, sum);
     }
-    let map: serde_json::Map<_, _> =
+    let map: Map<_, _> =
         sums.into_iter().map(|(name, sum)| (name.to_owned(), json!(sum.to_string()))).collect();
     (!map.is_empty()).then_some(Value::Object(map))
 }

@@ -30,21 +30,18 @@ impl Ids {
     /// A text of the form of a random UUID.
     pub(super) fn uid(&mut self) -> String {
         let (a, b) = (self.next(), self.next());
+        let digits = u128::from(a >> 32) << 96
+            | u128::from(a >> 16 & 0xffff) << 80
+            | u128::from(0x4000 | a & 0xfff) << 64
+            | u128::from(0x8000 | (b >> 48) & 0x3fff) << 48
+            | u128::from(b & 0xffff_ffff_ffff);
         let mut text = String::with_capacity(36);
-        for (n, digits) in [
-            (a >> 32, 8),
-            ((a >> 16) & 0xffff, 4),
-            (0x4000 | a & 0xfff, 4),
-            (0x8000 | (b >> 48) & 0x3fff, 4),
-            (b & 0xffff_ffff_ffff, 12),
-        ] {
-            if !text.is_empty() {
+        for (at, byte) in digits.to_be_bytes().into_iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
                 text.push('-');
             }
-            for digit in (0..digits).rev() {
-                let digit = usize::try_from((n >> (4 * digit)) & 0xf).unwrap_or(0);
-                text.push(char::from(b"0123456789abcdef"[digit]));
-            }
+            text.push(hex_digit(byte >> 4));
+            text.push(hex_digit(byte & 0xf));
         }
         text
     }
@@ -59,6 +56,10 @@ impl Ids {
         }
         text
     }
+}
+
+fn hex_digit(digit: u8) -> char {
+    char::from(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit })
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 pub(crate) use mould::Mould;
 pub use options::{By, DeleteOptions, Patch, Preconditions, Propagation, Seed};
-pub(crate) use post::{About, EventFacts, Said, Style};
+pub(crate) use post::{About, EventFacts, Said, Style, event_name};
 pub(crate) use update::{Part, other_uid};
 
 use crate::faults::{Faults, Note};

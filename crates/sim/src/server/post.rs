@@ -157,6 +157,18 @@ impl Whole for EventFacts {
     }
 }
 
+/// The name of an event: that of what it is about, and a moment in hexadecimal digits, as client-go does.
+pub(crate) fn event_name(about: &str, moment: u64) -> String {
+    let digits = (64 - moment.leading_zeros()).div_ceil(4).max(1);
+    let mut name = String::with_capacity(about.len() + 1 + 16);
+    name.push_str(about);
+    name.push('.');
+    for at in (0..digits).rev() {
+        name.extend(char::from_digit(u32::try_from(moment >> (4 * at) & 0xf).unwrap_or(0), 16));
+    }
+    name
+}
+
 impl ApiServer {
     /// Makes an event.
     ///
@@ -190,6 +202,13 @@ impl ApiServer {
 mod tests {
     use super::*;
     use crate::server::Seed;
+
+    #[test]
+    fn names_end_with_hexadecimal_digits() {
+        for moment in [0, 1, 15, 16, 0xfff, 0x1000, 0x1886_d3a5_c1f0_0001, u64::MAX] {
+            assert_eq!(event_name("web-1", moment), format!("web-1.{moment:x}"));
+        }
+    }
 
     /// An event that is posted reads like one that went through everything a request goes through.
     #[test]

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 pub use history::{Change, Compacted, Retention, What};
 
 use crate::object::{Object, Place};
-use crate::resource::Resource;
+use crate::resource::{Resource, Resources};
 use history::History;
 use owners::Owners;
 use shard::Shard;
@@ -148,6 +148,13 @@ impl Store {
     pub fn all_changes(&self, revision: u64) -> Result<impl Iterator<Item = &Change>, Compacted> {
         self.history.check(revision)?;
         Ok(self.history.after(revision))
+    }
+
+    /// The resources that were written to after `revision`; all of them when history no longer reaches back so far.
+    pub(crate) fn touched(&self, revision: u64) -> Resources {
+        self.all_changes(revision).map_or(Resources::ALL, |changes| {
+            changes.fold(Resources::default(), |touched, change| touched.with(change.object.resource()))
+        })
     }
 
     /// One object as it was at a revision.

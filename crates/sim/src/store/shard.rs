@@ -143,11 +143,9 @@ impl Shard {
 
     pub(super) fn after(&self, revision: u64) -> impl Iterator<Item = u64> {
         // Who asks has seen all but the last few.
-        let mut from = self.revisions.len();
-        while from > 0 && self.revisions[from - 1] > revision {
-            from -= 1;
-        }
-        self.revisions.range(from..).copied()
+        let unseen = self.revisions.iter().rev().take_while(|last| **last > revision).count();
+        let from = self.revisions.len() - unseen;
+        (from..self.revisions.len()).map(|at| self.revisions[at])
     }
 
     pub(super) fn forget(&mut self, compacted: u64) {

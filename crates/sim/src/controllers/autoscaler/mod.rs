@@ -21,8 +21,9 @@ use super::queue::{Outcome, Queue};
 use super::read::{count, int, text};
 use super::write;
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::{HORIZONTAL_POD_AUTOSCALERS, Resource};
+use crate::resource::{HORIZONTAL_POD_AUTOSCALERS, Resource, Resources};
 use crate::server::{ApiServer, By, Patch};
 use crate::store::What;
 use crate::time;
@@ -93,6 +94,16 @@ impl Actor for Autoscalers {
             self.queue.settle(key, now, outcome);
         }
         self.queue.next_at()
+    }
+}
+
+impl Watcher for Autoscalers {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&HORIZONTAL_POD_AUTOSCALERS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 

@@ -18,8 +18,9 @@ use super::queue::{Outcome, Queue};
 use super::read::{int, items, moment, size, text};
 use super::write::{self, unless_empty};
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::{CRON_JOBS, JOBS};
+use crate::resource::{CRON_JOBS, JOBS, Resources};
 use crate::server::{ApiServer, By};
 use crate::time;
 use schedule::Schedule;
@@ -69,6 +70,16 @@ impl Actor for CronJobs {
             self.queue.settle(key, now, outcome);
         }
         self.queue.next_at()
+    }
+}
+
+impl Watcher for CronJobs {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&CRON_JOBS, &JOBS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 

@@ -11,8 +11,9 @@ use super::events::Recorder;
 use super::key::Key;
 use super::queue::{Outcome, Queue};
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::{DAEMON_SETS, NODES, PODS};
+use crate::resource::{DAEMON_SETS, NODES, PODS, Resources};
 use crate::server::ApiServer;
 use pass::Pass;
 
@@ -64,5 +65,15 @@ impl Actor for DaemonSets {
             queue.settle(key, now, outcome);
         }
         queue.next_at()
+    }
+}
+
+impl Watcher for DaemonSets {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&NODES, &DAEMON_SETS, &PODS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }

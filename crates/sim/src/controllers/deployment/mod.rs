@@ -25,8 +25,9 @@ use super::key::Key;
 use super::queue::{Outcome, Queue};
 use super::write;
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::{DEPLOYMENTS, PODS, REPLICA_SETS};
+use crate::resource::{DEPLOYMENTS, PODS, REPLICA_SETS, Resource, Resources};
 use crate::section::Section;
 use crate::selector::LabelSelector;
 use crate::server::ApiServer;
@@ -44,6 +45,8 @@ pub struct Deployments {
     orphans: BTreeSet<Key>,
     /// Which ReplicaSet has a Deployment's template.
     known: HashMap<Key, Match>,
+    /// Whether statuses of ReplicaSets count pods that are going.
+    counts_going: bool,
 }
 
 /// A ReplicaSet that has the template of a Deployment; both specs as they were when they were compared.
@@ -75,13 +78,15 @@ impl Default for Deployments {
             events: Recorder::new("deployment-controller"),
             orphans: BTreeSet::new(),
             known: HashMap::default(),
+            counts_going: false,
         }
     }
 }
 
 impl Actor for Deployments {
     fn act(&mut self, server: &mut ApiServer, now: Timestamp) -> Option<Timestamp> {
-        self.watch(server.store(), server.profile().terminating_replicas);
+        self.counts_going = server.profile().terminating_replicas;
+        self.watch(server.store());
         while let Some(key) = self.queue.pop(now) {
             let outcome = self.reconcile(server, now, &key);
             self.queue.settle(key, now, outcome);
@@ -90,16 +95,32 @@ impl Actor for Deployments {
     }
 }
 
+impl Watcher for Deployments {
+    fn watched(&self) -> Resources {
+        Resources::of(self.watched())
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
+    }
+}
+
 impl Deployments {
-    /// Takes in what changed. Where statuses of ReplicaSets do not count pods that are going, the pods themselves tell that the last one
-    /// is gone.
-    fn watch(&mut self, store: &Store, counts_going: bool) {
+    /// What is watched. Where statuses of ReplicaSets do not count pods that are going, the pods themselves tell that the last one is
+    /// gone.
+    fn watched(&self) -> &'static [&'static Resource] {
+        const ALL: &[&Resource] = &[&DEPLOYMENTS, &REPLICA_SETS, &PODS];
+        if self.counts_going { &ALL[..2] } else { ALL }
+    }
+
+    /// Takes in what changed.
+    fn watch(&mut self, store: &Store) {
         if self.cursor.is_lost(store) {
             self.orphans.clear();
         }
+        let watched = self.watched();
         let Self { cursor, queue, orphans, .. } = self;
-        let watched = [&DEPLOYMENTS, &REPLICA_SETS, &PODS];
-        cursor.look(store, if counts_going { &watched[..2] } else { &watched }, |news| {
+        cursor.look(store, watched, |news| {
             if *news.object.resource() == PODS {
                 if news.what == What::Deleted
                     && let Some(owner) = owner_of_pod(store, news.object)

@@ -19,8 +19,9 @@ use super::pods;
 use super::queue::Queue;
 use super::selected::Selected;
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::{ENDPOINTS, PODS, SERVICES};
+use crate::resource::{ENDPOINTS, PODS, Resources, SERVICES};
 use crate::section::{Facts as _, Section};
 use crate::selector::LabelSelector;
 use crate::server::{ApiServer, By};
@@ -75,6 +76,16 @@ impl Actor for ServiceEndpoints {
             self.ports.insert(key, ports);
         }
         self.queue.next_at()
+    }
+}
+
+impl Watcher for ServiceEndpoints {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&SERVICES, &PODS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 

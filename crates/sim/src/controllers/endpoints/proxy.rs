@@ -11,8 +11,9 @@ use crate::actor::Actor;
 use crate::controllers::cursor::Cursor;
 use crate::controllers::key::Key;
 use crate::controllers::read::{items, text};
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::ENDPOINT_SLICES;
+use crate::resource::{ENDPOINT_SLICES, Resources};
 use crate::server::ApiServer;
 use crate::store::What;
 
@@ -85,6 +86,16 @@ impl Actor for Proxy {
             }
         }
         self.pending.front().map(|p| p.at)
+    }
+}
+
+impl Watcher for Proxy {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&ENDPOINT_SLICES]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 

@@ -15,8 +15,9 @@ use super::key::Key;
 use super::pods;
 use super::queue::{Outcome, Queue};
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::{JOBS, PODS};
+use crate::resource::{JOBS, PODS, Resources};
 use crate::server::ApiServer;
 use crate::store::What;
 use pass::Pass;
@@ -90,6 +91,16 @@ impl Actor for Jobs {
             queue.settle(key, now, outcome);
         }
         queue.next_at()
+    }
+}
+
+impl Watcher for Jobs {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&JOBS, &PODS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 

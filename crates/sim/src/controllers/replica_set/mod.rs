@@ -17,8 +17,9 @@ use super::queue::{Outcome, Queue};
 use super::read::{int, size};
 use super::write;
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::object::Object;
-use crate::resource::{PODS, REPLICA_SETS};
+use crate::resource::{PODS, REPLICA_SETS, Resources};
 use crate::selector::LabelSelector;
 use crate::server::{ApiServer, Mould};
 use crate::status::Status;
@@ -66,6 +67,16 @@ impl Actor for ReplicaSets {
             self.queue.settle(key, now, outcome);
         }
         self.queue.next_at()
+    }
+}
+
+impl Watcher for ReplicaSets {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&REPLICA_SETS, &PODS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 

@@ -3,13 +3,14 @@
 
 mod fit;
 pub(crate) mod needs;
+mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use foldhash::HashMap;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::cursor::Cursor;
 use super::events::{Recorder, Tone};
@@ -17,14 +18,16 @@ use super::key::Key;
 use super::pods;
 use super::read::{items, text};
 use crate::actor::Actor;
+use crate::controllers::turns::Watcher;
 use crate::faults::{Faults, Note};
 use crate::object::Object;
-use crate::resource::{NODES, PERSISTENT_VOLUME_CLAIMS, PODS};
+use crate::resource::{NODES, PERSISTENT_VOLUME_CLAIMS, PODS, Resources};
 use crate::server::ApiServer;
 use crate::store::{Store, What};
 use crate::time;
 pub(crate) use fit::Room;
-use needs::Amounts;
+use needs::{Amounts, Requests};
+use place::Bound;
 
 const NAME: &str = "default-scheduler";
 
@@ -35,9 +38,11 @@ pub struct Scheduler {
     events: Recorder,
     rooms: BTreeMap<String, Room>,
     /// What was asked of nodes last; their known loads are with it.
-    asked: Amounts,
+    asked: Arc<Amounts>,
     /// Where pods are, and what they take.
-    placed: HashMap<Key, (String, Amounts)>,
+    placed: HashMap<Key, (String, Arc<Amounts>)>,
+    requests: Requests,
+    bound: Bound,
     /// Pods to be placed.
     waiting: BTreeSet<Key>,
     /// Pods that fitted nowhere; looked at again when a node or a pod changes.
@@ -55,8 +60,10 @@ impl Default for Scheduler {
             cursor: Cursor::default(),
             events: Recorder::new(NAME),
             rooms: BTreeMap::new(),
-            asked: Amounts::new(),
+            asked: Arc::default(),
             placed: HashMap::default(),
+            requests: Requests::default(),
+            bound: Bound::default(),
             waiting: BTreeSet::new(),
             stuck: BTreeSet::new(),
             faults: Faults::none(),
@@ -79,6 +86,16 @@ impl Actor for Scheduler {
         }
         self.reopens = self.faults.reopens(now);
         self.reopens
+    }
+}
+
+impl Watcher for Scheduler {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&NODES, &PERSISTENT_VOLUME_CLAIMS, &PODS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }
 
@@ -148,7 +165,8 @@ impl Scheduler {
             self.stuck.remove(&key);
             self.waiting.remove(&key);
             if !self.placed.contains_key(&key) {
-                self.put(key, node, needs::requests(pod));
+                let needs = self.requests.of(pod);
+                self.put(key, node, needs);
             }
         } else if matches!(text(pod.field("spec", "schedulerName")), "" | NAME) {
             if pod.is_terminating() {
@@ -159,7 +177,7 @@ impl Scheduler {
         }
     }
 
-    fn put(&mut self, key: Key, node: &str, needs: Amounts) {
+    fn put(&mut self, key: Key, node: &str, needs: Arc<Amounts>) {
         if let Some(room) = self.rooms.get_mut(node) {
             take(room, &needs, 1);
         }
@@ -167,7 +185,7 @@ impl Scheduler {
     }
 
     fn place(&mut self, server: &mut ApiServer, now: Timestamp, key: Key, pod: &Arc<Object>) {
-        let needs = needs::requests(pod);
+        let needs = self.requests.of(pod);
         if let Some(note) = self.faults.keeps_from_nodes(pod, now) {
             let nodes = self.rooms.len();
             let why = "node(s) had untolerated taint(s)";
@@ -186,7 +204,7 @@ impl Scheduler {
             self.refuse(server, now, key, pod, &message);
             return;
         };
-        let bound = bind(pod, &node, now);
+        let bound = self.bound.bind(pod, &node, now);
         let bound = server.store_mut().put(now, bound);
         let message = format!("Successfully assigned {}/{} to {node}", pod.namespace(), pod.name());
         let how = ("Scheduled", "Binding");
@@ -195,22 +213,27 @@ impl Scheduler {
     }
 
     /// The least loaded of the nodes that fit, then the one with the fewest pods, then the first by name.
-    fn best(&mut self, pod: &Object, needs: &Amounts) -> Option<String> {
-        if self.asked != *needs {
-            self.asked.clone_from(needs);
+    fn best(&mut self, pod: &Object, needs: &Arc<Amounts>) -> Option<String> {
+        if !Arc::ptr_eq(&self.asked, needs) && self.asked != *needs {
             self.rooms.values_mut().for_each(|room| room.known_load = None);
         }
-        for room in self.rooms.values_mut().filter(|room| room.known_load.is_none()) {
-            room.known_load = Some(room.load(needs));
+        self.asked = Arc::clone(needs);
+        let mut least: Option<((i128, i128), &Room)> = None;
+        for room in self.rooms.values_mut() {
+            let load = room.known_load.unwrap_or_else(|| room.load(needs));
+            room.known_load = Some(load);
+            let rank = (load, room.pods);
+            if least.is_none_or(|(known, _)| rank < known) {
+                least = Some((rank, room));
+            }
         }
-        let rank = |room: &&Room| (room.known_load, room.pods);
         // Mostly the least loaded of all nodes fits, and the others need not be asked.
-        let least = self.rooms.values().min_by_key(rank);
-        let least = least.filter(|room| room.refusals(pod, needs).is_empty());
-        let best = least.or_else(|| {
-            self.rooms.values().filter(|room| room.refusals(pod, needs).is_empty()).min_by_key(rank)
-        });
-        best.map(|room| room.name.clone())
+        let fits = |room: &&Room| room.refusals(pod, needs).is_empty();
+        if let Some((_, room)) = least.filter(|(_, room)| fits(room)) {
+            return Some(room.name.clone());
+        }
+        let others = self.rooms.values().filter(fits);
+        others.min_by_key(|room| (room.known_load, room.pods)).map(|room| room.name.clone())
     }
 
     fn missing_claim(&self, store: &Store, pod: &Object) -> Option<String> {
@@ -251,7 +274,7 @@ impl Scheduler {
         });
         let how = ("FailedScheduling", "Scheduling");
         self.events.record_action(server, now, pod, Tone::Warning, how, message);
-        server.store_mut().put(now, with_condition(pod, condition));
+        server.store_mut().put(now, pod.with_section("status", place::with_condition(pod, condition)));
     }
 }
 
@@ -273,28 +296,4 @@ fn has_same_room(before: Option<&Arc<Object>>, after: &Object) -> bool {
 /// Whether no gate holds the pod back.
 fn is_let_in(pod: &Object) -> bool {
     items(pod.field("spec", "schedulingGates")).next().is_none()
-}
-
-/// The pod on its node; one write, as the binding subresource does it.
-fn bind(pod: &Object, node: &str, now: Timestamp) -> Object {
-    let condition = json!({
-        "type": "PodScheduled",
-        "status": "True",
-        "lastProbeTime": null,
-        "lastTransitionTime": time::seconds(now),
-        "observedGeneration": pod.generation(),
-    });
-    with_condition(&pod.with_fields("spec", [("nodeName", json!(node))]), condition)
-}
-
-/// A pod with one condition set.
-fn with_condition(pod: &Object, condition: Value) -> Object {
-    let mut list: Vec<Value> = items(pod.field("status", "conditions"))
-        .filter(|c| c["type"] != condition["type"])
-        .cloned()
-        .collect();
-    list.push(condition);
-    let phase = pod.field("status", "phase");
-    let phase = if phase.is_null() { json!("Pending") } else { phase.clone() };
-    pod.with_fields("status", [("conditions", Value::Array(list)), ("phase", phase)])
 }

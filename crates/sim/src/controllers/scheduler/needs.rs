@@ -1,12 +1,14 @@
 //! What a pod asks of a node, and what a node has.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::controllers::read::items;
 use crate::object::Object;
 use crate::quantity::Quantity;
+use crate::section::Section;
 
 /// Amounts of resources in thousandths, by name.
 pub(crate) type Amounts = BTreeMap<String, i128>;
@@ -31,6 +33,26 @@ pub(crate) fn requests(pod: &Object) -> Amounts {
         *total.entry(name).or_default() += amount;
     }
     total
+}
+
+/// What pods of the spec that was asked for last request. What changes in a spec while a pod lives, as its node, does not count.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Requests {
+    last: Option<(Section, Arc<Amounts>)>,
+}
+
+impl Requests {
+    /// As [`requests`].
+    pub(super) fn of(&mut self, pod: &Object) -> Arc<Amounts> {
+        let base = pod.section("spec").map(Section::base);
+        let known = self.last.as_ref().filter(|(spec, _)| base.is_some_and(|base| base.is(spec)));
+        if let Some((_, amounts)) = known {
+            return Arc::clone(amounts);
+        }
+        let amounts = Arc::new(requests(pod));
+        self.last = base.map(|base| (base.clone(), Arc::clone(&amounts)));
+        amounts
+    }
 }
 
 /// A map of quantities.

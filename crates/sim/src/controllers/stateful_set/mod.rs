@@ -9,7 +9,8 @@ use super::events::Recorder;
 use super::key::Key;
 use super::queue::{Outcome, Queue};
 use crate::actor::Actor;
-use crate::resource::{PODS, STATEFUL_SETS};
+use crate::controllers::turns::Watcher;
+use crate::resource::{PODS, Resources, STATEFUL_SETS};
 use crate::server::ApiServer;
 use pass::Pass;
 
@@ -55,5 +56,15 @@ impl Actor for StatefulSets {
             queue.settle(key, now, outcome);
         }
         queue.next_at()
+    }
+}
+
+impl Watcher for StatefulSets {
+    fn watched(&self) -> Resources {
+        const { Resources::of(&[&STATEFUL_SETS, &PODS]) }
+    }
+
+    fn cursor(&mut self) -> &mut Cursor {
+        &mut self.cursor
     }
 }

@@ -9,8 +9,8 @@ impl Pod {
     /// Takes in a pod that another kubelet of this node had begun with; one that had not come to a network begins anew.
     pub(in crate::node) fn adopt(&mut self, around: &mut Around<'_>) {
         let object = std::sync::Arc::clone(&self.object);
+        let Some(ip) = object.pod_ip() else { return self.admit(around) };
         let status = &object["status"];
-        let Some(ip) = status["podIP"].as_str() else { return self.admit(around) };
         self.ip = Some(around.addresses.claim(ip, &object.uid));
         if let Some(started) = status["startTime"].as_str().and_then(time::parse) {
             self.started = Second::of(started);
