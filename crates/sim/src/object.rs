@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::kind::Kind;
 use crate::node::PodStatus;
 use crate::resource::Resource;
-use crate::section::{Facts, Section};
+use crate::section::{Facts, Reading, Section};
 pub(crate) use sections::Sections;
 
 /// What an absent field reads as.
@@ -352,6 +352,11 @@ impl Object {
     /// A section, if the object has it.
     pub fn section(&self, name: &str) -> Option<&Section> {
         self.all().get(name)
+    }
+
+    /// What a section says to somebody who asks often; nothing if the object has none.
+    pub(crate) fn reading<T: Reading>(&self, section: &str) -> Option<Arc<T>> {
+        self.section(section).map(Section::reading)
     }
 
     /// All sections in alphabetical order.

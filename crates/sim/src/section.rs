@@ -20,12 +20,24 @@ pub(crate) trait Facts: Any + fmt::Debug + Send + Sync {
     fn mark(&self) -> &'static str;
 }
 
+/// What somebody reads out of a section again and again.
+pub(crate) trait Reading: Any + Send + Sync {
+    /// Reads it; from the same section always the same.
+    fn of(section: &Section) -> Self;
+}
+
 /// One top-level field of an object; it reads as JSON.
 #[derive(Clone)]
 pub struct Section(Arc<Content>);
 
+/// What was read of a section by whoever read it first. A section never changes, so that it holds as long as the section is there.
+type Read = OnceLock<Box<Arc<dyn Any + Send + Sync>>>;
+
 enum Content {
-    Json(Value),
+    Json {
+        value: Value,
+        read: Read,
+    },
     Facts {
         json: OnceLock<Value>,
         facts: Box<dyn Facts>,
@@ -35,13 +47,14 @@ enum Content {
         json: OnceLock<Value>,
         base: Section,
         fields: Vec<(&'static str, Value)>,
+        read: Read,
     },
 }
 
 impl Section {
     /// A section of JSON.
     pub(crate) fn new(value: Value) -> Self {
-        Self(Arc::new(Content::Json(value)))
+        Self(Arc::new(Content::Json { value, read: Read::new() }))
     }
 
     /// A section of facts.
@@ -64,13 +77,14 @@ impl Section {
                 fields.push((*name, value.clone()));
             }
         }
-        Self(Arc::new(Content::Changed { json: OnceLock::new(), base: base.clone(), fields }))
+        let (json, base, read) = (OnceLock::new(), base.clone(), Read::new());
+        Self(Arc::new(Content::Changed { json, base, fields, read }))
     }
 
     /// One of its fields, Null if it is not there; the rest does not become JSON for that.
     pub(crate) fn field(&self, name: &str) -> &Value {
         match &*self.0 {
-            Content::Json(value) => &value[name],
+            Content::Json { value, .. } => &value[name],
             Content::Facts { .. } => &(**self)[name],
             Content::Changed { base, fields, .. } => {
                 let changed = fields.iter().find(|(known, _)| *known == name);
@@ -94,14 +108,25 @@ impl Section {
     fn parts(&self) -> (&Self, &[(&'static str, Value)]) {
         match &*self.0 {
             Content::Changed { base, fields, .. } => (base, fields),
-            Content::Json(_) | Content::Facts { .. } => (self, &[]),
+            Content::Json { .. } | Content::Facts { .. } => (self, &[]),
         }
+    }
+
+    /// What it says to somebody who asks often. The first one to ask has it read once; others have it read every time.
+    pub(crate) fn reading<T: Reading>(&self) -> Arc<T> {
+        let make = || Arc::new(T::of(self));
+        let read = match &*self.0 {
+            Content::Json { read, .. } | Content::Changed { read, .. } => read,
+            Content::Facts { .. } => return make(),
+        };
+        let known = read.get_or_init(|| Box::new(make()));
+        Arc::downcast(Arc::clone(known)).unwrap_or_else(|_| make())
     }
 
     /// The facts, if it is made of some of this type.
     pub(crate) fn facts<T: Facts>(&self) -> Option<&T> {
         match &*self.0 {
-            Content::Json(_) | Content::Changed { .. } => None,
+            Content::Json { .. } | Content::Changed { .. } => None,
             Content::Facts { facts, .. } => (&**facts as &dyn Any).downcast_ref(),
         }
     }
@@ -125,9 +150,9 @@ impl Deref for Section {
 
     fn deref(&self) -> &Value {
         match &*self.0 {
-            Content::Json(value) => value,
+            Content::Json { value, .. } => value,
             Content::Facts { json, facts } => json.get_or_init(|| facts.to_value()),
-            Content::Changed { json, base, fields } => json.get_or_init(|| changed(base, fields)),
+            Content::Changed { json, base, fields, .. } => json.get_or_init(|| changed(base, fields)),
         }
     }
 }
@@ -197,6 +222,29 @@ mod tests {
             let copy = Section::new((*base).clone());
             assert_eq!(copy == base.with(changes.clone()), want, "{changes:?}");
         }
+    }
+
+    #[test]
+    fn what_was_read_holds_for_this_section_alone() {
+        struct Sum(i64);
+        impl Reading for Sum {
+            fn of(section: &Section) -> Self {
+                Self(section.field("a").as_i64().unwrap() + section.field("b").as_i64().unwrap())
+            }
+        }
+        struct Text(String);
+        impl Reading for Text {
+            fn of(section: &Section) -> Self {
+                Self(section.field("a").to_string())
+            }
+        }
+        let base = Section::new(json!({"a": 1, "b": 2}));
+        let (first, again) = (base.reading::<Sum>(), base.clone().reading::<Sum>());
+        assert!(Arc::ptr_eq(&first, &again), "it is read once");
+        assert_eq!(base.reading::<Text>().0, "1", "another one may read it, too");
+        let changed = base.with([("a", json!(5))]);
+        assert_eq!((base.reading::<Sum>().0, changed.reading::<Sum>().0), (3, 7));
+        assert_eq!(changed.with([("b", json!(0))]).reading::<Sum>().0, 5);
     }
 
     #[derive(Debug, PartialEq)]

@@ -22,8 +22,8 @@ pub(crate) struct Mould {
 impl Mould {
     /// Whether it is for the template of this owner.
     pub(crate) fn is_of(&self, owner: &Object) -> bool {
-        let template = |spec: &Section| std::ptr::from_ref(spec.field("template"));
-        owner.section("spec").is_some_and(|spec| template(spec) == template(&self.owner))
+        // A spec of another size still has the same template.
+        owner.section("spec").is_some_and(|spec| spec.shares_field(&self.owner, "template"))
     }
 
     /// Whether a pod certainly has the labels of its template.

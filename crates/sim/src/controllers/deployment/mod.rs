@@ -6,6 +6,7 @@ mod condition;
 mod hash;
 mod maths;
 mod newest;
+mod plan;
 mod set;
 mod status;
 mod sync;
@@ -165,12 +166,14 @@ impl Deployments {
         };
         self.adopt(server, now, &deployment);
         let owned = server.store().owned_by(deployment.uid());
-        let mut by_age: Vec<(&str, &Arc<Object>)> = owned
+        let mut sets: Vec<Set> = owned
             .filter(|o| *o.resource() == REPLICA_SETS && o.controller() == Some(deployment.uid()))
-            .map(|set| (set::created(set), set))
+            .map(|set| Set::new(Arc::clone(set)))
             .collect();
-        by_age.sort_by_key(|(created, set)| (*created, set.name()));
-        let sets: Vec<Set> = by_age.into_iter().map(|(_, set)| Set::new(Arc::clone(set))).collect();
+        sets.sort_by(|a, b| {
+            let by_age = a.marks().created.cmp(&b.marks().created);
+            by_age.then_with(|| a.object.name.cmp(&b.object.name))
+        });
         let new = self.find_new(key, &deployment, &sets);
         Sync::new(server, &mut self.events, now, deployment, sets, new).run()
     }

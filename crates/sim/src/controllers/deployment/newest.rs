@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::condition::Claim;
 use super::maths;
 use super::of_template;
-use super::set::{self, HASH, REVISION, Set, annotations};
+use super::set::{self, HASH, Marks, REVISION, Set, annotations};
 use super::status::PROGRESSING;
 use super::sync::Sync;
 use crate::controllers::events::Tone;
@@ -24,17 +24,15 @@ impl Sync<'_> {
     }
 
     fn next_revision(&self) -> i64 {
-        self.old.iter().map(Set::revision).max().unwrap_or(0) + 1
+        self.old.iter().map(|set| set.marks().revision).max().unwrap_or(0) + 1
     }
 
     /// Brings its annotations and `minReadySeconds` up to date.
     pub(super) fn update_new(&mut self) -> Result<(), Refused> {
         let revision = self.next_revision();
         let Some(set) = &self.new else { return Ok(()) };
-        let min_ready = count(self.deployment.field("spec", "minReadySeconds"));
-        if set::needs_revision(&set.object, &self.deployment, revision)
-            || count(set.object.field("spec", "minReadySeconds")) != min_ready
-        {
+        let min_ready = self.plan.min_ready;
+        if set::needs_revision(&set.object, &self.deployment, revision) || set.min_ready() != min_ready {
             let mut annotations = annotations(&set.object);
             set::annotate_revision(&mut annotations, &self.deployment, revision, true);
             let known = set.object.field("spec", "minReadySeconds");
@@ -135,12 +133,11 @@ impl Sync<'_> {
     /// The Deployment takes over the revision of its newest ReplicaSet; its generation does not change by that.
     fn write_revision(&mut self) {
         let Some(new) = &self.new else { return };
-        let revision = &new.object.field("metadata", "annotations")[REVISION];
-        let known = self.deployment.field("metadata", "annotations");
-        if revision.is_null() || known[REVISION] == *revision {
+        let revision = &new.marks().written_revision;
+        if revision.is_null() || Marks::on(&self.deployment).written_revision == *revision {
             return;
         }
-        let mut annotations = known.clone();
+        let mut annotations = self.deployment.field("metadata", "annotations").clone();
         annotations[REVISION] = json!(text(revision));
         let next = self.deployment.with_fields("metadata", [("annotations", annotations)]);
         self.deployment = self.server.store_mut().put(self.now, next);

@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::maths::Count;
 use crate::controllers::conditions;
-use crate::controllers::read::{int, text};
-use crate::controllers::replica_set::{self, SetStatus};
+use crate::controllers::read::text;
+use crate::controllers::replica_set::{self, SetSpec, SetStatus};
 use crate::object::Object;
+use crate::section::{Reading, Section};
 
 /// The label that holds the hash of the template.
 pub(super) const HASH: &str = "pod-template-hash";
@@ -43,49 +44,72 @@ pub(super) struct Set {
 
 impl Set {
     pub(super) fn new(object: Arc<Object>) -> Self {
+        let spec = object.reading::<SetSpec>("spec").map_or(1, |spec| spec.replicas);
         let status = SetStatus::of(&object);
-        Self {
-            spec: int(object.field("spec", "replicas"), 1),
-            replicas: status.replicas,
-            ready: status.ready,
-            available: status.available,
-            terminating: status.terminating.unwrap_or(0),
-            object,
-        }
+        let (replicas, ready, available) = (status.replicas, status.ready, status.available);
+        let terminating = status.terminating.unwrap_or(0);
+        drop(status);
+        Self { object, spec, replicas, ready, available, terminating }
     }
 
     /// Why it cannot make or delete pods.
     pub(super) fn failure(&self) -> Option<Value> {
-        let status = SetStatus::of(&self.object);
-        conditions::find(&status.conditions, replica_set::FAILURE).cloned()
+        conditions::find(&SetStatus::of(&self.object).conditions, replica_set::FAILURE).cloned()
     }
 
     pub(super) fn name(&self) -> &str {
         self.object.name()
     }
 
-    pub(super) fn created(&self) -> &str {
-        created(&self.object)
-    }
-
     pub(super) fn count(&self) -> Count {
         Count { spec: self.spec, available: self.available }
     }
 
-    fn annotation(&self, key: &str) -> Option<&str> {
-        self.object.field("metadata", "annotations")[key].as_str()
+    pub(super) fn marks(&self) -> Arc<Marks> {
+        Marks::on(&self.object)
     }
 
-    pub(super) fn revision(&self) -> i64 {
-        self.annotation(REVISION).and_then(|r| r.parse().ok()).unwrap_or(0)
+    pub(super) fn min_ready(&self) -> i64 {
+        self.object.reading::<SetSpec>("spec").map_or(0, |spec| spec.min_ready)
     }
+}
 
-    pub(super) fn desired(&self) -> Option<i64> {
-        self.annotation(DESIRED)?.parse().ok()
+/// What this controller marks ReplicaSets and Deployments with, and when they were made.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// As a text that sorts like the moment.
+    pub(super) created: String,
+    /// As it is written; Null if it is not.
+    pub(super) written_revision: Value,
+    /// Zero if it is not written, or no number.
+    pub(super) revision: i64,
+    pub(super) desired: Option<i64>,
+    pub(super) max: i64,
+    /// Annotations that ReplicaSets take over from their Deployment.
+    passed_on: Vec<(String, Value)>,
+}
+
+impl Marks {
+    /// Those of an object.
+    pub(super) fn on(object: &Object) -> Arc<Self> {
+        object.reading("metadata").unwrap_or_default()
     }
+}
 
-    pub(super) fn max(&self) -> i64 {
-        self.annotation(MAX).and_then(|m| m.parse().ok()).unwrap_or(0)
+impl Reading for Marks {
+    fn of(metadata: &Section) -> Self {
+        let annotations = metadata.field("annotations");
+        let number = |key: &str| text(&annotations[key]).parse::<i64>().ok();
+        let passed_on = annotations.as_object().into_iter().flatten();
+        let passed_on = passed_on.filter(|(key, _)| !OWN.contains(&key.as_str()));
+        Self {
+            created: text(metadata.field("creationTimestamp")).to_owned(),
+            written_revision: annotations[REVISION].clone(),
+            revision: number(REVISION).unwrap_or(0),
+            desired: number(DESIRED),
+            max: number(MAX).unwrap_or(0),
+            passed_on: passed_on.map(|(key, value)| (key.clone(), value.clone())).collect(),
+        }
     }
 }
 
@@ -103,10 +127,9 @@ pub(super) fn annotate_size(annotations: &mut Map<String, Value>, desired: i64, 
 
 /// Whether [`annotate_revision`] would change anything.
 pub(super) fn needs_revision(set: &Object, deployment: &Object, revision: i64) -> bool {
-    let known = set.field("metadata", "annotations");
-    let others = deployment.field("metadata", "annotations").as_object().into_iter().flatten();
-    text(&known[REVISION]).parse().unwrap_or(0) < revision
-        || others.filter(|(key, _)| !OWN.contains(&key.as_str())).any(|(key, value)| known[key] != *value)
+    let others = Marks::on(deployment);
+    let is_new = |(key, value): &(String, Value)| set.field("metadata", "annotations")[key] != *value;
+    Marks::on(set).revision < revision || others.passed_on.iter().any(is_new)
 }
 
 /// Takes over the Deployment's annotations and the revision. True if anything changed.
@@ -117,8 +140,8 @@ pub(super) fn annotate_revision(
     exists: bool,
 ) -> bool {
     let mut changed = false;
-    for (key, value) in deployment.field("metadata", "annotations").as_object().into_iter().flatten() {
-        if !OWN.contains(&key.as_str()) && annotations.get(key) != Some(value) {
+    for (key, value) in &Marks::on(deployment).passed_on {
+        if annotations.get(key) != Some(value) {
             annotations.insert(key.clone(), value.clone());
             changed = true;
         }
@@ -139,11 +162,6 @@ pub(super) fn annotate_revision(
         annotations.insert(REVISIONS.to_owned(), json!(all.join(",")));
     }
     true
-}
-
-/// When an object was made, as a text that sorts like the moment.
-pub(super) fn created(object: &Object) -> &str {
-    text(object.field("metadata", "creationTimestamp"))
 }
 
 /// The annotations of an object, copied.

@@ -7,27 +7,27 @@ use serde_json::{Value, json};
 
 use super::condition::{Claim, Conditions};
 use super::maths::{self, Part, Room};
+use super::plan::Plan;
 use super::set::{self, Set, annotations};
 use super::status::{self, Counts, DeploymentStatus, Facts, PROGRESSING, Stored, TIMED_OUT};
 use crate::controllers::events::{Recorder, Tone};
 use crate::controllers::key::Key;
 use crate::controllers::pods;
 use crate::controllers::queue::Outcome;
-use crate::controllers::read::{int, size};
+use crate::controllers::read::size;
 use crate::controllers::replica_set::SetStatus;
 use crate::controllers::write::{self, Refused};
 use crate::object::Object;
 use crate::resource::REPLICA_SETS;
 use crate::server::ApiServer;
 
-/// What Kubernetes writes where no deadline is meant.
-const NO_DEADLINE: i64 = i32::MAX as i64;
-
 pub(super) struct Sync<'a> {
     pub(super) server: &'a mut ApiServer,
     pub(super) events: &'a mut Recorder,
     pub(super) now: Timestamp,
     pub(super) deployment: Arc<Object>,
+    /// What its spec says.
+    pub(super) plan: Arc<Plan>,
     pub(super) desired: i64,
     pub(super) room: Room,
     /// The ReplicaSet of the current template.
@@ -49,21 +49,24 @@ impl<'a> Sync<'a> {
         mut old: Vec<Set>,
         new: Option<usize>,
     ) -> Self {
-        let spec = &deployment["spec"];
-        let desired = int(&spec["replicas"], 1);
+        let plan = deployment.reading::<Plan>("spec").unwrap_or_default();
         let new = new.map(|at| old.remove(at));
-        let rolling = &spec["strategy"]["rollingUpdate"];
-        let quarter = json!("25%");
-        let room = if spec["strategy"]["type"] == "Recreate" {
-            Room { surge: 0, unavailable: 0 }
-        } else {
-            let or_quarter = |field: &str| Some(&rolling[field]).filter(|v| !v.is_null()).unwrap_or(&quarter);
-            let (surge, unavailable) = (or_quarter("maxSurge"), or_quarter("maxUnavailable"));
-            let room = maths::fenceposts(surge, unavailable, desired);
-            Room { surge: room.surge, unavailable: room.unavailable.min(desired) }
-        };
         let Stored { conditions, collisions, counts: before } = Stored::of(&deployment);
-        Self { server, events, now, deployment, desired, room, new, old, conditions, collisions, before }
+        let (desired, room) = (plan.desired, plan.room);
+        Self {
+            server,
+            events,
+            now,
+            deployment,
+            plan,
+            desired,
+            room,
+            new,
+            old,
+            conditions,
+            collisions,
+            before,
+        }
     }
 
     pub(super) fn run(mut self) -> Outcome {
@@ -84,11 +87,11 @@ impl<'a> Sync<'a> {
     }
 
     fn is_paused(&self) -> bool {
-        self.deployment.field("spec", "paused") == true
+        self.plan.is_paused
     }
 
     pub(super) fn is_recreated(&self) -> bool {
-        self.deployment.field("spec", "strategy")["type"] == "Recreate"
+        self.plan.is_recreated
     }
 
     /// Whether the Deployment was scaled since its ReplicaSets were written.
@@ -97,11 +100,11 @@ impl<'a> Sync<'a> {
             .iter()
             .chain(&self.new)
             .filter(|s| s.spec > 0)
-            .any(|s| s.desired().is_some_and(|desired| desired != self.desired))
+            .any(|s| s.marks().desired.is_some_and(|desired| desired != self.desired))
     }
 
     pub(super) fn deadline_seconds(&self) -> Option<i64> {
-        self.deployment.field("spec", "progressDeadlineSeconds").as_i64().filter(|s| *s != NO_DEADLINE)
+        self.plan.deadline_seconds
     }
 
     fn note_pause(&mut self) {
@@ -213,7 +216,7 @@ impl<'a> Sync<'a> {
             _ => {}
         }
         let is_saturated = self.new.as_ref().is_some_and(|s| {
-            s.spec == self.desired && s.available == self.desired && s.desired() == Some(self.desired)
+            s.spec == self.desired && s.available == self.desired && s.marks().desired == Some(self.desired)
         });
         if is_saturated {
             for at in active {
@@ -237,14 +240,14 @@ impl<'a> Sync<'a> {
         let total: i64 = places.iter().filter_map(set).map(|s| s.spec).sum();
         let grows = self.desired > 0 && self.desired + self.room.surge > total;
         places.sort_by(|a, b| {
-            let key = |at| set(at).map(|s| (s.spec, s.created().to_owned()));
+            let key = |at| set(at).map(|s| (s.spec, s.marks().created.clone()));
             let (a, b) = (key(a), key(b));
             let size = |k: &Option<(i64, String)>| k.as_ref().map(|k| k.0);
             let age = if grows { b.cmp(&a) } else { a.cmp(&b) };
             size(&b).cmp(&size(&a)).then(age)
         });
         let parts: Vec<Part> =
-            places.iter().filter_map(set).map(|s| Part { spec: s.spec, max_before: s.max() }).collect();
+            places.iter().filter_map(set).map(|s| Part { spec: s.spec, max_before: s.marks().max }).collect();
         let before = self.before.replicas;
         let sizes = maths::in_proportion(self.desired, self.room.surge, before, &parts);
         for (place, size) in places.into_iter().zip(sizes) {
@@ -270,7 +273,7 @@ impl<'a> Sync<'a> {
     }
 
     fn scale(&mut self, set: Set, to: i64) -> Result<(Set, bool), Refused> {
-        if set.spec == to && set.desired() == Some(self.desired) {
+        if set.spec == to && set.marks().desired == Some(self.desired) {
             return Ok((set, false));
         }
         let max = self.desired + self.room.surge;
@@ -309,11 +312,11 @@ impl<'a> Sync<'a> {
 
     /// Deletes the oldest revisions beyond the limit.
     fn clean_up(&mut self) {
-        let Some(limit) = self.deployment.field("spec", "revisionHistoryLimit").as_i64() else { return };
+        let Some(limit) = self.plan.history_limit else { return };
         let alive: Vec<_> = self.old.iter().filter(|s| !s.object.is_terminating()).collect();
         let Some(surplus) = alive.len().checked_sub(size(limit)).filter(|s| *s > 0) else { return };
         let mut by_age = alive;
-        by_age.sort_by_key(|s| s.revision());
+        by_age.sort_by_key(|s| s.marks().revision);
         let gone: Vec<Key> = by_age[..surplus]
             .iter()
             .filter(|s| {

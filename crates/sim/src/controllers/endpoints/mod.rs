@@ -133,7 +133,7 @@ fn matters(news: News<'_>) -> bool {
         Some(before) => {
             face(before) != face(news.object)
                 || before.pod_ip() != news.object.pod_ip()
-                || before.labels() != news.object.labels()
+                || !before.shares_labels(news.object) && before.labels() != news.object.labels()
         }
         None => true,
     }

@@ -14,7 +14,7 @@ use super::events::{Recorder, Tone};
 use super::key::Key;
 use super::pods;
 use super::queue::{Outcome, Queue};
-use super::read::{int, size};
+use super::read::size;
 use super::write;
 use crate::actor::Actor;
 use crate::controllers::turns::Watcher;
@@ -25,7 +25,7 @@ use crate::server::{ApiServer, Mould};
 use crate::status::Status;
 use crate::store::{Store, What};
 use status::Counts;
-pub(super) use status::SetStatus;
+pub(super) use status::{SetSpec, SetStatus};
 
 /// So many pods are made or deleted in one go at most.
 const BURST: usize = 500;
@@ -134,7 +134,7 @@ impl ReplicaSets {
             self.claim(server, now, &set);
         }
         let mut counts = Counts::of(server.store(), &set, self.moulds.get(key), now);
-        let wanted = int(set.field("spec", "replicas"), 1);
+        let wanted = set.reading::<SetSpec>("spec").map_or(1, |spec| spec.replicas);
         if set.is_terminating() || counts.replicas == wanted {
             return counts.write(server, now, &set, None);
         }

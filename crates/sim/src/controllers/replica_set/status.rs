@@ -1,5 +1,7 @@
 //! What the status of a ReplicaSet says.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -7,10 +9,10 @@ use super::{FAILURE, Failure};
 use crate::controllers::conditions;
 use crate::controllers::pods::{self, Availability};
 use crate::controllers::queue::Outcome;
-use crate::controllers::read::count;
+use crate::controllers::read::{count, int};
 use crate::controllers::write::{self, unless_empty, unless_zero, without_nulls};
 use crate::object::Object;
-use crate::section::Facts;
+use crate::section::{Facts, Reading, Section};
 use crate::server::{ApiServer, Mould};
 use crate::store::Store;
 use crate::time;
@@ -31,12 +33,12 @@ pub(crate) struct SetStatus {
 
 impl SetStatus {
     /// What is stored, whoever wrote it.
-    pub(crate) fn of(set: &Object) -> Self {
+    pub(crate) fn of(set: &Object) -> Cow<'_, Self> {
         if let Some(status) = set.facts::<Self>("status") {
-            return status.clone();
+            return Cow::Borrowed(status);
         }
         let status = &set["status"];
-        Self {
+        Cow::Owned(Self {
             replicas: count(&status["replicas"]),
             labelled: count(&status["fullyLabeledReplicas"]),
             ready: count(&status["readyReplicas"]),
@@ -44,6 +46,23 @@ impl SetStatus {
             terminating: status["terminatingReplicas"].as_i64(),
             generation: count(&status["observedGeneration"]),
             conditions: conditions::of(status),
+        })
+    }
+}
+
+/// What the spec of a ReplicaSet says, but for its template.
+#[derive(Debug)]
+pub(crate) struct SetSpec {
+    pub(crate) replicas: i64,
+    /// `minReadySeconds`, zero when absent.
+    pub(crate) min_ready: i64,
+}
+
+impl Reading for SetSpec {
+    fn of(section: &Section) -> Self {
+        Self {
+            replicas: int(section.field("replicas"), 1),
+            min_ready: count(section.field("minReadySeconds")),
         }
     }
 }
@@ -84,7 +103,7 @@ impl Counts {
     /// `mould`: what pods of its template were made of.
     pub(super) fn of(store: &Store, set: &Object, mould: Option<&Mould>, now: Timestamp) -> Self {
         let mould = mould.filter(|mould| mould.is_of(set));
-        let min_ready = count(set.field("spec", "minReadySeconds"));
+        let min_ready = set.reading::<SetSpec>("spec").map_or(0, |spec| spec.min_ready);
         let labels = || set.field("spec", "template")["metadata"]["labels"].as_object();
         let has_labels = |pod: &Object| {
             let own = pod.labels();
@@ -138,7 +157,7 @@ impl Counts {
 
 /// The first refusal stays until there is none.
 fn failure_condition(set: &Object, now: Timestamp, failure: Option<&Failure>) -> Vec<Value> {
-    let mut list = SetStatus::of(set).conditions;
+    let mut list = SetStatus::of(set).conditions.clone();
     match failure {
         None => conditions::remove(&mut list, FAILURE),
         Some(_) if conditions::find(&list, FAILURE).is_some() => {}

@@ -36,9 +36,9 @@ fn rank<'a>(pod: &'a Object, crowd: &BTreeMap<String, usize>, now: Timestamp) ->
         _ => 0,
     };
     let is_ready = pods::is_ready(pod);
-    let cost = pod["metadata"]["annotations"][COST].as_str().and_then(|c| c.parse().ok()).unwrap_or(0);
+    let cost = pod.field("metadata", "annotations")[COST].as_str().and_then(|c| c.parse().ok()).unwrap_or(0);
     let ready = if is_ready { pods::ready_since(pod).map_or(0, |at| magnitude(at, now)) } else { 0 };
-    let made = moment(&pod["metadata"]["creationTimestamp"]).map_or(0, |at| magnitude(at, now));
+    let made = moment(pod.field("metadata", "creationTimestamp")).map_or(0, |at| magnitude(at, now));
     (
         !node.is_empty(),
         phase,
