@@ -412,9 +412,15 @@ fn build_hint(error: &BuildError) -> Option<&'static str> {
             InputError::ContextFolder { .. } => Some(
                 "the service's `image.contexts` in release.yaml names the folder, relative to the project file",
             ),
-            InputError::SecretSize { .. } | InputError::Context { .. } | InputError::Twice { .. } => None,
+            InputError::Cache(_) => Some(
+                "a folder with a cache can be deleted: the next build is only slower, and makes a new one",
+            ),
+            InputError::SecretSize { .. }
+            | InputError::Context { .. }
+            | InputError::TwoCaches
+            | InputError::Twice { .. } => None,
         },
-        BuildError::NoCacheExport { .. } => {
+        BuildError::NoCaches { .. } => {
             Some("write `cache_to: [type=inline]`, or turn on the engine's containerd image store")
         }
         BuildError::NoBuildKit { .. } => {

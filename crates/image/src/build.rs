@@ -118,11 +118,11 @@ pub enum BuildError {
         /// The engine's version.
         version: String,
     },
-    /// The engine cannot leave a cache in a registry.
+    /// The engine has no caches in registries and folders.
     #[error(
-        "the docker engine {version} cannot leave a build's cache in a registry: it does not keep its images in containerd; `inline` leaves it in the image"
+        "the docker engine {version} has no caches of builds in registries and folders: it does not keep its images in containerd; `inline` leaves one in the image"
     )]
-    NoCacheExport {
+    NoCaches {
         /// The engine's version.
         version: String,
     },

@@ -72,7 +72,8 @@ pub use supply::{
 pub use build::{BuildError, BuildEvent, BuiltImage};
 #[cfg(feature = "docker")]
 pub use buildkit::{
-    BuildAgent, BuildCache, BuildContext, BuildInputs, BuildSecret, InputError, SecretSource, WireError,
+    BuildAgent, BuildCache, BuildContext, BuildInputs, BuildSecret, CacheSource, InputError, SecretSource,
+    WireError,
 };
 #[cfg(feature = "docker")]
 pub use context::ContextError;

@@ -25,8 +25,8 @@ pub struct DockerBuild {
     pub ssh: BTreeMap<String, Option<String>>,
     /// Further contexts by name.
     pub contexts: BTreeMap<String, DockerContext>,
-    /// Images whose layers can be used instead of running steps.
-    pub cache_from: Vec<ImageRef>,
+    /// Whose results can be used instead of running steps.
+    pub cache_from: Vec<DockerCacheSource>,
     /// Where the results of steps are left for later builds.
     pub cache_to: Vec<DockerCache>,
 }
@@ -49,6 +49,15 @@ pub enum DockerContext {
     Folder(String),
 }
 
+/// Where the results of steps are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DockerCacheSource {
+    /// In an image, or beside one in a registry.
+    Image(ImageRef),
+    /// In a folder.
+    Folder(String),
+}
+
 /// Where the results of steps are left for later builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DockerCache {
@@ -59,6 +68,13 @@ pub enum DockerCache {
         /// The image.
         image: ImageRef,
         /// Whether the steps of all stages are kept (`mode=max`).
+        all_stages: bool,
+    },
+    /// In a folder.
+    Folder {
+        /// The folder.
+        path: String,
+        /// As with a registry.
         all_stages: bool,
     },
 }

@@ -87,7 +87,7 @@ pub mod sources;
 mod supply;
 mod yaml;
 
-pub use docker::{DockerBuild, DockerCache, DockerContext, DockerSecret};
+pub use docker::{DockerBuild, DockerCache, DockerCacheSource, DockerContext, DockerSecret};
 pub use environment::{Environment, Gate, Images};
 pub use native::{
     ByPlatform, ExposedPort, NativeBase, NativeBuild, NativeCompression, NativeFormat, NativeHealthcheck,

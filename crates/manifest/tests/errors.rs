@@ -339,7 +339,7 @@ fn images_without_a_dockerfile() {
 fn what_a_dockerfile_build_is_given() {
     const GOOD: &str = "{dockerfile: Dockerfile, secrets: [{id: npm, env: NPM_TOKEN}, {id: pip, file: '${CI_REGISTRY}/pip.conf'}], \
         ssh: [default, other=run/agent], contexts: {shared: 'docker-image://${CI_REGISTRY}/shared:1', \
-        protos: 'https://example.com/protos.git#v2', lib: ../lib}, cache_from: ['${CI_REGISTRY}/player:cache'], \
+        protos: 'https://example.com/protos.git#v2', lib: ../lib}, cache_from: ['${CI_REGISTRY}/player:cache', 'type=local,src=cache'], \
         cache_to: [type=inline, 'type=registry,ref=${CI_REGISTRY}/player:cache,mode=max']}";
     let image = |image: &str| base("{dockerfile: services/player-api/Dockerfile}", image);
     let good = Project::parse(&Source::new("release.yaml", image(GOOD)), &vars, &[]).unwrap();
@@ -362,7 +362,12 @@ fn what_a_dockerfile_build_is_given() {
                 "a context of an unknown kind",
                 given("contexts: {shared: 'ssh://git:hunter2@example.com/a.git'}"),
             ),
-            ("caches", given("cache_from: [type=inline], cache_to: ['type=local,dest=cache', 'type=gha']")),
+            (
+                "caches",
+                given(
+                    "cache_from: [type=inline], cache_to: ['type=local,dest=cache', 'type=gha', 'type=local,dest=other']",
+                ),
+            ),
             ("an unknown key", given("cache_form: [r.io/a]")),
             ("with a ref", image("{ref: 'r.io/a@sha256:aaaa', ssh: [default]}")),
             ("with layers", image("{base: scratch, layers: [{from: a, to: /a}], cache_to: [type=inline]}")),

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use release_core::{ImageRef, ImageRefError, PinnedImage, ProjectName, Repository, ServiceName};
 use release_image::{
-    BuildAgent, BuildCache, BuildContext, BuildError, BuildEvent, BuildInputs, BuildSecret, DockerfileBuild,
-    Endpoint, Engine, EngineError, NativeError, PushError, PushEvent, SecretSource,
+    BuildAgent, BuildCache, BuildContext, BuildError, BuildEvent, BuildInputs, BuildSecret, CacheSource,
+    DockerfileBuild, Endpoint, Engine, EngineError, NativeError, PushError, PushEvent, SecretSource,
 };
-use release_manifest::{DockerBuild, DockerCache, DockerContext, DockerSecret, ImageSource};
+use release_manifest::{
+    DockerBuild, DockerCache, DockerCacheSource, DockerContext, DockerSecret, ImageSource,
+};
 use release_registry::{ConfirmError, CredentialStore, CredentialsError, PullError, Registry, RegistryError};
 
 use crate::event::{Event, ImageEvent};
@@ -350,6 +352,9 @@ impl Preparation<'_> {
             DockerCache::Registry { image, all_stages } => {
                 BuildCache::Registry { image: image.clone(), all_stages: *all_stages }
             }
+            DockerCache::Folder { path, all_stages } => {
+                BuildCache::Folder { path: self.root.join(path), all_stages: *all_stages }
+            }
         };
         let context = |(name, context): (&String, &DockerContext)| {
             let context = match context {
@@ -358,11 +363,15 @@ impl Preparation<'_> {
             };
             (name.clone(), context)
         };
+        let source = |source: &DockerCacheSource| match source {
+            DockerCacheSource::Image(image) => CacheSource::Image(image.clone()),
+            DockerCacheSource::Folder(path) => CacheSource::Folder(self.root.join(path)),
+        };
         BuildInputs {
             secrets: build.secrets.iter().map(secret).collect(),
             agents: build.ssh.iter().map(agent).collect(),
             contexts: build.contexts.iter().map(context).collect(),
-            cache_from: build.cache_from.clone(),
+            cache_from: build.cache_from.iter().map(source).collect(),
             cache_to: build.cache_to.iter().map(cache).collect(),
         }
     }

@@ -10,6 +10,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use release_core::ImageRef;
+use release_layout::LayoutError;
 
 /// Where an agent is found when nobody says otherwise.
 const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
@@ -26,8 +27,8 @@ pub struct BuildInputs {
     pub agents: Vec<BuildAgent>,
     /// Further contexts by name, for `FROM` and `COPY --from`.
     pub contexts: BTreeMap<String, BuildContext>,
-    /// Images whose layers can be used instead of running steps.
-    pub cache_from: Vec<ImageRef>,
+    /// Whose results can be used instead of running steps.
+    pub cache_from: Vec<CacheSource>,
     /// Where the results of steps are left for later builds.
     pub cache_to: Vec<BuildCache>,
 }
@@ -59,6 +60,16 @@ pub struct BuildAgent {
     pub socket: Option<PathBuf>,
 }
 
+/// Where results of steps are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheSource {
+    /// In an image, or beside one in a registry.
+    Image(ImageRef),
+    /// In a folder that [`BuildCache::Folder`] or `docker buildx` has left. One that is not there yet is no error. The engine must
+    /// keep its images in containerd.
+    Folder(PathBuf),
+}
+
 /// Where a further context is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildContext {
@@ -78,6 +89,13 @@ pub enum BuildCache {
         /// The image.
         image: ImageRef,
         /// Whether the steps of all stages are kept, and not only those that the image is made of.
+        all_stages: bool,
+    },
+    /// In a folder of this machine, which is made, and holds the newest cache only. The engine must keep its images in containerd.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// As with a registry.
         all_stages: bool,
     },
 }
@@ -148,6 +166,12 @@ pub enum InputError {
         #[source]
         source: io::Error,
     },
+    /// There is a second place for the cache beside a folder: BuildKit says of one only what it left there.
+    #[error("the build can leave its cache in one folder, and then in no registry")]
+    TwoCaches,
+    /// The folder of a cache cannot be used.
+    #[error("the cache of the build cannot be used")]
+    Cache(#[from] LayoutError),
     /// The same name is given twice.
     #[error("`{id}` is the name of two secrets, or of two ssh agents, of the build")]
     Twice {
@@ -198,9 +222,27 @@ impl BuildInputs {
         });
         let caches = self.cache_to.iter().filter_map(|cache| match cache {
             BuildCache::Registry { image, .. } => Some(image.clone()),
-            BuildCache::Inline => None,
+            BuildCache::Inline | BuildCache::Folder { .. } => None,
         });
-        contexts.filter_map(|image| image.parse().ok()).chain(self.cache_from.iter().cloned()).chain(caches)
+        let sources = self.cache_from.iter().filter_map(|source| match source {
+            CacheSource::Image(image) => Some(image.clone()),
+            CacheSource::Folder(_) => None,
+        });
+        contexts.filter_map(|image| image.parse().ok()).chain(sources).chain(caches)
+    }
+
+    /// The folder the cache is left in.
+    pub(super) fn cache_folder(&self) -> Option<&PathBuf> {
+        self.cache_to.iter().find_map(|cache| match cache {
+            BuildCache::Folder { path, .. } => Some(path),
+            BuildCache::Inline | BuildCache::Registry { .. } => None,
+        })
+    }
+
+    /// Whether the engine has to keep its images in containerd for it.
+    pub(super) fn needs_containerd(&self) -> bool {
+        self.cache_to.iter().any(|cache| *cache != BuildCache::Inline)
+            || self.cache_from.iter().any(|source| matches!(source, CacheSource::Folder(_)))
     }
 
     /// Whether everything is there, before anybody is contacted.
@@ -227,6 +269,10 @@ impl BuildInputs {
         }
         for (name, context) in &self.contexts {
             context.check(name)?;
+        }
+        let places = self.cache_to.iter().filter(|cache| **cache != BuildCache::Inline).count();
+        if self.cache_folder().is_some() && places > 1 {
+            return Err(InputError::TwoCaches);
         }
         Ok(lent)
     }

@@ -12,17 +12,20 @@ mod agent;
 mod input;
 mod mask;
 mod session;
+mod store;
 mod sync;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::moby::buildkit::v1::control_client::ControlClient;
 use bollard::moby::buildkit::v1::{CacheOptions, CacheOptionsEntry, SolveRequest, StatusRequest};
 use futures::{StreamExt as _, TryStreamExt as _};
-use release_core::{Credentials, ImageRef};
+use release_core::{Credentials, Digest};
+use serde_json::{Value, json};
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -30,9 +33,12 @@ use crate::context::Trouble;
 use crate::dockerfile::Paths;
 use crate::progress::Progress;
 use crate::{BuildError, BuildEvent, BuiltImage, DockerfileBuild, Engine, EngineInfo};
-pub use input::{BuildAgent, BuildCache, BuildContext, BuildInputs, BuildSecret, InputError, SecretSource};
+pub use input::{
+    BuildAgent, BuildCache, BuildContext, BuildInputs, BuildSecret, CacheSource, InputError, SecretSource,
+};
 use mask::Mask;
 use session::Offer;
+use store::Stores;
 use sync::{Folder, Folders};
 pub use wire::WireError;
 
@@ -45,6 +51,12 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// What BuildKit calls the result that goes into the engine's own store, and under which key it names it.
 const EXPORTER: &str = "moby";
 const IMAGE_ID: &str = "containerimage.digest";
+
+/// Under which key BuildKit says which cache it left.
+const CACHE_MANIFEST: &str = "cache.manifest";
+
+/// What the folder is called that the cache is left in.
+const CACHE_TO: &str = "to";
 
 /// The first API version whose builder knows further contexts: Engine 23.0, with version 1.4 of the Dockerfile's language.
 const CONTEXTS_SINCE: (u32, u32) = (1, 42);
@@ -71,31 +83,46 @@ impl Engine {
         let trouble = Trouble::default();
         let id = session_id();
         let folders = Folders { by_name: folders(build, paths), trouble: trouble.clone() };
-        let offer = Offer { credentials: credentials.clone(), lent, folders };
+        let caches = Caches::of(&build.inputs)?;
+        for path in &caches.missing {
+            let message = format!("there is no cache in `{}` yet", path.display());
+            tell(BuildEvent::Notice { message });
+        }
+        let stores = Stores::new(caches.folders());
+        let offer = Offer { credentials: credentials.clone(), lent, folders, stores: stores.clone() };
         let session = session::open(&self.endpoint, &id, offer).await.map_err(failed)?;
         let control = self.control(&id).await.map_err(failed)?;
-        let ended = self.follow(control, request(build, paths, &id), &mut |e| tell(mask.event(e))).await;
+        let request = request(build, paths, &caches, &id);
+        let ended = self.follow(control, request, &mut |e| tell(mask.event(e))).await;
         drop(session);
         for path in trouble.skipped() {
             tell(BuildEvent::not_sent(&path));
         }
         // A folder that breaks off is told by BuildKit as a failed download; the reason lies beside it.
-        match trouble.take() {
-            Some(error) => Err(error.into()),
-            None => ended.map_err(|error| mask.error(error)),
+        if let Some(error) = trouble.take() {
+            return Err(error.into());
         }
+        if let Some(error) = stores.trouble() {
+            return Err(InputError::Cache(error).into());
+        }
+        let mut said = ended.map_err(|error| mask.error(error))?;
+        if let Some(store) = stores.get(CACHE_TO) {
+            let cache = said.remove(CACHE_MANIFEST).unwrap_or_default();
+            store.finish(&cache).map_err(InputError::Cache)?;
+        }
+        let id = said.remove(IMAGE_ID);
+        id.map(|id| BuiltImage { id }).ok_or_else(|| BuildError::NoImage { endpoint: self.endpoint.clone() })
     }
 
     /// Whether this engine can do what the build wants, before anything is sent.
     pub(crate) async fn can(&self, inputs: &BuildInputs) -> Result<(), BuildError> {
         knows(self.info(), inputs)?;
-        let exports = |cache: &BuildCache| matches!(cache, BuildCache::Registry { .. });
-        if inputs.cache_to.iter().any(exports) {
+        if inputs.needs_containerd() {
             let failed =
                 |source| BuildError::Engine { endpoint: self.endpoint.clone(), source: Box::new(source) };
             let store = self.docker.info().await.map_err(failed)?.driver_status.unwrap_or_default();
             if !store.iter().flatten().any(|word| word.contains(CONTAINERD_STORE)) {
-                return Err(BuildError::NoCacheExport { version: self.info().version.clone() });
+                return Err(BuildError::NoCaches { version: self.info().version.clone() });
             }
         }
         Ok(())
@@ -115,13 +142,13 @@ impl Engine {
         Ok(ControlClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES))
     }
 
-    /// Has the request done, and tells how it goes.
+    /// Has the request done, and tells how it goes. Returns what BuildKit says of the result.
     async fn follow(
         &self,
         control: ControlClient<Channel>,
         request: SolveRequest,
         tell: &mut (dyn FnMut(BuildEvent) + Send),
-    ) -> Result<BuiltImage, BuildError> {
+    ) -> Result<HashMap<String, String>, BuildError> {
         let mut progress = Progress::default();
         let ask = StatusRequest { r#ref: request.r#ref.clone() };
         let (mut solving, mut watching) = (control.clone(), control);
@@ -146,10 +173,7 @@ impl Engine {
         progress.flush(tell);
         let no_image = || BuildError::NoImage { endpoint: self.endpoint.clone() };
         match answer.ok_or_else(no_image)? {
-            Ok(answer) => {
-                let id = answer.into_inner().exporter_response.remove(IMAGE_ID);
-                id.map(|id| BuiltImage { id }).ok_or_else(no_image)
-            }
+            Ok(answer) => Ok(answer.into_inner().exporter_response),
             Err(status) => Err(self.failure(&mut progress, status)),
         }
     }
@@ -173,6 +197,42 @@ fn knows(info: &EngineInfo, inputs: &BuildInputs) -> Result<(), BuildError> {
             Err(BuildError::NoContexts { version })
         }
         _ => Ok(()),
+    }
+}
+
+/// The folders with caches of a build.
+#[derive(Debug, Default)]
+struct Caches<'a> {
+    /// By the name each has in the build, and which cache is in it.
+    from: Vec<(String, &'a PathBuf, Digest)>,
+    /// Those without a cache.
+    missing: Vec<&'a PathBuf>,
+    to: Option<&'a PathBuf>,
+}
+
+impl<'a> Caches<'a> {
+    fn of(inputs: &'a BuildInputs) -> Result<Self, InputError> {
+        let mut caches = Self { to: inputs.cache_folder(), ..Self::default() };
+        for source in &inputs.cache_from {
+            let CacheSource::Folder(path) = source else { continue };
+            match store::cached(path)? {
+                Some(digest) => caches.from.push((format!("from-{}", caches.from.len()), path, digest)),
+                None => caches.missing.push(path),
+            }
+        }
+        Ok(caches)
+    }
+
+    fn folders(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        let from = self.from.iter().map(|(name, path, _)| (name.clone(), (*path).clone()));
+        from.chain(self.to.map(|path| (CACHE_TO.to_owned(), path.clone())))
+    }
+
+    /// As the Dockerfile frontend takes them. It takes images by another key.
+    fn imports(&self) -> Option<String> {
+        let import = |(name, _, digest): &(String, _, Digest)| json!({"Type": "local", "Attrs": {"src": name, "digest": digest}});
+        let imports: Vec<_> = self.from.iter().map(import).collect();
+        (!imports.is_empty()).then(|| Value::from(imports).to_string())
     }
 }
 
@@ -201,7 +261,7 @@ fn local(context: &str) -> String {
 }
 
 /// The build as BuildKit takes it. Its keys are those of the Dockerfile frontend.
-fn request(build: &DockerfileBuild, paths: &Paths, session: &str) -> SolveRequest {
+fn request(build: &DockerfileBuild, paths: &Paths, caches: &Caches<'_>, session: &str) -> SolveRequest {
     let inputs = &build.inputs;
     let mut attributes = HashMap::from([("filename".to_owned(), paths.name().to_owned())]);
     let some = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
@@ -219,10 +279,13 @@ fn request(build: &DockerfileBuild, paths: &Paths, session: &str) -> SolveReques
         };
         (format!("context:{name}"), place)
     }));
-    if !inputs.cache_from.is_empty() {
-        let images: Vec<_> = inputs.cache_from.iter().map(ImageRef::to_string).collect();
-        attributes.insert("cache-from".to_owned(), images.join(","));
-    }
+    let images = inputs.cache_from.iter().filter_map(|source| match source {
+        CacheSource::Image(image) => Some(image.to_string()),
+        CacheSource::Folder(_) => None,
+    });
+    let images: Vec<_> = images.collect();
+    attributes.extend((!images.is_empty()).then(|| ("cache-from".to_owned(), images.join(","))));
+    attributes.extend(caches.imports().map(|imports| ("cache-imports".to_owned(), imports)));
     SolveRequest {
         // Sessions are not shared by builds, so one name does for both.
         r#ref: session.to_owned(),
@@ -241,15 +304,17 @@ fn request(build: &DockerfileBuild, paths: &Paths, session: &str) -> SolveReques
 }
 
 fn export(cache: &BuildCache) -> CacheOptionsEntry {
-    let (r#type, attrs) = match cache {
-        BuildCache::Inline => ("inline", HashMap::new()),
+    let (kind, place, all_stages) = match cache {
+        BuildCache::Inline => ("inline", None, false),
         BuildCache::Registry { image, all_stages } => {
-            let mode = if *all_stages { "max" } else { "min" };
-            let attrs = [("ref", image.to_string()), ("mode", mode.to_owned())];
-            ("registry", attrs.map(|(key, value)| (key.to_owned(), value)).into())
+            ("registry", Some(("ref", image.to_string())), *all_stages)
         }
+        BuildCache::Folder { all_stages, .. } => ("local", Some(("dest", CACHE_TO.to_owned())), *all_stages),
     };
-    CacheOptionsEntry { r#type: r#type.to_owned(), attrs }
+    let mode = if all_stages { "max" } else { "min" };
+    let attrs = place.into_iter().flat_map(|place| [place, ("mode", mode.to_owned())]);
+    let attrs = attrs.map(|(key, value)| (key.to_owned(), value)).collect();
+    CacheOptionsEntry { r#type: kind.to_owned(), attrs }
 }
 
 /// A name for the session that no other session of this engine has.
@@ -299,7 +364,12 @@ mod tests {
         let text = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
-        let image = |name: &str| name.parse::<ImageRef>().unwrap();
+        let image = |name: &str| name.parse::<release_core::ImageRef>().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let folder = release_layout::Unlocked::at(dir.path()).unwrap().lock().unwrap();
+        let digest = release_layout::digest(b"{}");
+        folder.put(&digest, b"{}").unwrap();
+        folder.put_index(json!({"manifests": [{"digest": digest}]}).to_string().as_bytes()).unwrap();
         let build = DockerfileBuild {
             context: ".".into(),
             dockerfile: "docker/web.Dockerfile".into(),
@@ -322,15 +392,24 @@ mod tests {
                     ),
                     ("lib".to_owned(), BuildContext::Folder("/src/lib".into())),
                 ]),
-                cache_from: vec![image("r.example.com/web:cache"), image("r.example.com/base:cache")],
+                cache_from: vec![
+                    CacheSource::Image(image("r.example.com/web:cache")),
+                    CacheSource::Image(image("r.example.com/base:cache")),
+                    CacheSource::Folder(dir.path().to_owned()),
+                    CacheSource::Folder(dir.path().join("none")),
+                ],
                 cache_to: vec![
                     BuildCache::Inline,
                     BuildCache::Registry { image: image("r.example.com/web:cache"), all_stages: true },
+                    BuildCache::Folder { path: "cache".into(), all_stages: false },
                 ],
             },
         };
         let paths = Paths { context: "/src/web".into(), dockerfile: "docker/web.Dockerfile".into() };
-        let request = request(&build, &paths, "release-1");
+        let caches = Caches::of(&build.inputs).unwrap();
+        assert_eq!(caches.missing, [&dir.path().join("none")]);
+        assert_eq!(caches.folders().map(|(name, _)| name).collect::<Vec<_>>(), ["from-0", "to"]);
+        let request = request(&build, &paths, &caches, "release-1");
         let sorted = |map: HashMap<String, String>| map.into_iter().collect::<BTreeMap<_, _>>();
         let cache = request.cache.unwrap();
         let exports: Vec<_> = cache.exports.into_iter().map(|e| (e.r#type, sorted(e.attrs))).collect();

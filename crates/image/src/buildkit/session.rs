@@ -1,6 +1,6 @@
 //! The session of a build: what the engine may ask us for while it builds.
 //!
-//! It asks for folders (see `sync`), for registry credentials, for secrets by their id, and for an SSH agent's signatures. Only what the
+//! It asks for folders (see `sync`) and caches (see `store`), for registry credentials, for secrets by their id, and for an SSH agent's signatures. Only what the
 //! build was given is answered. Tokens of registries are not fetched here: the engine does that with the credentials.
 
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::agent;
 use super::input::{Hidden, Lent};
+use super::store::{self, Stores};
 use super::sync::Folders;
 use super::wire::{self, WireError};
 use crate::Endpoint;
@@ -72,6 +73,8 @@ pub(super) struct Offer {
     pub(super) lent: Lent,
     /// The context and everything else that lies in files.
     pub(super) folders: Folders,
+    /// Folders with caches.
+    pub(super) stores: Stores,
 }
 
 /// Opens the session `id` and serves it until it is dropped.
@@ -82,7 +85,8 @@ pub(super) async fn open(endpoint: &Endpoint, id: &str, offer: Offer) -> Result<
         // BuildKit takes files of one size and time for the same ones where sessions share a key; all of ours have the same time.
         ("x-docker-expose-session-sharedkey", id.to_owned()),
     ];
-    headers.extend(METHODS.map(|method| ("x-docker-expose-session-grpc-method", method.to_owned())));
+    let methods = METHODS.iter().chain(&store::METHODS);
+    headers.extend(methods.map(|method| ("x-docker-expose-session-grpc-method", (*method).to_owned())));
     let io = wire::upgrade(endpoint, "/session", &headers).await?;
     let Lent { secrets, agents } = offer.lent;
     let routes = Routes::new(HealthServer::new(Alive))
@@ -90,6 +94,7 @@ pub(super) async fn open(endpoint: &Endpoint, id: &str, offer: Offer) -> Result<
         .add_service(SecretsServer::new(Vault(secrets)))
         .add_service(SshServer::new(Agents(agents)))
         .add_service(FileSyncServer::new(offer.folders))
+        .add_service(offer.stores)
         .prepare();
     let server = tokio::spawn(async move {
         let served = http2::Builder::new(TokioExecutor::new())

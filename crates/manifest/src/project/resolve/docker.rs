@@ -9,9 +9,9 @@ use release_core::ImageRef;
 use super::Resolver;
 use crate::problem::ProblemKind;
 use crate::project::spec::ImageSpec;
-use crate::{DockerBuild, DockerCache, DockerContext, DockerSecret};
+use crate::{DockerBuild, DockerCache, DockerCacheSource, DockerContext, DockerSecret};
 
-const CACHES: &str = "write an image, `type=registry,ref=IMAGE` or, for `cache_to`, `type=inline`, which leaves the cache in the image that is built";
+const CACHES: &str = "write an image, `type=registry,ref=IMAGE`, `type=local` with `src=FOLDER` in `cache_from` and `dest=FOLDER` in `cache_to`, or, for `cache_to`, `type=inline`, which leaves the cache in the image that is built";
 
 impl ImageSpec {
     /// Whether any key is there that only a build from a Dockerfile has.
@@ -114,15 +114,15 @@ impl Resolver<'_> {
         contexts
     }
 
-    fn cache_from(&mut self, spec: &ImageSpec) -> Vec<ImageRef> {
-        let mut images = Vec::new();
+    fn cache_from(&mut self, spec: &ImageSpec) -> Vec<DockerCacheSource> {
+        let mut sources = Vec::new();
         for (index, text) in spec.cache_from.iter().flatten().enumerate() {
-            match cache(text) {
-                Ok(DockerCache::Registry { image, all_stages: false }) => images.push(image),
-                said => self.no_cache("cache_from", index, text, said.err()),
+            match cache_source(text) {
+                Ok(source) => sources.push(source),
+                Err(said) => self.no_cache("cache_from", index, text, &said),
             }
         }
-        images
+        sources
     }
 
     fn cache_to(&mut self, spec: &ImageSpec) -> Vec<DockerCache> {
@@ -130,15 +130,24 @@ impl Resolver<'_> {
         for (index, text) in spec.cache_to.iter().flatten().enumerate() {
             match cache(text) {
                 Ok(cache) => caches.push(cache),
-                Err(said) => self.no_cache("cache_to", index, text, Some(said)),
+                Err(said) => self.no_cache("cache_to", index, text, &said),
             }
+        }
+        let folder = caches.iter().any(|cache| matches!(cache, DockerCache::Folder { .. }));
+        if folder && caches.iter().filter(|cache| **cache != DockerCache::Inline).count() > 1 {
+            let message = "a cache can be left in one folder, and then in no registry";
+            self.complain(
+                ProblemKind::Conflict,
+                &["image", "cache_to"],
+                message.to_owned(),
+                "keep one of them",
+            );
         }
         caches
     }
 
-    fn no_cache(&mut self, key: &str, index: usize, text: &str, said: Option<String>) {
-        let said = said.map_or_else(String::new, |said| format!(": {said}"));
-        let message = format!("`{text}` is no place for a cache{said}");
+    fn no_cache(&mut self, key: &str, index: usize, text: &str, said: &str) {
+        let message = format!("`{text}` is no place for a cache: {said}");
         self.complain(ProblemKind::BadValue, &["image", key, &index.to_string()], message, CACHES);
     }
 
@@ -152,35 +161,86 @@ impl Resolver<'_> {
     }
 }
 
-/// `IMAGE`, or Docker Compose's `type=…,ref=…,mode=…`.
+/// `IMAGE`, or Docker Compose's `type=…,KEY=VALUE…`.
+#[derive(Default)]
+struct Words<'a> {
+    kind: &'a str,
+    by_key: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Words<'a> {
+    /// `keys` are those that may be there besides `type`.
+    fn read(text: &'a str, keys: &[&str]) -> Result<Self, String> {
+        let mut words = Self::default();
+        for pair in text.split(',') {
+            match pair.split_once('=') {
+                Some(("type", kind)) => words.kind = kind,
+                Some((key, value)) if keys.contains(&key) && !value.is_empty() => {
+                    words.by_key.insert(key, value);
+                }
+                _ => return Err(format!("`{pair}` is not known")),
+            }
+        }
+        Ok(words)
+    }
+
+    fn get(&self, key: &str) -> Result<&'a str, String> {
+        self.by_key.get(key).copied().ok_or_else(|| format!("it has no `{key}`"))
+    }
+
+    fn image(&self) -> Result<ImageRef, String> {
+        image(self.get("ref")?)
+    }
+
+    fn all_stages(&self) -> Result<bool, String> {
+        match self.by_key.get("mode") {
+            Some(&"max") => Ok(true),
+            None | Some(&"min") => Ok(false),
+            Some(mode) => Err(format!("`mode={mode}` is not known")),
+        }
+    }
+
+    fn unknown<T>(&self) -> Result<T, String> {
+        Err(format!("the type `{}` is not known", self.kind))
+    }
+}
+
+fn image(text: &str) -> Result<ImageRef, String> {
+    text.parse::<ImageRef>().map_err(|error| error.to_string())
+}
+
+/// Where a cache is left.
 fn cache(text: &str) -> Result<DockerCache, String> {
-    let image = |text: &str| text.parse::<ImageRef>().map_err(|error| error.to_string());
     if !text.contains('=') {
         return Ok(DockerCache::Registry { image: image(text)?, all_stages: false });
     }
-    let kind = text.split(',').find_map(|pair| pair.strip_prefix("type=")).unwrap_or_default();
-    match kind {
-        "inline" | "registry" => {}
+    let words = Words::read(text, &["ref", "dest", "mode"])?;
+    match words.kind {
+        "inline" if words.by_key.is_empty() => Ok(DockerCache::Inline),
+        "inline" => Err("`type=inline` has nothing else".to_owned()),
+        "registry" if words.by_key.contains_key("dest") => Err("a registry has no `dest`".to_owned()),
+        "registry" => Ok(DockerCache::Registry { image: words.image()?, all_stages: words.all_stages()? }),
+        "local" if words.by_key.contains_key("ref") => Err("a folder has no `ref`".to_owned()),
         "local" => {
-            return Err("the engine keeps a cache of its own on its machine, and cannot leave one in a folder of this one".to_owned());
+            Ok(DockerCache::Folder { path: words.get("dest")?.to_owned(), all_stages: words.all_stages()? })
         }
-        _ => return Err(format!("the type `{kind}` is not known")),
+        _ => words.unknown(),
     }
-    let (mut reference, mut all_stages) = (None, None);
-    for pair in text.split(',') {
-        match pair.split_once('=') {
-            Some(("type", _)) => {}
-            Some(("ref", value)) => reference = Some(image(value)?),
-            Some(("mode", "max")) => all_stages = Some(true),
-            Some(("mode", "min")) => all_stages = Some(false),
-            _ => return Err(format!("`{pair}` is not known")),
-        }
+}
+
+/// Where one is found.
+fn cache_source(text: &str) -> Result<DockerCacheSource, String> {
+    if !text.contains('=') {
+        return Ok(DockerCacheSource::Image(image(text)?));
     }
-    match (kind, reference) {
-        ("inline", None) if all_stages.is_none() => Ok(DockerCache::Inline),
-        ("inline", _) => Err("`type=inline` has neither `ref` nor `mode`".to_owned()),
-        (_, Some(image)) => Ok(DockerCache::Registry { image, all_stages: all_stages.unwrap_or_default() }),
-        (_, None) => Err("it has no `ref`".to_owned()),
+    let words = Words::read(text, &["ref", "src"])?;
+    match words.kind {
+        "registry" if words.by_key.contains_key("src") => Err("a registry has no `src`".to_owned()),
+        "registry" => Ok(DockerCacheSource::Image(words.image()?)),
+        "local" if words.by_key.contains_key("ref") => Err("a folder has no `ref`".to_owned()),
+        "local" => Ok(DockerCacheSource::Folder(words.get("src")?.to_owned())),
+        "inline" => Err("`type=inline` is for `cache_to`; here the image itself is named".to_owned()),
+        _ => words.unknown(),
     }
 }
 
@@ -198,13 +258,21 @@ mod tests {
     fn caches_are_written_as_docker_compose_has_them() {
         let registry =
             |image: &str, all_stages| Ok(DockerCache::Registry { image: image.parse().unwrap(), all_stages });
+        let folder = |path: &str, all_stages| Ok(DockerCache::Folder { path: path.to_owned(), all_stages });
         for (text, expected) in [
             ("r.io/web:cache", registry("r.io/web:cache", false)),
             ("type=registry,ref=r.io/web:cache", registry("r.io/web:cache", false)),
             ("type=registry,ref=r.io/web:cache,mode=max", registry("r.io/web:cache", true)),
             ("type=inline", Ok(DockerCache::Inline)),
-            ("type=inline,mode=max", Err("`type=inline` has neither `ref` nor `mode`")),
+            ("type=local,dest=../cache", folder("../cache", false)),
+            ("mode=max,dest=cache,type=local", folder("cache", true)),
+            ("type=inline,mode=max", Err("`type=inline` has nothing else")),
             ("type=registry", Err("it has no `ref`")),
+            ("type=local", Err("it has no `dest`")),
+            ("type=local,dest=", Err("`dest=` is not known")),
+            ("type=local,src=cache", Err("`src=cache` is not known")),
+            ("type=local,dest=cache,ref=r.io/a", Err("a folder has no `ref`")),
+            ("type=registry,ref=r.io/a,mode=all", Err("`mode=all` is not known")),
             ("type=gha", Err("the type `gha` is not known")),
             ("type=registry,ref=r.io/a,compression=zstd", Err("`compression=zstd` is not known")),
             ("ref=r.io/a", Err("the type `` is not known")),
@@ -212,6 +280,20 @@ mod tests {
             assert_eq!(cache(text), expected.map_err(str::to_owned), "{text}");
         }
         assert!(cache("Not An Image").is_err());
-        assert!(cache("type=local,dest=cache").unwrap_err().contains("a folder"));
+    }
+
+    #[test]
+    fn caches_are_found_where_they_were_left() {
+        let found = |image: &str| Ok(DockerCacheSource::Image(image.parse().unwrap()));
+        for (text, expected) in [
+            ("r.io/web:cache", found("r.io/web:cache")),
+            ("type=registry,ref=r.io/web:cache", found("r.io/web:cache")),
+            ("type=local,src=cache", Ok(DockerCacheSource::Folder("cache".to_owned()))),
+            ("type=local,dest=cache", Err("`dest=cache` is not known")),
+            ("type=registry,ref=r.io/a,mode=max", Err("`mode=max` is not known")),
+            ("type=inline", Err("`type=inline` is for `cache_to`; here the image itself is named")),
+        ] {
+            assert_eq!(cache_source(text), expected.map_err(str::to_owned), "{text}");
+        }
     }
 }

@@ -29,9 +29,9 @@ pub(crate) struct ImageSpec {
     pub(crate) ssh: Option<Vec<String>>,
     /// Further contexts for `FROM` and `COPY --from` by name: `docker-image://IMAGE`, the `https://` address of a Git repository or file, or a folder, whose `.dockerignore` counts. `${VAR}` is filled in. Needs Docker Engine 23 or later.
     pub(crate) contexts: Option<BTreeMap<String, String>>,
-    /// Images whose layers are used instead of running steps again, `IMAGE` or `type=registry,ref=IMAGE`. `${VAR}` is filled in. Needs BuildKit.
+    /// Whose results are used instead of running steps again: `IMAGE` or `type=registry,ref=IMAGE`, or `type=local,src=FOLDER`, which need not be there yet. `${VAR}` is filled in. Needs BuildKit.
     pub(crate) cache_from: Option<Vec<String>>,
-    /// Where the results of steps are left for later builds: `type=inline` in the image itself, `IMAGE` or `type=registry,ref=IMAGE,mode=max` in an image of its own, for which the engine must keep its images in containerd. `${VAR}` is filled in. Needs BuildKit.
+    /// Where the results of steps are left for later builds: `type=inline` in the image itself, `IMAGE` or `type=registry,ref=IMAGE,mode=max` in an image of its own, `type=local,dest=FOLDER,mode=max` in a folder. For the last two, and for folders in `cache_from`, the engine must keep its images in containerd. `${VAR}` is filled in. Needs BuildKit.
     pub(crate) cache_to: Option<Vec<String>>,
     /// The platform, `linux/amd64`. The builder's own by default.
     pub(crate) platform: Option<String>,
