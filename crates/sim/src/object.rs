@@ -15,6 +15,7 @@ use crate::kind::Kind;
 use crate::node::PodStatus;
 use crate::resource::Resource;
 use crate::section::{Facts, Reading, Section};
+use crate::ssa::{Managed, Owners};
 pub(crate) use sections::Sections;
 
 /// What an absent field reads as.
@@ -33,7 +34,7 @@ pub struct Object {
     pub(crate) namespace: Arc<str>,
     pub(crate) name: Arc<str>,
     pub(crate) uid: Arc<str>,
-    pub(crate) managed: Option<Arc<Value>>,
+    pub(crate) managed: Option<Arc<Owners>>,
     meta: Meta,
     content: Content,
 }
@@ -172,6 +173,7 @@ impl Object {
         Self { revision: self.revision, place: self.place, ..Self::of(Arc::clone(&self.kind), id, facts) }
     }
 
+    #[inline]
     fn all(&self) -> &Sections {
         match &self.content {
             Content::Sections(sections) => sections,
@@ -216,7 +218,7 @@ impl Object {
         map.remove("kind");
         map.insert("metadata".to_owned(), Value::Object(metadata));
         let object = Self::of_sections(kind, (namespace, name, uid), Sections::of(map));
-        Self { managed: managed.map(Arc::new), ..object }
+        Self { managed: managed.map(|json| Arc::new(Owners::read(json))), ..object }
     }
 
     /// What the object is.
@@ -225,6 +227,7 @@ impl Object {
     }
 
     /// The collection it lives in.
+    #[inline]
     pub fn resource(&self) -> &Resource {
         &self.kind.resource
     }
@@ -245,26 +248,41 @@ impl Object {
     }
 
     /// The revision that wrote this version: `metadata.resourceVersion` as a number.
+    #[inline]
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
     /// `metadata.generation`, zero where the kind has none.
+    #[inline]
     pub fn generation(&self) -> i64 {
         self.meta.generation
     }
 
+    /// Who owns which field; None when nothing is tracked, or nothing that can be understood.
+    pub(crate) fn owners_of_fields(&self) -> Option<&Managed> {
+        self.managed.as_ref()?.managed()
+    }
+
+    /// The same object with other owners of its fields.
+    pub(crate) fn owned(self, owners: Managed) -> Self {
+        let managed = (!owners.is_empty()).then(|| Arc::new(Owners::of(owners)));
+        Self { managed, ..self }
+    }
+
     /// `metadata.managedFields`, Null when nothing is tracked.
     pub fn managed_fields(&self) -> &Value {
-        self.managed.as_deref().unwrap_or(&NULL)
+        self.managed.as_ref().map_or(&NULL, |owners| owners.json())
     }
 
     /// The labels, Null if there are none.
+    #[inline]
     pub fn labels(&self) -> &Value {
         self.field("metadata", "labels")
     }
 
     /// Whether the labels are certainly the same as those of another object.
+    #[inline]
     pub(crate) fn shares_labels(&self, other: &Self) -> bool {
         match (self.section("metadata"), other.section("metadata")) {
             (Some(a), Some(b)) => a.shares_field(b, "labels"),
@@ -278,11 +296,13 @@ impl Object {
     }
 
     /// Whether somebody asked for its deletion.
+    #[inline]
     pub fn is_terminating(&self) -> bool {
         self.meta.is_terminating
     }
 
     /// `status.phase`, empty if there is none.
+    #[inline]
     pub fn phase(&self) -> &str {
         match self.facts::<PodStatus>("status") {
             Some(status) => status.phase(),
@@ -291,6 +311,7 @@ impl Object {
     }
 
     /// Whether its condition `Ready` is true.
+    #[inline]
     pub fn is_ready(&self) -> bool {
         match self.facts::<PodStatus>("status") {
             Some(status) => status.is_ready(),
@@ -299,6 +320,7 @@ impl Object {
     }
 
     /// The address of a pod that has one.
+    #[inline]
     pub fn pod_ip(&self) -> Option<&str> {
         match self.facts::<PodStatus>("status") {
             Some(status) => status.ip().map(|ip| &**ip),
@@ -335,26 +357,31 @@ impl Object {
     }
 
     /// The uids in `ownerReferences`.
+    #[inline]
     pub(crate) fn owner_uids(&self) -> &[Arc<str>] {
         self.meta.family.as_ref().map_or(&[], |family| &family.uids)
     }
 
     /// The uid of the controlling owner.
+    #[inline]
     pub fn controller(&self) -> Option<&str> {
         self.controlled_by().map(|controller| &*controller.uid)
     }
 
     /// The controlling owner.
+    #[inline]
     pub(crate) fn controlled_by(&self) -> Option<&Controller> {
         self.meta.family.as_ref()?.controller.as_ref()
     }
 
     /// A section, if the object has it.
+    #[inline]
     pub fn section(&self, name: &str) -> Option<&Section> {
         self.all().get(name)
     }
 
     /// What a section says to somebody who asks often; nothing if the object has none.
+    #[inline]
     pub(crate) fn reading<T: Reading>(&self, section: &str) -> Option<Arc<T>> {
         self.section(section).map(Section::reading)
     }
@@ -365,6 +392,7 @@ impl Object {
     }
 
     /// One field of a section, Null if it is not there. Cheaper than the whole section.
+    #[inline]
     pub fn field(&self, section: &str, name: &str) -> &Value {
         if let (
             Content::Facts(_),
@@ -378,6 +406,7 @@ impl Object {
     }
 
     /// Whether a section is certainly the same as that of another version.
+    #[inline]
     pub(crate) fn shares(&self, other: &Self, name: &str) -> bool {
         match (&self.content, &other.content) {
             (Content::Sections(_), Content::Sections(_)) => match (self.section(name), other.section(name)) {
@@ -424,6 +453,7 @@ impl Object {
     }
 
     /// The facts a section is made of, if it is made of some of this type.
+    #[inline]
     pub(crate) fn facts<T: Facts>(&self, name: &str) -> Option<&T> {
         self.section(name)?.facts()
     }
@@ -440,6 +470,7 @@ impl Object {
     }
 
     /// The same object with another section.
+    #[inline]
     pub(crate) fn with_section(&self, name: &str, section: Section) -> Self {
         let mut next = self.clone();
         if name == "metadata" {
@@ -477,6 +508,15 @@ impl Object {
 
     /// The whole object, copied.
     pub fn to_value(&self) -> Value {
+        let mut value = self.to_value_of_nobody();
+        if let Some(managed) = &self.managed {
+            value["metadata"]["managedFields"] = managed.json().clone();
+        }
+        value
+    }
+
+    /// As [`Object::to_value`], but for who owns which field.
+    pub(crate) fn to_value_of_nobody(&self) -> Value {
         let mut map = Map::new();
         map.insert("apiVersion".to_owned(), json!(self.kind.api_version()));
         map.insert("kind".to_owned(), json!(self.kind.kind));
@@ -485,9 +525,6 @@ impl Object {
         }
         if self.revision > 0 {
             map["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        }
-        if let Some(managed) = &self.managed {
-            map["metadata"]["managedFields"] = (**managed).clone();
         }
         Value::Object(map)
     }
@@ -527,7 +564,7 @@ impl Serialize for Metadata<'_> {
             map.serialize_entry("resourceVersion", &self.0.revision.to_string())?;
         }
         if let Some(managed) = &self.0.managed {
-            map.serialize_entry("managedFields", &**managed)?;
+            map.serialize_entry("managedFields", managed.json())?;
         }
         map.end()
     }

@@ -82,6 +82,7 @@ impl Section {
     }
 
     /// One of its fields, Null if it is not there; the rest does not become JSON for that.
+    #[inline]
     pub(crate) fn field(&self, name: &str) -> &Value {
         match &*self.0 {
             Content::Json { value, .. } => &value[name],
@@ -94,6 +95,7 @@ impl Section {
     }
 
     /// Whether a field is certainly the same as that of another section.
+    #[inline]
     pub(crate) fn shares_field(&self, other: &Self, name: &str) -> bool {
         let ((base, ours), (base_of_other, theirs)) = (self.parts(), other.parts());
         base.is(base_of_other) && !ours.iter().chain(theirs).any(|(changed, _)| *changed == name)
@@ -105,6 +107,7 @@ impl Section {
     }
 
     /// The section it is made from, which may be itself, and the fields that are others.
+    #[inline]
     fn parts(&self) -> (&Self, &[(&'static str, Value)]) {
         match &*self.0 {
             Content::Changed { base, fields, .. } => (base, fields),
@@ -113,6 +116,7 @@ impl Section {
     }
 
     /// What it says to somebody who asks often. The first one to ask has it read once; others have it read every time.
+    #[inline]
     pub(crate) fn reading<T: Reading>(&self) -> Arc<T> {
         let make = || Arc::new(T::of(self));
         let read = match &*self.0 {
@@ -124,6 +128,7 @@ impl Section {
     }
 
     /// The facts, if it is made of some of this type.
+    #[inline]
     pub(crate) fn facts<T: Facts>(&self) -> Option<&T> {
         match &*self.0 {
             Content::Json { .. } | Content::Changed { .. } => None,
@@ -140,6 +145,7 @@ impl Section {
     }
 
     /// Whether both are one and the same, which costs nothing to find out. Others may say the same.
+    #[inline]
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

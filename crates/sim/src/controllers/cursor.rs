@@ -50,16 +50,19 @@ impl Cursor {
     }
 
     /// Whether there is nothing to see.
+    #[inline]
     pub(crate) fn is_current(&self, store: &Store) -> bool {
         self.seen == Some(store.revision())
     }
 
     /// Whether nothing has happened to a resource that was not seen.
+    #[inline]
     pub(crate) fn has_seen(&self, store: &Store, resource: &Resource) -> bool {
         self.seen.is_some_and(|seen| seen >= store.compacted() && store.last_change(resource) <= seen)
     }
 
     /// As a look that shows nothing, because nothing that is looked for has happened; none before the first look.
+    #[inline]
     pub(crate) fn pass_over(&mut self, store: &Store) {
         if self.seen.is_some() {
             self.skip(store);
@@ -67,6 +70,7 @@ impl Cursor {
     }
 
     /// Passes over what happened.
+    #[inline]
     pub(crate) fn skip(&mut self, store: &Store) {
         self.seen = Some(store.revision());
     }

@@ -87,13 +87,10 @@ impl ApiServer {
             }
             return Err(status);
         }
-        if let Some(owners) = owners {
-            body["metadata"]["managedFields"] = owners.encode();
-        }
         if !by.dry_run {
             self.after_create(&kind, &mut body, now)?;
         }
-        let object = Object::new(kind, body);
+        let object = Object::new(kind, body).owned(owners.unwrap_or_default());
         Ok(self.commit(now, object, by))
     }
 

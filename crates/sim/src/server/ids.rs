@@ -58,7 +58,8 @@ impl Ids {
     }
 }
 
-fn hex_digit(digit: u8) -> char {
+/// A digit below 16 as a letter.
+pub(super) fn hex_digit(digit: u8) -> char {
     char::from(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit })
 }
 

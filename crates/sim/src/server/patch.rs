@@ -108,13 +108,7 @@ impl ApiServer {
         check_config(&kind, config)?;
         let version = Self::managed_version(&kind);
         let manager = self.applier(part, by);
-        let live = {
-            let mut live = old.to_value();
-            if let Some(metadata) = live["metadata"].as_object_mut() {
-                metadata.remove("managedFields");
-            }
-            live
-        };
+        let live = old.to_value_of_nobody();
         let writing = self.writing(now, &kind, part, &manager, &version);
         let mut owners = Self::owners_for_apply(old, &writing, &live);
         let config = without_version(config);
@@ -136,7 +130,7 @@ impl ApiServer {
 
     /// The owners of an object; of one that has none, somebody from before owns everything.
     fn owners_for_apply(old: &Object, writing: &Writing<'_>, live: &Value) -> Managed {
-        let mut owners = Managed::decode(old.managed_fields()).unwrap_or_default();
+        let mut owners = old.owners_of_fields().cloned().unwrap_or_default();
         if owners.is_empty() {
             let before = Manager::new("before-first-apply", Operation::Update, writing.api_version, "");
             let earlier = Writing { manager: &before, ..*writing };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::ids::hex_digit;
 use super::{ApiServer, By};
 use crate::kind::Kind;
 use crate::object::{Object, Whole};
@@ -164,7 +165,7 @@ pub(crate) fn event_name(about: &str, moment: u64) -> String {
     name.push_str(about);
     name.push('.');
     for at in (0..digits).rev() {
-        name.extend(char::from_digit(u32::try_from(moment >> (4 * at) & 0xf).unwrap_or(0), 16));
+        name.push(hex_digit(u8::try_from(moment >> (4 * at) & 0xf).unwrap_or(0)));
     }
     name
 }

@@ -113,7 +113,7 @@ impl ApiServer {
         Some(self.store.put(now, next))
     }
 
-    /// Reads, lets `change` change, and writes everything but the status.
+    /// Reads, lets `change` change, and writes everything but the status. What is changed does not say who owns its fields.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl ApiServer {
         by: &By,
         change: impl FnOnce(&mut Value),
     ) -> Result<Arc<Object>, Status> {
-        let mut body = self.get(resource, namespace, name)?.to_value();
+        let mut body = self.get(resource, namespace, name)?.to_value_of_nobody();
         change(&mut body);
         self.update(now, resource, namespace, name, body, by)
     }
@@ -144,8 +144,8 @@ impl ApiServer {
     ) -> Result<Arc<Object>, Status> {
         let kind = Arc::clone(&old.kind);
         check_version(&kind, old, &body, by.dry_run)?;
-        let before = old.to_value();
-        let sent = body["metadata"]["managedFields"].take();
+        let before = old.to_value_of_nobody();
+        let sent = super::map_mut(&mut body, "metadata").remove("managedFields").unwrap_or_default();
         keep_identity(&kind, &before, &mut body);
         // Who sent what the endpoint does not write owned it all the same, before endpoints said what they write.
         let whole = (!self.profile.managed_subresources && part != Part::Scale).then(|| {
@@ -190,10 +190,7 @@ impl ApiServer {
         } else {
             validate::update(&kind, &self.profile, &before, &body)?;
         }
-        if !owners.is_empty() {
-            body["metadata"]["managedFields"] = owners.encode();
-        }
-        let mut next = Object::new(kind, body);
+        let mut next = Object::new(kind, body).owned(owners);
         next.share(old);
         if next.says_the_same(old) || (next.sections_equal(old) && only_times_differ(&next, old)) {
             return Ok(Arc::clone(old));
@@ -328,7 +325,7 @@ fn keep_other_part(kind: &Kind, part: Part, before: &Value, body: &mut Value) {
 
 /// The owners a write starts from: those it was sent with, if it was and may say so.
 fn owners_before(old: &Object, sent: &Value, part: Part) -> Managed {
-    let stored = || Managed::decode(old.managed_fields()).unwrap_or_default();
+    let stored = || old.owners_of_fields().cloned().unwrap_or_default();
     if part != Part::Main {
         return stored();
     }

@@ -30,16 +30,25 @@ fn walk(
     path: &mut Vec<Pe>,
     out: &mut Comparison,
 ) -> Result<(), String> {
+    // Equal values have nothing to tell, and are most of any object.
+    if old == new { Ok(()) } else { differ(node, old, new, path, out) }
+}
+
+/// As [`walk`], for two that are not the same.
+fn differ(
+    node: Node<'_>,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    path: &mut Vec<Pe>,
+    out: &mut Comparison,
+) -> Result<(), String> {
     let Some(either) = new.or(old) else { return Ok(()) };
-    if let (Some(old), Some(new)) = (old, new) {
-        // Equal values have nothing to tell, and are most of any object.
-        if old == new {
-            return Ok(());
-        }
-        if node.sort() == Sort::Any && sort_of(node, old) != sort_of(node, new) {
-            out.modified.insert(path);
-            return Ok(());
-        }
+    if let (Some(old), Some(new)) = (old, new)
+        && node.sort() == Sort::Any
+        && sort_of(node, old) != sort_of(node, new)
+    {
+        out.modified.insert(path);
+        return Ok(());
     }
     let is_leaf = match sort_of(node, either) {
         Sort::Struct { atomic: false } | Sort::Map { atomic: false } => {
@@ -56,7 +65,7 @@ fn walk(
                     }
                     let field = node.field(key).unwrap_or(Node::Any);
                     path.push(Pe::field(key));
-                    walk(field, a, b, path, out)?;
+                    differ(field, a, b, path, out)?;
                     path.pop();
                 }
             }

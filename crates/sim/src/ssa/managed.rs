@@ -1,6 +1,7 @@
 //! `metadata.managedFields`: who owns what, since when.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 
@@ -35,6 +36,46 @@ pub(crate) struct Owned {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Managed {
     managers: BTreeMap<Manager, Owned>,
+}
+
+/// The owners of an object as they are stored: as facts, or as JSON, until somebody asks for the other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Owners {
+    /// None: they cannot be understood.
+    managed: OnceLock<Option<Managed>>,
+    json: OnceLock<Value>,
+    /// Whether the facts came first, so that the JSON follows from them.
+    is_facts: bool,
+}
+
+impl Owners {
+    pub(crate) fn of(managed: Managed) -> Self {
+        Self { managed: OnceLock::from(Some(managed)), json: OnceLock::new(), is_facts: true }
+    }
+
+    pub(crate) fn read(json: Value) -> Self {
+        Self { managed: OnceLock::new(), json: OnceLock::from(json), is_facts: false }
+    }
+
+    /// As in `managedFields`.
+    pub(crate) fn json(&self) -> &Value {
+        self.json.get_or_init(|| self.managed().map(Managed::encode).unwrap_or_default())
+    }
+
+    /// None if an entry is not understood.
+    pub(crate) fn managed(&self) -> Option<&Managed> {
+        self.managed.get_or_init(|| self.json.get().and_then(Managed::decode)).as_ref()
+    }
+}
+
+impl PartialEq for Owners {
+    fn eq(&self, other: &Self) -> bool {
+        if self.is_facts && other.is_facts {
+            self.managed() == other.managed()
+        } else {
+            self.json() == other.json()
+        }
+    }
 }
 
 impl Manager {
@@ -162,4 +203,24 @@ fn entry(manager: &Manager, owned: &Owned) -> Value {
         map.insert("subresource".to_owned(), json!(manager.subresource));
     }
     Value::Object(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_are_the_same_as_facts_and_as_json() {
+        let entry = |name: &str| {
+            json!({"manager": name, "operation": "Update", "apiVersion": "v1", "time": "2026-01-01T00:00:00Z",
+                "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:colour": {}}}})
+        };
+        let read = Owners::read(json!([entry("kubectl")]));
+        let facts = Owners::of(read.managed().unwrap().clone());
+        assert_eq!(facts.json(), read.json());
+        assert_eq!(facts, read);
+        assert_eq!(facts, Owners::of(read.managed().unwrap().clone()));
+        assert_ne!(facts, Owners::read(json!([entry("kubectl"), entry("another")])));
+        assert!(Owners::read(json!([{"operation": "Guess"}])).managed().is_none());
+    }
 }

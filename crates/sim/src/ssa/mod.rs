@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use managed::Owned;
-pub(crate) use managed::{Managed, Manager, Operation};
+pub(crate) use managed::{Managed, Manager, Operation, Owners};
 use set::{Pe, Set, path_text};
 
 use crate::schema::Node;
@@ -170,10 +170,12 @@ impl Writing<'_> {
                 return;
             }
             let is_own = manager == self.manager;
-            if !is_own {
+            if !is_own && !written.is_empty() {
                 owned.set = owned.set.difference(&written);
             }
-            owned.set = owned.set.difference(&changed.removed);
+            if !changed.removed.is_empty() {
+                owned.set = owned.set.difference(&changed.removed);
+            }
         });
     }
 

@@ -123,14 +123,15 @@ impl History {
             || (self.compacted + self.changes.len() as u64).is_multiple_of(COMPACT_EVERY)
     }
 
-    pub(super) fn compact(&mut self, now: Timestamp, everything: bool) {
+    /// Forgets what is due, and shows it.
+    pub(super) fn compact(&mut self, now: Timestamp, everything: bool, mut forgotten: impl FnMut(&Change)) {
         let oldest = now - self.retention.age;
         while let Some(first) = self.changes.front() {
             let is_old = first.as_ref().is_none_or(|c| c.at < oldest);
             if !everything && !is_old && self.changes.len() <= self.retention.changes {
                 break;
             }
-            self.changes.pop_front();
+            self.changes.pop_front().flatten().iter().for_each(&mut forgotten);
             self.compacted += 1;
         }
     }

@@ -54,6 +54,7 @@ impl Store {
     }
 
     /// The revision of the last write.
+    #[inline]
     pub fn revision(&self) -> u64 {
         self.revision
     }
@@ -74,11 +75,13 @@ impl Store {
     }
 
     /// The newest version of an object of which another one is known; None if it is gone.
+    #[inline]
     pub(crate) fn current(&self, known: &Object) -> Option<&Arc<Object>> {
         self.shards.get(known.resource())?.current(known)
     }
 
     /// What is at a place now.
+    #[inline]
     pub(crate) fn in_place(&self, resource: &Resource, place: Place) -> Option<&Arc<Object>> {
         self.shards.get(resource)?.at(place)
     }
@@ -94,6 +97,7 @@ impl Store {
     }
 
     /// The revision of the last write to a resource; 0 if there never was one.
+    #[inline]
     pub(crate) fn last_change(&self, resource: &Resource) -> u64 {
         self.shards.get(resource).map_or(0, Shard::last)
     }
@@ -244,11 +248,12 @@ impl Store {
 
     /// Forgets what is older than the retention allows, or everything up to now.
     pub fn compact(&mut self, now: Timestamp, everything: bool) {
-        self.history.compact(now, everything);
-        let compacted = self.history.compacted();
-        for shard in self.shards.values_mut() {
-            shard.forget(compacted);
-        }
+        let shards = &mut self.shards;
+        self.history.compact(now, everything, |change| {
+            if let Some(shard) = shards.get_mut(change.object.resource()) {
+                shard.forget(change.revision());
+            }
+        });
     }
 
     fn record(&mut self, change: Change) {

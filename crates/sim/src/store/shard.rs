@@ -51,6 +51,7 @@ impl Shard {
     }
 
     /// What is at a place.
+    #[inline]
     pub(super) fn at(&self, place: Place) -> Option<&Arc<Object>> {
         self.objects.get(place.index()?)?.as_ref()
     }
@@ -132,6 +133,7 @@ impl Shard {
     }
 
     /// The revision of the last write here; 0 if there never was one.
+    #[inline]
     pub(super) fn last(&self) -> u64 {
         self.last
     }
@@ -148,6 +150,7 @@ impl Shard {
         (from..self.revisions.len()).map(|at| self.revisions[at])
     }
 
+    /// Forgets the revisions up to one that history forgot.
     pub(super) fn forget(&mut self, compacted: u64) {
         while self.revisions.front().is_some_and(|r| *r <= compacted) {
             self.revisions.pop_front();

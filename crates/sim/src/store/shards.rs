@@ -20,6 +20,7 @@ impl Default for Shards {
 }
 
 impl Shards {
+    #[inline]
     pub(super) fn get(&self, resource: &Resource) -> Option<&Shard> {
         match resource.place() {
             Some(place) => self.named.get(place),
@@ -51,9 +52,5 @@ impl Shards {
 
     pub(super) fn resources(&self) -> impl Iterator<Item = &Resource> {
         self.known.iter()
-    }
-
-    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Shard> {
-        self.named.iter_mut().chain(self.others.values_mut())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -51,7 +52,8 @@ pub struct Proxy {
     pub delay: Duration,
     cursor: Cursor,
     pending: VecDeque<Pending>,
-    slices: BTreeMap<Key, (Key, Arc<Object>)>,
+    /// Never iterated, so that its order does not matter.
+    slices: HashMap<Key, (Key, Arc<Object>)>,
     services: BTreeMap<Key, BTreeSet<Key>>,
 }
 
@@ -68,7 +70,9 @@ impl Actor for Proxy {
             if delay.is_zero()
                 && pending.is_empty()
                 && news.what == What::Modified
-                && news.before.is_some_and(|before| before.labels() == news.object.labels())
+                && news.before.is_some_and(|before| {
+                    before.shares_labels(news.object) || before.labels() == news.object.labels()
+                })
                 && let Some((_, known)) = slices.get_mut(&Key::of(news.object))
             {
                 *known = Arc::clone(news.object);
