@@ -472,12 +472,16 @@ impl Object {
     /// The same object with another section.
     #[inline]
     pub(crate) fn with_section(&self, name: &str, section: Section) -> Self {
-        let mut next = self.clone();
+        self.clone().and_section(name, section)
+    }
+
+    /// This object with another section.
+    pub(crate) fn and_section(mut self, name: &str, section: Section) -> Self {
         if name == "metadata" {
-            next.meta = Meta::read(Some(&section));
+            self.meta = Meta::read(Some(&section));
         }
-        next.all_mut().set(name, section);
-        next
+        self.all_mut().set(name, section);
+        self
     }
 
     /// Takes over every section that is equal to one of `before`, so that both versions share it.

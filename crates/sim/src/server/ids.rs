@@ -35,15 +35,13 @@ impl Ids {
             | u128::from(0x4000 | a & 0xfff) << 64
             | u128::from(0x8000 | (b >> 48) & 0x3fff) << 48
             | u128::from(b & 0xffff_ffff_ffff);
-        let mut text = String::with_capacity(36);
-        for (at, byte) in digits.to_be_bytes().into_iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                text.push('-');
-            }
-            text.push(hex_digit(byte >> 4));
-            text.push(hex_digit(byte & 0xf));
+        let mut text = [b'-'; 36];
+        let places = (0..36).filter(|at| !matches!(at, 8 | 13 | 18 | 23));
+        for (at, place) in places.enumerate() {
+            // 32 digits of four bits, the highest first.
+            text[place] = hex_digit(u8::try_from(digits >> (4 * (31 - at)) & 0xf).unwrap_or(0));
         }
-        text
+        String::from_utf8(text.to_vec()).unwrap_or_default()
     }
 
     /// Five letters for the end of a generated name.
@@ -59,8 +57,8 @@ impl Ids {
 }
 
 /// A digit below 16 as a letter.
-pub(super) fn hex_digit(digit: u8) -> char {
-    char::from(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit })
+pub(super) fn hex_digit(digit: u8) -> u8 {
+    if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ pub(crate) fn event_name(about: &str, moment: u64) -> String {
     name.push_str(about);
     name.push('.');
     for at in (0..digits).rev() {
-        name.push(hex_digit(u8::try_from(moment >> (4 * at) & 0xf).unwrap_or(0)));
+        name.push(char::from(hex_digit(u8::try_from(moment >> (4 * at) & 0xf).unwrap_or(0))));
     }
     name
 }

@@ -143,6 +143,9 @@ impl Writing<'_> {
     }
 
     fn strip(&self, set: &mut Set) {
+        if set.is_empty() {
+            return;
+        }
         for path in STRIPPED {
             let path: Vec<Pe> = path.iter().map(|&f| Pe::field(f)).collect();
             set.take_member(&path);

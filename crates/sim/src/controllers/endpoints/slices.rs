@@ -86,7 +86,7 @@ fn change(server: &mut ApiServer, now: Timestamp, slice: &Object, ports: Option<
     match ports {
         // What says the same becomes the same, which is quicker to see the next time.
         Some(ports) if !has_ports || !shares_ports && known == Some(&ports.named) => {
-            next = next.with_section("ports", ports.named.clone());
+            next = next.and_section("ports", ports.named.clone());
         }
         None if !has_ports => next = next.with("ports", Value::Null),
         Some(_) | None => {}
@@ -94,7 +94,7 @@ fn change(server: &mut ApiServer, now: Timestamp, slice: &Object, ports: Option<
     next = if members.0.is_empty() {
         next.with("endpoints", Value::Null)
     } else {
-        next.with_section("endpoints", Section::of(members))
+        next.and_section("endpoints", Section::of(members))
     };
     server.store_mut().put(now, next);
 }

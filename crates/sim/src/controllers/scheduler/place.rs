@@ -27,7 +27,7 @@ impl Bound {
     /// The pod on its node; one write, as the binding subresource does it.
     pub(super) fn bind(&mut self, pod: &Object, node: &str, now: Timestamp) -> Object {
         let placed = pod.with_fields("spec", [("nodeName", json!(node))]);
-        placed.with_section("status", self.status(pod, Second::of(now)))
+        placed.and_section("status", self.status(pod, Second::of(now)))
     }
 
     fn status(&mut self, pod: &Object, at: Second) -> Section {
