@@ -9,6 +9,7 @@ use release_core::ServiceName;
 use release_manifest::sources::SourcesError;
 use release_manifest::{Environment, ImageSource, Problem, Project, Service, Set, closest, sources};
 use release_pipeline::{Expect, ImageLock};
+use serde::Deserialize;
 
 use crate::answer;
 use crate::args::{self, Args};
@@ -185,6 +186,37 @@ fn marked(root: &Path, revision: String, paths: &[&str]) -> Option<String> {
     let words: Vec<&str> = status.iter().chain(paths).copied().collect();
     let dirty = git(root, &words).is_some_and(|changes| !changes.is_empty());
     Some(if dirty { format!("{revision}-dirty") } else { revision })
+}
+
+/// Where cargo leaves what it builds in the project's folder, relative to that or absolute. Cargo is asked, because that is up
+/// to variables, to its configuration and to the workspace; a machine that only makes images of what another one has built
+/// may have none.
+pub(crate) fn cargo_target(root: &Path, services: &BTreeMap<ServiceName, ImageSource>) -> PathBuf {
+    let rust = |source: &ImageSource| matches!(source, ImageSource::Native(build) if build.rust.is_some());
+    if !services.values().any(rust) {
+        return PathBuf::from("target");
+    }
+    let folder = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+    let told = || {
+        let mut cargo = std::process::Command::new("cargo");
+        cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(folder);
+        // Asking must not fetch a toolchain.
+        let output =
+            cargo.env("RUSTUP_AUTO_INSTALL", "0").stdin(std::process::Stdio::null()).output().ok()?;
+        let metadata: CargoMetadata = serde_json::from_slice(&output.stdout).ok()?;
+        Some(metadata.target_directory)
+    };
+    let given = || {
+        let names = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"];
+        names.into_iter().find_map(std::env::var_os).filter(|dir| !dir.is_empty()).map(PathBuf::from)
+    };
+    told().or_else(given).unwrap_or_else(|| PathBuf::from("target"))
+}
+
+/// What is needed of `cargo metadata`.
+#[derive(Deserialize)]
+struct CargoMetadata {
+    target_directory: PathBuf,
 }
 
 /// Whether there are changes that nobody committed.

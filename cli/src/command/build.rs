@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::local;
 use crate::signal::Stop;
 use crate::talk::Talk;
-use crate::workspace::{Workspace, git_revision, named, source_revisions, warn};
+use crate::workspace::{Workspace, cargo_target, git_revision, named, source_revisions, warn};
 
 pub(crate) async fn run(
     args: &Args,
@@ -55,6 +55,7 @@ pub(crate) async fn run(
         project: workspace.project.name(),
         registry: images.registry,
         revisions: source_revisions(&workspace.root, &services),
+        cargo_target: cargo_target(&workspace.root, &services),
         services,
         version: words.version.version.clone().or_else(|| git_revision(&workspace.root)),
         images: match layout {

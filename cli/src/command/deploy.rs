@@ -25,7 +25,9 @@ use crate::exit::Exit;
 use crate::local::{self, scripts};
 use crate::signal::Stop;
 use crate::talk::Talk;
-use crate::workspace::{Workspace, actor, check_lock, git_revision, image_lock, named, source_revisions};
+use crate::workspace::{
+    Workspace, actor, cargo_target, check_lock, git_revision, image_lock, named, source_revisions,
+};
 
 pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
     let deployment = Deployment::read(args, words)?;
@@ -226,6 +228,7 @@ impl<'a> Deployment<'a> {
             project: &self.environment.project,
             registry: self.environment.registry.clone(),
             revisions: source_revisions(root, &wanted),
+            cargo_target: cargo_target(root, &wanted),
             services: wanted,
             version: self.version.clone(),
             images: self.images.clone(),

@@ -97,3 +97,38 @@ fn files_that_cannot_be_in_an_image_end_the_build() {
         &format!("{missing}{whiteout}{}", folder.screen(&["build web --layout out"])),
     );
 }
+
+/// Without cargo on this machine its variable is what there is to know.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_of_cargo_is_where_cargo_builds() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let yaml = "project: radio\nservices:\n  web: {image: {base: scratch, rust: {bin: web}}}\n";
+    let folder = Folder::with(yaml);
+    let program = |place: &str| {
+        std::fs::create_dir_all(folder.path(place)).unwrap();
+        std::fs::copy("/usr/bin/env", folder.path(place).join("web")).unwrap();
+    };
+    let build = |folder: &Folder| folder.run(&["build", "--layout", "../home/out", "-q"]);
+    let missing = build(&folder);
+    assert!(missing.err.contains("cannot read `DIR/radio/target/release/web`"), "{}", missing.screen());
+    program("target/release");
+    let usual = build(&folder);
+    assert_eq!(usual.code, 0, "{}", usual.screen());
+    std::fs::remove_dir_all(folder.path("target")).unwrap();
+
+    program("../elsewhere/release");
+    let place = folder.path("../elsewhere").display().to_string();
+    let folder = folder.var("CARGO_TARGET_DIR", &place);
+    let by_variable = build(&folder);
+    assert_eq!((by_variable.code, &by_variable.out), (0, &usual.out), "{}", by_variable.screen());
+
+    // Cargo knows better than its variable.
+    let folder = folder.var("CARGO_TARGET_DIR", "/nowhere");
+    let cargo = folder.path("../bin/cargo");
+    let script = format!("#!/bin/sh\necho '{{\"packages\":[],\"target_directory\":\"{place}\"}}'\n");
+    std::fs::write(&cargo, script).unwrap();
+    std::fs::set_permissions(&cargo, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let by_cargo = build(&folder);
+    assert_eq!((by_cargo.code, &by_cargo.out), (0, &usual.out), "{}", by_cargo.screen());
+}

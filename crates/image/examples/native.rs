@@ -1,5 +1,6 @@
 //! Builds an image of one layer on nothing: `cargo run -p release-image --example native -- FROM TO DIR`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use release_image::{
@@ -16,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         base: Base::Scratch,
         layers: vec![Layer { from: from.clone(), to: to.clone() }],
         libraries_of: Vec::new(),
-        programs: Vec::new(),
+        programs: BTreeMap::new(),
         compression: Compression::Gzip,
         format: Format::Oci,
         platform: Platform::default(),

@@ -144,7 +144,7 @@ impl NativeBuild {
         let layers = base.as_ref().map(|base| base.layers.clone()).unwrap_or_default();
         let mut work =
             Assembly { build: self, layout, options, records, root, tree, layers, made: Vec::new() };
-        for program in &self.programs {
+        for program in self.programs.values() {
             program::fits(&work.root.join(program), &self.platform)?;
         }
         if let Some((layer, found)) = work.libraries()? {
@@ -152,7 +152,10 @@ impl NativeBuild {
         }
         for layer in &self.layers {
             let look = now();
-            let found = walk::walk(&work.root, &layer.from, &ignore, &own)?;
+            let found = match self.programs.get(&layer.from) {
+                Some(program) => vec![walk::one(String::new(), work.root.join(program))?],
+                None => walk::walk(&work.root, &layer.from, &ignore, &own)?,
+            };
             work.add(layer.clone(), found, look, tell)?;
         }
         let Assembly { layers, made, .. } = work;
@@ -185,7 +188,8 @@ impl Assembly<'_> {
     fn libraries(&self) -> Result<Option<(Layer, Vec<Found>)>, NativeError> {
         let mut needed = BTreeSet::new();
         for program in &self.build.libraries_of {
-            needed.extend(program::needed(&self.root.join(program))?);
+            let place = self.build.programs.get(program).map_or(Path::new(program), PathBuf::as_path);
+            needed.extend(program::needed(&self.root.join(place))?);
         }
         let found: Vec<Found> = needed
             .into_iter()

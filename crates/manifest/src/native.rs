@@ -92,7 +92,7 @@ impl ByPlatform {
     }
 }
 
-/// A program that cargo has built: `TARGET_FOLDER/[TARGET/]PROFILE/BIN`.
+/// A program that cargo has built: `[TARGET/]PROFILE/BIN` in the folder it builds in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RustProgram {
     /// Its name.
@@ -106,13 +106,13 @@ pub struct RustProgram {
 }
 
 impl RustProgram {
-    /// Where cargo leaves the program, relative to the project's folder. `None` when there is no target for the platform.
-    pub fn path(&self, platform: &str) -> Option<String> {
+    /// Where cargo leaves the program, in the folder it builds in. `None` when there is no target for the platform.
+    pub fn within(&self, platform: &str) -> Option<String> {
         // Cargo's folder of the profile `dev` has another name than the profile.
         let profile = if self.profile == "dev" { "debug" } else { &self.profile };
         Some(match &self.target {
-            None => format!("target/{profile}/{}", self.bin),
-            Some(target) => format!("target/{}/{profile}/{}", target.of(platform)?, self.bin),
+            None => format!("{profile}/{}", self.bin),
+            Some(target) => format!("{}/{profile}/{}", target.of(platform)?, self.bin),
         })
     }
 }
@@ -187,12 +187,12 @@ mod tests {
         let musl = ByPlatform::Same("x86_64-unknown-linux-musl".to_owned());
         let each = BTreeMap::from([("linux/arm64".to_owned(), "aarch64-unknown-linux-gnu".to_owned())]);
         for (program, expected) in [
-            (program("release", None), Some("target/release/web")),
-            (program("dev", None), Some("target/debug/web")),
-            (program("small", Some(musl)), Some("target/x86_64-unknown-linux-musl/small/web")),
+            (program("release", None), Some("release/web")),
+            (program("dev", None), Some("debug/web")),
+            (program("small", Some(musl)), Some("x86_64-unknown-linux-musl/small/web")),
             (program("release", Some(ByPlatform::Each(each))), None),
         ] {
-            assert_eq!(program.path("linux/amd64").as_deref(), expected);
+            assert_eq!(program.within("linux/amd64").as_deref(), expected);
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Preparation<'a> {
     pub revisions: BTreeMap<ServiceName, String>,
     /// What people call the version: the tag of built images.
     pub version: Option<String>,
+    /// Where cargo leaves what it builds, relative to `root` or absolute: `target`, if nobody says otherwise.
+    pub cargo_target: PathBuf,
     /// Where images without a Dockerfile are put together.
     pub images: Images,
     /// Where bases that come from registries are kept, for all projects. May be lost.

@@ -285,7 +285,7 @@ fn build_on(archive: &[u8], folder: &Path) -> Result<(), String> {
         base: Base::Layout { dir: folder.join("base"), manifest: None, origin: None },
         layers: vec![Layer { from: "new".to_owned(), to: "/opt/new".to_owned() }],
         libraries_of: Vec::new(),
-        programs: Vec::new(),
+        programs: BTreeMap::new(),
         compression: Compression::Gzip,
         format: Format::Oci,
         platform: "linux/amd64".parse().unwrap(),

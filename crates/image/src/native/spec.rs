@@ -25,8 +25,9 @@ pub struct NativeBuild {
     /// Programs among the files whose shared libraries, with the loader, become the first layer, as they are on this machine.
     /// For images on nothing. Programs that are linked statically need none.
     pub libraries_of: Vec<String>,
-    /// Programs, relative to `root`, that have to be for the platform's processor. They are not put into the image by this.
-    pub programs: Vec<String>,
+    /// Programs that have to be for the platform's processor: what layers and `libraries_of` call them, and where they are,
+    /// relative to `root` or absolute. They may lie outside of the project's folder, and are not put into the image by this.
+    pub programs: BTreeMap<String, PathBuf>,
     /// How layers are compressed.
     pub compression: Compression,
     /// Whose names its documents have.

@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+#[cfg(target_os = "linux")]
+mod programs;
+
 /// A project whose files are made in the given order, with these modes.
 fn project(files: &[(&str, &str, bool)], mode: (u32, u32)) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -51,7 +54,7 @@ pub(super) fn build_of(root: &Path, of: &[(&str, &str)]) -> NativeBuild {
         base: Base::Scratch,
         layers: layers(of),
         libraries_of: Vec::new(),
-        programs: Vec::new(),
+        programs: BTreeMap::new(),
         compression: Compression::Gzip,
         format: Format::Oci,
         platform: "linux/amd64".parse().unwrap(),
@@ -541,22 +544,6 @@ fn several_platforms_are_an_index_and_each_can_be_a_base() {
     assert!(matches!(error, NativeError::BaseChoice { found: 0, .. }), "{error}");
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn a_program_for_another_processor_is_refused() {
-    let project = project(FILES, (0o644, 0o755));
-    fs::copy("/usr/bin/env", project.path().join("target/release/player")).unwrap();
-    let out = tempfile::tempdir().unwrap();
-    let mut build = build_of(project.path(), &[("target/release/player", "/app/")]);
-    build.programs = vec!["target/release/player".to_owned()];
-    build.platform = Platform::default();
-    run(&build, out.path()).unwrap();
-    let other = if build.platform.architecture == "arm64" { "amd64" } else { "arm64" };
-    build.platform = format!("linux/{other}").parse().unwrap();
-    let error = run(&build, out.path()).unwrap_err().to_string();
-    assert!(error.ends_with(&format!("and the image is for {other}")), "{error}");
-}
-
 #[test]
 fn a_layout_never_becomes_a_part_of_its_image() {
     let project = project(FILES, (0o644, 0o755));
@@ -567,26 +554,4 @@ fn a_layout_never_becomes_a_part_of_its_image() {
     fs::write(project.path().join(".dockerignore"), "site/out\n").unwrap();
     let first = run(&build, &inside).unwrap();
     assert_eq!(run(&build, &inside).unwrap(), first);
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_program_comes_with_its_libraries_in_a_layer_of_their_own() {
-    let project = project(FILES, (0o644, 0o755));
-    fs::copy("/usr/bin/env", project.path().join("target/release/player")).unwrap();
-    let out = tempfile::tempdir().unwrap();
-    let mut build = build_of(project.path(), &[("target/release/player", "/app/")]);
-    build.libraries_of = vec!["target/release/player".to_owned()];
-    let image = run(&build, out.path()).unwrap();
-    assert_eq!(image.layers.len(), 2);
-    let file = fs::File::open(out.path().join("blobs/sha256").join(image.layers[0].digest.hex())).unwrap();
-    let mut archive = tar::Archive::new(GzDecoder::new(file));
-    let names: Vec<String> = archive
-        .entries()
-        .unwrap()
-        .map(|entry| entry.unwrap().path().unwrap().display().to_string())
-        .collect();
-    for expected in ["libc.so.6", "ld-linux"] {
-        assert!(names.iter().any(|name| name.contains(expected)), "{names:?}");
-    }
 }

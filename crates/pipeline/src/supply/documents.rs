@@ -64,11 +64,11 @@ impl Lockfile {
     }
 }
 
-/// What an image is made from, for every platform, the program first.
+/// What an image is made from, for every platform, the program first: that by its place in cargo's folder, wherever this is.
 fn made_from(build: &NativeBuild) -> Vec<String> {
     let fallback = [String::new()];
     let platforms = if build.platforms.is_empty() { &fallback[..] } else { &build.platforms };
-    let programs = build.rust.iter().flat_map(|rust| platforms.iter().filter_map(|on| rust.path(on)));
+    let programs = build.rust.iter().flat_map(|rust| platforms.iter().filter_map(|on| rust.within(on)));
     let layers = build.layers.iter().flat_map(|layer| platforms.iter().filter_map(|on| layer.from.of(on)));
     programs.chain(layers).collect()
 }

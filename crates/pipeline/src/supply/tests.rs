@@ -1,5 +1,6 @@
 //! Signing and examining on the simulated registry, over the real protocol.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -48,7 +49,7 @@ impl World {
             base: Base::Scratch,
             layers: vec![layer("base", "/"), layer("out/web", "/app/")],
             libraries_of: Vec::new(),
-            programs: Vec::new(),
+            programs: BTreeMap::new(),
             compression: release_image::Compression::Gzip,
             format: release_image::Format::Oci,
             platform: Platform::default(),

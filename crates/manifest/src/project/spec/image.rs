@@ -96,7 +96,7 @@ pub(crate) struct LayerSpec {
     pub(crate) to: String,
 }
 
-/// A program that cargo has built.
+/// A program that cargo has built, from the folder cargo builds in.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RustSpec {

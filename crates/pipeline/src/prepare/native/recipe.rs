@@ -1,6 +1,6 @@
 //! What `release.yaml` says about an image without a Dockerfile, in the words of `release-image`: a build for every platform.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use release_core::ServiceName;
@@ -39,14 +39,16 @@ impl Preparation<'_> {
             let from = layer.from.of(&name).ok_or_else(|| nothing("layer", &layer.to))?;
             layers.push(Layer { from, to: layer.to.clone() });
         }
-        let (mut libraries_of, mut programs) = (Vec::new(), Vec::new());
+        let (mut libraries_of, mut programs) = (Vec::new(), BTreeMap::new());
         if let Some(rust) = &build.rust {
-            let from = rust.path(&name).ok_or_else(|| nothing("target", &rust.bin))?;
+            let within = rust.within(&name).ok_or_else(|| nothing("target", &rust.bin))?;
+            // The image tells what it is made from, and must not tell where on this machine that is.
+            let from = format!("target/{within}");
             // A base has libraries of its own; nothing has none.
             if build.base == given::NativeBase::Scratch {
                 libraries_of.push(from.clone());
             }
-            programs.push(from.clone());
+            programs.insert(from.clone(), self.cargo_target.join(within));
             layers.push(Layer { from, to: rust.to.clone() });
         }
         let mut labels = self.labels(service);
