@@ -96,6 +96,41 @@ pub(crate) fn check_lock(lock: &ImageLock, known: &BTreeSet<ServiceName>) -> Res
     })
 }
 
+/// The services among these, all if there are none, whose images are built.
+pub(crate) fn built<'a>(
+    environment: &'a Environment,
+    only: &'a BTreeSet<ServiceName>,
+) -> impl Iterator<Item = &'a ServiceName> {
+    environment
+        .services
+        .iter()
+        .filter(|(name, _)| only.is_empty() || only.contains(*name))
+        .filter(|(_, service)| service.image.is_built())
+        .map(|(name, _)| name)
+}
+
+/// With an image lock nothing is built: what was tested is what runs. So it has an image of every service that is.
+pub(crate) fn lock_suffices<'a>(
+    lock: &ImageLock,
+    built: impl Iterator<Item = &'a ServiceName>,
+) -> Result<(), Failure> {
+    let missing: Vec<_> = built.filter(|name| !lock.0.contains_key(*name)).map(ServiceName::as_str).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let services = if missing.len() == 1 { "service" } else { "services" };
+    Err(Failure::Usage {
+        message: format!(
+            "the image lock has no line for {services} `{}`, and with --images nothing is built",
+            missing.join("`, `")
+        ),
+        hint: Some(format!(
+            "`release push {}` prints what is missing; or name only services that the lock has",
+            missing.join(" ")
+        )),
+    })
+}
+
 /// The name that was probably meant, or all there are.
 fn suggestion(word: &str, known: &BTreeSet<ServiceName>) -> String {
     let names: Vec<_> = known.iter().map(ServiceName::as_str).collect();

@@ -26,7 +26,8 @@ use crate::local::{self, scripts};
 use crate::signal::Stop;
 use crate::talk::Talk;
 use crate::workspace::{
-    Workspace, actor, cargo_target, check_lock, git_revision, image_lock, named, source_revisions,
+    Workspace, actor, built, cargo_target, check_lock, git_revision, image_lock, lock_suffices, named,
+    source_revisions,
 };
 
 pub(crate) async fn run(args: &Args, words: &Deploy, talk: &Talk, stop: &Stop) -> Result<Exit, Failure> {
@@ -88,7 +89,7 @@ impl<'a> Deployment<'a> {
         let lock = words.images.as_deref().map(image_lock).transpose()?;
         if let Some(lock) = &lock {
             check_lock(lock, &known)?;
-            nothing_to_build(lock, &environment, &only)?;
+            lock_suffices(lock, built(&environment, &only))?;
         }
         let closed = environment.gate == Gate::Manual && !words.approve;
         let version = words.version.version.clone().or_else(|| git_revision(&workspace.root));
@@ -314,36 +315,6 @@ impl<'a> Deployment<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// The services that are released and whose images are built.
-fn built<'a>(
-    environment: &'a Environment,
-    only: &'a BTreeSet<ServiceName>,
-) -> impl Iterator<Item = &'a ServiceName> {
-    environment
-        .services
-        .iter()
-        .filter(|(name, _)| only.is_empty() || only.contains(*name))
-        .filter(|(_, service)| service.image.is_built())
-        .map(|(name, _)| name)
-}
-
-/// With an image lock nothing is built: what was tested is what runs.
-fn nothing_to_build(
-    lock: &ImageLock,
-    environment: &Environment,
-    only: &BTreeSet<ServiceName>,
-) -> Result<(), Failure> {
-    match built(environment, only).find(|name| !lock.0.contains_key(*name)) {
-        None => Ok(()),
-        Some(name) => Err(Failure::Usage {
-            message: format!(
-                "the image lock has no line for service `{name}`, and with --images nothing is built"
-            ),
-            hint: Some(format!("`release push {name}` prints the line; or name the services to release")),
-        }),
     }
 }
 

@@ -8,15 +8,19 @@ use crate::answer;
 use crate::args::{Args, Format, Render};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::workspace::{Workspace, check_lock, image_lock, named};
+use crate::workspace::{Workspace, built, check_lock, image_lock, lock_suffices, named};
 
 pub(crate) fn run(args: &Args, words: &Render) -> Result<Exit, Failure> {
     let workspace = Workspace::load(args)?;
     let environment = workspace.environment(&words.env, args.quiet)?;
     let known = environment.services.keys().cloned().collect();
     let only = named(&words.services, &known)?;
-    let lock = words.images.as_deref().map(image_lock).transpose()?.unwrap_or_default();
-    check_lock(&lock, &known)?;
+    let lock = words.images.as_deref().map(image_lock).transpose()?;
+    if let Some(lock) = &lock {
+        check_lock(lock, &known)?;
+        lock_suffices(lock, built(&environment, &only))?;
+    }
+    let lock = lock.unwrap_or_default();
     let mut objects = Vec::new();
     let mut made_up = false;
     for service in

@@ -74,7 +74,9 @@ fn image_locks_that_cannot_be_used() {
     folder.write("twice", &format!("{line}{line}"));
     folder.write("name", &format!("Web registry.example.com/radio/web@{DIGEST}\n"));
     folder.write("stranger", &format!("wbe registry.example.com/radio/web@{DIGEST}\n"));
+    folder.write("empty", "");
     let script = [
+        "render --env dev --images empty",
         "render --env dev --images nowhere",
         "render --env dev --images form",
         "render --env dev --images tag",
