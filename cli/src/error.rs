@@ -484,7 +484,7 @@ fn upload_hint(error: &PushError) -> Option<&'static str> {
         PushError::Request(RequestError::GaveUp { reached: false, .. }) => Some(
             "is the registry's name right, is it up, and is the network (VPN, proxy) open? nothing was sent",
         ),
-        PushError::Request(RequestError::GaveUp { .. }) => {
+        PushError::Request(RequestError::GaveUp { .. } | RequestError::Later { .. }) => {
             Some("what arrived is kept: the same command goes on where this one stopped")
         }
         PushError::Request(RequestError::Confirm(error)) => confirm_hint(error),

@@ -67,13 +67,14 @@ impl<'a> Patience<'a> {
         let pause = wanted.unwrap_or(self.pause);
         let after = self.since.elapsed();
         let (pace, reached) = (self.session.pace, self.session.was_reached());
-        if after + pause >= if reached { pace.patience } else { pace.contact.min(pace.patience) } {
-            return Err(RequestError::GaveUp {
-                registry: self.session.registry().to_owned(),
-                reached,
-                what: self.what.to_owned(),
-                after,
-                source: attempt,
+        let longest = if reached { pace.patience } else { pace.contact.min(pace.patience) };
+        if after + pause >= longest {
+            let (registry, what) = (self.session.registry().to_owned(), self.what.to_owned());
+            return Err(match wanted {
+                Some(wanted) if after + self.pause < longest => {
+                    RequestError::Later { registry, what, wanted, longest, source: attempt }
+                }
+                _ => RequestError::GaveUp { registry, reached, what, after, source: attempt },
             });
         }
         tracing::debug!(what = self.what, ?pause, %attempt, "trying again");

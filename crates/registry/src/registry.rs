@@ -26,8 +26,11 @@ const ATTEMPTS: u32 = 5;
 /// The pause before the second attempt; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// The longest pause a registry can ask for. Longer ones are for people to decide.
+/// The longest pause between two attempts, if the registry asks for no longer one.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// The longest `Retry-After` that is honoured by whoever only asks: as long as nobody thinks that the command hangs.
+const LONGEST_REST: Duration = Duration::from_secs(30);
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -98,6 +101,22 @@ pub enum ConfirmError {
         /// What the last attempt ended with.
         #[source]
         source: reqwest::Error,
+    },
+    /// The registry wants to be asked again later than we wait.
+    #[error(
+        "registry {registry} answered with status {status} and wants to be asked again in {}s; it is waited for {}s at most",
+        wanted.as_secs(),
+        longest.as_secs()
+    )]
+    Later {
+        /// The registry's host.
+        registry: String,
+        /// The HTTP status.
+        status: u16,
+        /// How long it wants to be left alone: its `Retry-After`.
+        wanted: Duration,
+        /// How long it is waited for at most.
+        longest: Duration,
     },
     /// The registry answers for another image than the one asked for.
     #[error("registry {registry} was asked for {expected} and has {found}")]
@@ -368,14 +387,20 @@ impl Clients {
                 }
             };
             let wait = match result {
-                Ok(answer) if may_pass(answer.status()) => retry_after(&answer).unwrap_or(pause),
+                Ok(answer) if may_pass(answer.status()) => match retry_after(&answer) {
+                    Some(wanted) if wanted > LONGEST_REST => {
+                        let (registry, status) = (registry.to_owned(), answer.status().as_u16());
+                        return Err(ConfirmError::Later { registry, status, wanted, longest: LONGEST_REST });
+                    }
+                    wanted => wanted.unwrap_or(pause).min(LONGEST_REST),
+                },
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
                     tracing::debug!(registry, attempt, error = %error.without_url(), "no answer");
                     pause
                 }
             };
-            tokio::time::sleep(wait.min(MAX_PAUSE)).await;
+            tokio::time::sleep(wait).await;
             pause *= 2;
             attempt += 1;
         }

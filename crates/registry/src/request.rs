@@ -51,6 +51,25 @@ pub enum RequestError {
         #[source]
         source: Attempt,
     },
+    /// The registry wants to be asked again later than we wait.
+    #[error(
+        "registry {registry} wants {}s of rest before {what}; it is waited for {}s at most",
+        wanted.as_secs(),
+        longest.as_secs()
+    )]
+    Later {
+        /// The registry's host.
+        registry: String,
+        /// What it was asked.
+        what: String,
+        /// How long it wants to be left alone: its `Retry-After`.
+        wanted: Duration,
+        /// How long there may be no progress at all.
+        longest: Duration,
+        /// What it answered.
+        #[source]
+        source: Attempt,
+    },
     /// A part of an answer cannot be understood.
     #[error("registry {registry} sent {what} that cannot be understood")]
     Malformed {

@@ -164,6 +164,11 @@ async fn failures_that_may_pass_are_tried_again_and_not_forever() {
         (&["429 Too Many Requests", "408 Request Timeout", THERE], "confirmed", 3),
         (&["500 Internal Server Error"], "registry HOST answered with status 500", 5),
         (&[""], "cannot reach registry HOST", 5),
+        (
+            &["429 Too Many Requests\nRetry-After: 3600"],
+            "registry HOST answered with status 429 and wants to be asked again in 3600s; it is waited for 30s at most",
+            1,
+        ),
         (&["502 Bad Gateway", "404 Not Found"], "registry HOST has no image `HOST/player@sha256:AAA`", 2),
     ] {
         let (shown, seen) = check(&[(HEAD, answers)], None).await;
