@@ -368,7 +368,7 @@ pub(crate) struct Report {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Doctor {
-    /// The environment whose cluster is looked at too; without one, only this machine and the project file.
+    /// The environment whose cluster is looked at too; without one, only this machine, the project file and what it names.
     #[arg(long, value_name = "ENV")]
     pub(crate) env: Option<String>,
 

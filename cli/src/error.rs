@@ -59,6 +59,9 @@ pub(crate) enum Failure {
     /// An image is not what it has to be, or that cannot be told.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// A registry does not answer, or not as it should.
+    #[error(transparent)]
+    Registry(#[from] ConfirmError),
     /// An image cannot be looked into.
     #[error(transparent)]
     Stored(#[from] StoredError),
@@ -131,6 +134,7 @@ impl Failure {
             | Self::Stored(_)
             | Self::Events { .. } => Exit::Usage,
             Self::Local(LocalError::Busy { .. }) => Exit::Locked,
+            Self::Registry(_) => Exit::Push,
             Self::Verify(error) => match error {
                 VerifyError::Unmet(_) => Exit::Check,
                 _ => Exit::Push,
@@ -225,6 +229,7 @@ impl Failure {
                 "name one in release.yaml: `registry: registry.example.com/team`"
             }
             Self::Verify(VerifyError::Resolve { source, .. })
+            | Self::Registry(source)
             | Self::Prepare(PrepareError::Confirm { source, .. }) => confirm_hint(source)?,
             Self::Prepare(PrepareError::BaseTag { source, .. }) => base_hint(source)?,
             Self::Prepare(PrepareError::Base { source, .. }) => pull_hint(source)?,

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use release_core::ServiceName;
+use release_core::{Repository, ServiceName};
 use release_image::{Endpoint, Engine};
-use release_manifest::{ImageSource, LOCAL, Object};
+use release_manifest::{Environment, ImageSource, Images, LOCAL, Object, Supply};
 use serde::Serialize;
 
 use super::render::manifests;
 use super::target::{Place, Target};
 use crate::answer;
-use crate::args::{Args, Doctor, Environment};
+use crate::args::{self, Args, Doctor};
 use crate::error::Failure;
 use crate::exit::Exit;
 use crate::workspace::Workspace;
+
+mod files;
+mod registries;
 
 /// The answer.
 #[derive(Serialize)]
@@ -24,7 +28,7 @@ struct Answer {
     findings: Vec<Finding>,
 }
 
-/// What was looked at.
+/// What was looked at: a line a thing.
 #[derive(Serialize)]
 struct Finding {
     what: &'static str,
@@ -34,38 +38,74 @@ struct Finding {
     hint: Option<String>,
 }
 
+/// How long an engine or a cluster may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a project needs, or one of its environments.
+struct Wanted {
+    root: PathBuf,
+    registry: Option<Repository>,
+    supply: Supply,
+    services: BTreeMap<ServiceName, ImageSource>,
+    environment: Option<Environment>,
+}
+
+impl Wanted {
+    fn of(workspace: Workspace, env: Option<&str>, quiet: bool) -> Result<Self, Failure> {
+        let Some(env) = env else {
+            let Images { registry, supply, services, .. } = workspace.project.images()?;
+            return Ok(Self { root: workspace.root, registry, supply, services, environment: None });
+        };
+        let environment = workspace.environment(env, quiet)?;
+        let services = environment.services.iter();
+        Ok(Self {
+            services: services.map(|(name, service)| (name.clone(), service.image.clone())).collect(),
+            root: workspace.root,
+            registry: environment.registry.clone(),
+            supply: environment.supply.clone(),
+            environment: Some(environment),
+        })
+    }
+
+    fn is_local(&self) -> bool {
+        self.environment.as_ref().is_some_and(Environment::is_local)
+    }
+
+    /// Whether an engine is needed. `local` builds without one.
+    fn needs_engine(&self) -> bool {
+        let dockerfile = |source: &ImageSource| matches!(source, ImageSource::Dockerfile(_));
+        !self.is_local() && self.services.values().any(dockerfile)
+    }
+}
+
 pub(crate) async fn run(args: &Args, words: &Doctor) -> Result<Exit, Failure> {
     if let Some(account) = &words.rbac {
         return role(args, words, account);
     }
-    let mut findings = Vec::new();
-    // Without a project somebody is about to write one, and most have Dockerfiles.
-    let mut builds = true;
-    if args.config.exists() || words.env.is_some() {
-        match Workspace::load(args) {
-            Ok(workspace) => {
-                let sound = good("project", format!("{} is sound", args.config.display()));
-                match dockerfiles(&workspace, words.env.as_deref()) {
-                    Ok(built) => {
-                        builds = !built.is_empty();
-                        findings.push(sound);
-                        findings.extend(built.into_iter().filter_map(missing));
-                    }
-                    // What is wrong with an environment is found below.
-                    Err(_) if words.env.is_some() => findings.push(sound),
-                    Err(failure) => findings.push(bad("project", &failure)),
-                }
-                if let Some(env) = &words.env {
-                    cluster(args, words, &workspace, env, &mut findings).await;
-                }
-            }
-            Err(failure) => findings.push(bad("project", &failure)),
+    let (wanted, mut found) = project(args, words.env.as_deref());
+    let engine = async {
+        // Without a project somebody is about to write one, and most have Dockerfiles.
+        let needed = wanted.as_ref().map_or(words.env.as_deref() != Some(LOCAL), Wanted::needs_engine);
+        if needed { Some(engine().await) } else { None }
+    };
+    let registries = async {
+        match &wanted {
+            Some(wanted) if !wanted.is_local() => registries::look(wanted).await,
+            _ => Vec::new(),
         }
-    }
-    // `local` builds without an engine.
-    if builds && words.env.as_deref() != Some(LOCAL) {
-        findings.insert(0, engine().await);
-    }
+    };
+    let cluster = async {
+        match wanted.as_ref().and_then(|wanted| wanted.environment.as_ref()) {
+            Some(environment) => cluster(words, environment).await,
+            None => Vec::new(),
+        }
+    };
+    // One that hangs costs its own time only.
+    let (engine, registries, cluster) = tokio::join!(engine, registries, cluster);
+    let mut findings: Vec<Finding> = engine.into_iter().collect();
+    findings.append(&mut found);
+    findings.extend(registries);
+    findings.extend(cluster);
     let good = findings.iter().all(|finding| finding.good);
     let found = Answer { v: 1, good, findings };
     answer::print(args.output, &found, || text(&found.findings))?;
@@ -73,6 +113,30 @@ pub(crate) async fn run(args: &Args, words: &Doctor) -> Result<Exit, Failure> {
         Ok(Exit::Done)
     } else {
         Err(Failure::Check { message: "something a release needs is missing: see `bad` above".to_owned() })
+    }
+}
+
+/// What the project file says, and what there is to say of it and of the files it names. Without a file, and without an
+/// environment that would need one, it is nothing.
+fn project(args: &Args, env: Option<&str>) -> (Option<Wanted>, Vec<Finding>) {
+    if !args.config.exists() && env.is_none() {
+        return (None, Vec::new());
+    }
+    let workspace = match Workspace::load(args) {
+        Ok(workspace) => workspace,
+        Err(failure) => return (None, vec![bad("project", &failure)]),
+    };
+    let what = if env.is_some() { "environment" } else { "project" };
+    match Wanted::of(workspace, env, args.quiet) {
+        Ok(wanted) => {
+            let mut found = vec![good("project", format!("{} is sound", args.config.display()))];
+            found.extend(files::images(&wanted));
+            if !wanted.is_local() {
+                found.extend(files::keys(&wanted));
+            }
+            (Some(wanted), found)
+        }
+        Err(failure) => (None, vec![bad(what, &failure)]),
     }
 }
 
@@ -97,36 +161,25 @@ fn bad(what: &'static str, failure: &Failure) -> Finding {
     Finding { what, good: false, text, hint }
 }
 
-/// The services that are built by an engine, with where their Dockerfiles should be.
-fn dockerfiles(workspace: &Workspace, env: Option<&str>) -> Result<Vec<(ServiceName, PathBuf)>, Failure> {
-    let sources: BTreeMap<_, _> = match env {
-        Some(env) => {
-            let services = workspace.project.environment(env)?.services;
-            services.into_iter().map(|(name, service)| (name, service.image)).collect()
-        }
-        None => workspace.project.images()?.services,
-    };
-    let built = sources.into_iter().filter_map(|(name, source)| match source {
-        ImageSource::Dockerfile(build) => Some((name, workspace.root.join(build.dockerfile))),
-        ImageSource::Native(_) | ImageSource::Pinned(_) => None,
-    });
-    Ok(built.collect())
-}
-
-/// That a Dockerfile is not there.
-fn missing((service, path): (ServiceName, PathBuf)) -> Option<Finding> {
-    (!path.is_file()).then(|| Finding {
-        what: "project",
+/// That nothing came.
+fn silent(what: &'static str, who: &str, after: Duration) -> Finding {
+    Finding {
+        what,
         good: false,
-        text: format!("service `{service}` is built from {}, which is not there", path.display()),
-        hint: Some("write it, or name another one: `image: {dockerfile: PATH}`".to_owned()),
-    })
+        text: format!("{who} did not answer within {} s", after.as_secs()),
+        hint: Some("is it up, and is the network (VPN, proxy) open?".to_owned()),
+    }
 }
 
 async fn engine() -> Finding {
-    let connected = match Endpoint::from_env() {
-        Ok(endpoint) => Engine::connect(&endpoint).await,
-        Err(error) => Err(error),
+    let connecting = async {
+        match Endpoint::from_env() {
+            Ok(endpoint) => Engine::connect(&endpoint).await,
+            Err(error) => Err(error),
+        }
+    };
+    let Ok(connected) = tokio::time::timeout(PATIENCE, connecting).await else {
+        return silent("docker", "the Docker Engine", PATIENCE);
     };
     match connected {
         Ok(engine) => {
@@ -139,26 +192,27 @@ async fn engine() -> Finding {
     }
 }
 
-async fn cluster(args: &Args, words: &Doctor, workspace: &Workspace, env: &str, findings: &mut Vec<Finding>) {
-    let environment = match workspace.environment(env, args.quiet) {
-        Ok(environment) => environment,
-        Err(failure) => {
-            findings.push(bad("environment", &failure));
-            return;
-        }
+async fn cluster(words: &Doctor, environment: &Environment) -> Vec<Finding> {
+    let asked = args::Environment {
+        env: environment.name.to_string(),
+        namespace: words.namespace.clone(),
+        context: None,
     };
-    let asked = Environment { env: env.to_owned(), namespace: words.namespace.clone(), context: None };
     let (project, name) = (environment.project.clone(), environment.name.clone());
-    let place = match Place::of(Some(&environment), project, name, &asked, crate::local::PATIENCE).await {
-        Ok(place) => place,
-        Err(failure) => {
-            findings.push(bad("cluster", &failure));
-            return;
-        }
+    let looking = async {
+        let place = Place::of(Some(environment), project, name, &asked, crate::local::PATIENCE).await?;
+        place.visit(None, async |target| Ok(look(target).await)).await
     };
-    match place.visit(None, async |target| Ok(look(target).await)).await {
-        Ok(found) => findings.extend(found),
-        Err(failure) => findings.push(bad("cluster", &failure)),
+    let looked = if environment.is_local() {
+        // It says itself what it waits for.
+        Ok(looking.await)
+    } else {
+        tokio::time::timeout(PATIENCE, looking).await
+    };
+    match looked {
+        Ok(Ok(found)) => found,
+        Ok(Err(failure)) => vec![bad("cluster", &failure)],
+        Err(_) => vec![silent("cluster", "the cluster", PATIENCE)],
     }
 }
 
@@ -177,16 +231,18 @@ async fn look(target: &Target) -> Vec<Finding> {
             let list = |all: &[release_cluster::Missing]| {
                 all.iter().map(|m| m.right.as_str()).collect::<Vec<_>>().join(", ")
             };
-            if !always.is_empty() {
+            let (missing, optional) = (list(&always), list(&sometimes));
+            let optional = (!sometimes.is_empty())
+                .then(|| format!("not allowed, and only needed by some features: {optional}"));
+            let mut finding = if always.is_empty() {
+                good("rights", String::new())
+            } else {
                 let namespace = target.cluster.namespace().to_owned();
-                findings.push(bad("rights", &Failure::Rights { namespace, missing: vec![list(&always)] }));
-            }
-            if !sometimes.is_empty() {
-                findings.push(good(
-                    "rights",
-                    format!("not allowed, and only needed by some features: {}", list(&sometimes)),
-                ));
-            }
+                bad("rights", &Failure::Rights { namespace, missing: vec![missing] })
+            };
+            let said = Some(finding.text).filter(|text| !text.is_empty());
+            finding.text = said.into_iter().chain(optional).collect::<Vec<_>>().join("; ");
+            findings.push(finding);
         }
         Err(error) => findings.push(bad("rights", &Failure::from(error))),
     }

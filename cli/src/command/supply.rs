@@ -19,12 +19,7 @@ const MAX_KEY_BYTES: u64 = 64 * 1024;
 /// How pushed images are signed; `None` when the project does not say.
 pub(crate) fn attest(root: &Path, supply: &Supply) -> Result<Option<Attest>, Failure> {
     let Some(place) = &supply.key else { return Ok(None) };
-    let text = text(root, place)?;
-    let key = SigningKey::from_pem(&text).map_err(|source| Failure::Key {
-        place: place.to_string(),
-        signs: true,
-        source,
-    })?;
+    let key = signing_key(root, place)?;
     let commit = git(root, &["rev-parse", "HEAD"]);
     Ok(Some(Attest {
         key,
@@ -42,6 +37,16 @@ pub(crate) fn attest(root: &Path, supply: &Supply) -> Result<Option<Attest>, Fai
 pub(crate) fn policy(root: &Path, signed: &Signed) -> Result<Policy, Failure> {
     let keys = signed.keys.iter().map(|place| verifying_key(root, place)).collect::<Result<_, _>>()?;
     Ok(Policy { keys, attested: signed.attested.iter().copied().map(kind).collect() })
+}
+
+/// The private key that signs, from where it is kept.
+pub(crate) fn signing_key(root: &Path, place: &KeyPlace) -> Result<SigningKey, Failure> {
+    let text = text(root, place)?;
+    SigningKey::from_pem(&text).map_err(|source| Failure::Key {
+        place: place.to_string(),
+        signs: true,
+        source,
+    })
 }
 
 /// A public key, from where it is kept.

@@ -1,6 +1,6 @@
 //! Clusters that cannot be had, and gates that are closed.
 
-use crate::folder::{DIGEST, Folder, KUBECONFIG, RADIO, check};
+use crate::folder::{DIGEST, Folder, KUBECONFIG, RADIO, check, near};
 
 #[test]
 fn there_is_no_kubeconfig() {
@@ -16,7 +16,7 @@ fn there_is_no_kubeconfig() {
 
 #[test]
 fn the_kubeconfig_is_broken() {
-    let folder = Folder::with(RADIO);
+    let folder = Folder::with(&near());
     folder.write("kubeconfig", "users: [{name: dev, user: {token: hunter2}}\nclusters: [\n");
     let screen = folder.screen(&["status --env dev", "status --env dev -o json", "doctor --env dev"]);
     assert!(!screen.contains("hunter2"), "{screen}");

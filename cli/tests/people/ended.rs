@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::folder::{Folder, KUBECONFIG, RADIO};
+use crate::folder::{Folder, KUBECONFIG, RADIO, near};
 
 /// A cluster that takes connections and never answers.
 fn silent() -> (TcpListener, Folder) {
@@ -69,7 +69,7 @@ fn a_signal_ends_rehearsals_with_what_was_told_so_far() {
 
 #[test]
 fn a_reader_that_went_away_changes_nothing() {
-    let folder = Folder::with(RADIO);
+    let folder = Folder::with(&near());
     folder.write("Dockerfile", "FROM scratch\n");
     for (words, code) in [
         (&["render", "--env", "dev"] as &[&str], 0),

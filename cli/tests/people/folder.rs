@@ -22,6 +22,11 @@ environments:
   prod: {context: prod, namespace: radio, gate: manual}
 ";
 
+/// [`RADIO`] with a registry on this machine that nobody listens at.
+pub(crate) fn near() -> String {
+    RADIO.replace("registry.example.com", "127.0.0.1:9")
+}
+
 /// A kubeconfig with one context, whose server nobody listens at.
 pub(crate) const KUBECONFIG: &str = "\
 apiVersion: v1

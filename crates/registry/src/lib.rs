@@ -3,6 +3,7 @@
 //!
 //! * [`CredentialStore`] finds what `docker login` and credential helpers keep.
 //! * [`Registry`] confirms that a pinned image exists, and resolves a tag to the digest it names now.
+//! * [`Registry::greet`] tells whether a registry answers, and takes our credentials.
 //! * [`Registry::push`] brings an image from an OCI image layout on disk to a registry, and goes on where it was interrupted.
 //! * [`Registry::pull`] brings an image from a registry into an OCI image layout, and believes nothing it has not checked.
 //! * [`Registry::pull_cached`] does the same with a layout that is a cache, bounded in size.
@@ -14,6 +15,7 @@ mod challenge;
 mod credential_helper;
 mod credentials;
 mod document;
+mod greet;
 mod patience;
 mod pull;
 mod push;
@@ -28,6 +30,7 @@ mod trust;
 
 pub use credential_helper::HelperError;
 pub use credentials::{CredentialStore, CredentialsError};
+pub use greet::{Greeting, Guest};
 pub use pull::{Cache, Limits, Platform, PlatformError, Pull, PullError, PullEvent, Pulled};
 pub use push::{MountFrom, Push, PushError, PushEvent};
 pub use referrers::{Artifact, ArtifactPart, AttachError, Referrer, ReferrersError};

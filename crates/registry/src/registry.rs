@@ -237,8 +237,8 @@ impl Registry {
         credentials: Option<&Credentials>,
     ) -> Result<Digest, ConfirmError> {
         let registry = repository.registry();
-        let mut asked =
-            Question { clients: &self.clients, repository, reference, credentials, pass: Pass::None };
+        let url = address(repository, &format!("manifests/{reference}"))?;
+        let mut asked = Question { clients: &self.clients, repository, url, credentials, pass: Pass::None };
         let head = asked.ask(Method::HEAD, image).await?;
         let malformed = |what| ConfirmError::Malformed { registry: registry.to_owned(), what };
         if let Some(header) = head.headers().get(DIGEST_HEADER) {
@@ -297,23 +297,37 @@ pub(crate) fn address(repository: &Repository, below: &str) -> Result<Url, Confi
         .map_err(|_| ConfirmError::Malformed { registry: registry.to_owned(), what: "an address" })
 }
 
-/// One manifest that is asked for, with what has been learnt about authentication.
-struct Question<'a> {
-    clients: &'a Clients,
-    repository: &'a Repository,
-    reference: &'a str,
-    credentials: Option<&'a Credentials>,
-    pass: Pass,
+/// Something that is asked, with what has been learnt about authentication.
+pub(crate) struct Question<'a> {
+    pub(crate) clients: &'a Clients,
+    pub(crate) repository: &'a Repository,
+    pub(crate) url: Url,
+    pub(crate) credentials: Option<&'a Credentials>,
+    pub(crate) pass: Pass,
 }
 
 impl Question<'_> {
+    /// The manifest of `image`, or what answers in its place.
     async fn ask(&mut self, method: Method, image: &str) -> Result<Response, ConfirmError> {
+        let answer = self.answer(&method).await?;
+        let registry = self.repository.registry().to_owned();
+        match answer.status() {
+            status if status.is_success() => Ok(answer),
+            StatusCode::NOT_FOUND => Err(ConfirmError::NotFound { registry, image: image.to_owned() }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.unauthorized()),
+            status => Err(ConfirmError::Unexpected { registry, status: status.as_u16() }),
+        }
+    }
+
+    pub(crate) fn unauthorized(&self) -> ConfirmError {
+        let registry = self.repository.registry().to_owned();
+        ConfirmError::Unauthorized { registry, anonymous: self.credentials.is_none() }
+    }
+
+    /// What the registry answers when it knows who asks.
+    pub(crate) async fn answer(&mut self, method: &Method) -> Result<Response, ConfirmError> {
         let registry = self.repository.registry();
-        let unauthorized = || ConfirmError::Unauthorized {
-            registry: registry.to_owned(),
-            anonymous: self.credentials.is_none(),
-        };
-        let mut answer = self.send(&method).await?;
+        let answer = self.send(method).await?;
         // Whoever answers in another place, after a redirect, must not name where our secrets go.
         let theirs = address(self.repository, "")?.origin() != answer.url().origin();
         if answer.status() == StatusCode::UNAUTHORIZED && !theirs && matches!(self.pass, Pass::None) {
@@ -330,23 +344,17 @@ impl Question<'_> {
                         Wanted { registry, realm: &realm, service: service.as_deref(), scope: &scope };
                     Pass::Token(token::fetch(self.clients, &wanted, self.credentials).await?.secret)
                 }
-                _ => return Err(unauthorized()),
+                _ => return Err(self.unauthorized()),
             };
-            answer = self.send(&method).await?;
+            return self.send(method).await;
         }
-        let registry = registry.to_owned();
-        match answer.status() {
-            status if status.is_success() => Ok(answer),
-            StatusCode::NOT_FOUND => Err(ConfirmError::NotFound { registry, image: image.to_owned() }),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(unauthorized()),
-            status => Err(ConfirmError::Unexpected { registry, status: status.as_u16() }),
-        }
+        Ok(answer)
     }
 
     async fn send(&self, method: &Method) -> Result<Response, ConfirmError> {
         let registry = self.repository.registry();
-        let url = address(self.repository, &format!("manifests/{}", self.reference))?;
-        let request = self.clients.of(&url).request(method.clone(), url).header(ACCEPT, MANIFESTS);
+        let client = self.clients.of(&self.url);
+        let request = client.request(method.clone(), self.url.clone()).header(ACCEPT, MANIFESTS);
         let request = self.pass.show(request, self.credentials);
         self.clients.send(request, registry).await
     }
@@ -362,6 +370,11 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
+    /// The same, for questions that somebody waits for.
+    pub(crate) fn without_pauses(&self) -> Self {
+        Self { first_pause: Duration::ZERO, ..self.clone() }
+    }
+
     /// The client for `url`.
     pub(crate) fn of(&self, url: &Url) -> &Client {
         if url.host_str().is_some_and(is_loopback) { &self.near } else { &self.far }

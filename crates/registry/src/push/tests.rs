@@ -287,7 +287,7 @@ async fn giving_up_takes_as_long_as_it_may_and_says_what_came_last() {
     let seen = push_with(&self::registry(), &server, &image, &[]).await;
     assert_eq!(
         seen.outcome,
-        "registry HOST wants 3600s of rest before a question about manifest v1; it is waited for 90s at most: it answered with status 429"
+        "registry HOST wants 3600s of rest before a question about manifest v1; it is waited for 5s at most: it answered with status 429"
     );
 }
 

@@ -297,3 +297,36 @@ fn this_machine_is_known_by_its_names() {
         assert_eq!(is_loopback(host), expected, "{host}");
     }
 }
+
+#[tokio::test]
+async fn a_registry_is_greeted_without_reading_or_writing_anything() {
+    let greet = async |answers: &[(&str, &[&str])], credentials: Option<Credentials>| {
+        let fake = Fake::start(answers).await;
+        let repository = format!("{}/player", fake.host).parse().unwrap();
+        match registry().greet(&repository, credentials.as_ref()).await {
+            Ok(greeting) => format!("{:?} by {:?}", greeting.guest, greeting.software),
+            Err(error) => error.to_string().replace(&fake.host, "HOST"),
+        }
+    };
+    let v2 = "GET /v2/";
+    let basic_asked = "401 Unauthorized\nWWW-Authenticate: Basic realm=\"r\"";
+    let asked = "401 Unauthorized\nWWW-Authenticate: Bearer realm=\"http://HOST/token\",service=\"reg\"";
+    let get = "GET /token?scope=repository%3Aplayer%3Apull&service=reg";
+    let token = "200 OK\n\n{\"token\":\"t0k3n\"}";
+    for (answers, password, expected) in [
+        (&[(v2, &["200 OK\nServer: nginx"][..])][..], Some("hunter2"), "Anybody by Some(\"nginx\")"),
+        (&[(v2, &[basic_asked, "200 OK"])], Some("hunter2"), "Known by None"),
+        (&[(v2, &[basic_asked])], Some("hunter2"), "registry HOST does not let this user in"),
+        (&[(v2, &[basic_asked])], None, "registry HOST does not let anybody without credentials in"),
+        (&[(v2, &[asked, "200 OK"]), (get, &[token])], None, "Anonymous by None"),
+        (
+            &[(v2, &[asked]), (get, &["401 Unauthorized"])],
+            Some("hunter2"),
+            "registry HOST does not let this user in",
+        ),
+        (&[(v2, &["404 Not Found"])], None, "registry HOST answered with status 404"),
+        (&[(v2, &[""])], None, "cannot reach registry HOST"),
+    ] {
+        assert_eq!(greet(answers, password.map(basic)).await, expected, "{answers:?}");
+    }
+}
