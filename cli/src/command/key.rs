@@ -1,7 +1,7 @@
 //! `release key generate`: a pair of keys to sign images with.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use release_image::SigningKey;
@@ -49,7 +49,11 @@ fn write(path: &Path, text: &str, private: bool) -> Result<(), Failure> {
     written.map_err(|source| Failure::File {
         verb: "write",
         path: path.display().to_string(),
-        hint: Some("files that exist are not overwritten: name another prefix"),
+        hint: match source.kind() {
+            ErrorKind::AlreadyExists => Some("files that exist are not overwritten: name another prefix"),
+            ErrorKind::NotFound => Some("the folder is not there: make it first, or name another prefix"),
+            _ => None,
+        },
         source,
     })
 }
