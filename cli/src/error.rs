@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use release_cluster::{ApiError, ConnectError, LockError, Part, StoreError, SurveyError};
 use release_core::{Cause, CauseKind};
-use release_image::{BuildError, InputError, KeyError, NativeError, ProgramError, StoredError};
+use release_image::{BuildError, InputError, KeyError, LayoutError, NativeError, ProgramError, StoredError};
 use release_manifest::{Color, ProjectError, RenderError};
 use release_pipeline::{
     Event, ImageLockError, PlanError, PrepareError, RunError, SupplyError, TargetError, VerifyError,
@@ -142,6 +142,7 @@ impl Failure {
             Self::Prepare(error) => match error {
                 PrepareError::NoRegistry { .. }
                 | PrepareError::Name { .. }
+                | PrepareError::Reserved { .. }
                 | PrepareError::NoLayout { .. } => Exit::Usage,
                 PrepareError::Engine { .. }
                 | PrepareError::Build { .. }
@@ -221,10 +222,13 @@ impl Failure {
             Self::Prepare(PrepareError::Assemble { source: NativeError::Itself { .. }, .. }) => {
                 "put the layout elsewhere, or add it to `.dockerignore`"
             }
+            Self::Prepare(PrepareError::Assemble { source: NativeError::Layout(error), .. })
+            | Self::Stored(StoredError::Layout(error)) => layout_hint(error)?,
             Self::Prepare(PrepareError::Assemble {
                 source: NativeError::Program(ProgramError::Processor { .. }),
                 ..
             }) => "build it for the image's platform: `cargo build --target`, and `rust: {target: …}`",
+            Self::Prepare(PrepareError::Reserved { .. }) => "name another one with --version",
             Self::Prepare(PrepareError::NoRegistry { .. }) => {
                 "name one in release.yaml: `registry: registry.example.com/team`"
             }
@@ -457,6 +461,16 @@ fn base_hint(error: &ConfirmError) -> Option<&'static str> {
             "a tag is asked for at every build; a base with its digest, `repository@sha256:…`, is not once it was pulled"
         }
         _ => return confirm_hint(error),
+    })
+}
+
+fn layout_hint(error: &LayoutError) -> Option<&'static str> {
+    Some(match error {
+        LayoutError::Form { .. } | LayoutError::Corrupt { .. } => {
+            "delete the layout's folder: whoever wrote it, `release build --layout` or another tool, writes it again"
+        }
+        LayoutError::Foreign { .. } => "name a folder that is empty or not there",
+        LayoutError::Read { .. } | LayoutError::Write { .. } => return None,
     })
 }
 

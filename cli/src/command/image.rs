@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use release_core::{Digest, ImageRef};
+use release_core::{Digest, ImageRef, Platform};
 use release_image::{
-    Change, Contents, Difference, EntryKind, LayerContents, Platform, Stored, StoredError, StoredImage,
-    Wanted, changes,
+    Change, Contents, Difference, EntryKind, LayerContents, Stored, StoredError, StoredImage, Wanted, changes,
 };
 use release_pipeline::Verifier;
 use serde_json::{Value, json};
@@ -50,7 +49,7 @@ pub(crate) async fn run(args: &Args, words: &Image) -> Result<Exit, Failure> {
 /// Reads an image: `DIR` and `DIR@sha256:…` are layouts, everything else is in a registry.
 async fn look(word: &str, platform: Option<&str>, hashes: bool) -> Result<Looked, Failure> {
     let platform: Option<Platform> =
-        platform.map(str::parse).transpose().map_err(|error: release_image::PlatformError| {
+        platform.map(str::parse).transpose().map_err(|error: release_core::PlatformError| {
             Failure::Usage { message: error.to_string(), hint: None }
         })?;
     let (dir, digest) = match word.split_once('@') {
@@ -79,7 +78,9 @@ fn read(
     let stored = Stored::open(dir).map_err(StoredError::from)?;
     // Where it was pulled to is nobody's business.
     let image = stored.image(digest, platform).map_err(|error| match error {
-        StoredError::Choice { found, wanted, .. } => StoredError::Choice { dir: name.into(), found, wanted },
+        StoredError::Choice { found, wanted, available, .. } => {
+            StoredError::Choice { dir: name.into(), found, wanted, available }
+        }
         error => error,
     })?;
     let layers = stored.layers(&image, Wanted { hashes, keep: &|_| false })?;

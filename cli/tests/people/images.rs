@@ -132,3 +132,54 @@ fn a_program_of_cargo_is_where_cargo_builds() {
     let by_cargo = build(&folder);
     assert_eq!((by_cargo.code, &by_cargo.out), (0, &usual.out), "{}", by_cargo.screen());
 }
+
+#[test]
+fn a_damaged_cache_is_made_anew_and_a_damaged_layout_comes_with_the_way_out() {
+    let folder = Folder::with(NATIVE);
+    folder.write("site/index.html", "<h1>radio</h1>");
+    folder.write("web", "a program");
+    let first = folder.run(&["build", "-q"]);
+    assert_eq!(first.code, 0, "{}", first.screen());
+    let cache = folder.path("../home/.cache/release/images/radio");
+    let manifest = first.out.trim().rsplit(':').next().unwrap();
+    for damaged in ["index.json", &format!("blobs/sha256/{manifest}")] {
+        std::fs::write(cache.join(damaged), "{").unwrap();
+        let told = folder.run(&["build"]);
+        assert_eq!((told.code, &told.out), (0, &first.out), "{}", told.screen());
+        assert!(told.err.contains("radio` is damaged: what is missing is built again"), "{}", told.screen());
+        assert!(!folder.run(&["build"]).err.contains("damaged"));
+    }
+    assert_eq!(folder.run(&["build", "-q", "--layout", "out"]).code, 0);
+    folder.write("out/index.json", "{");
+    check("images_damaged", &folder.screen(&["build -q --layout out", "image ls out"]));
+}
+
+#[test]
+fn of_several_images_of_a_layout_one_is_chosen() {
+    let folder = Folder::with(&format!(
+        "{NATIVE}  api:\n    image: {{base: 'oci:out', layers: [{{from: web, to: /bin/}}], entrypoint: [/web], platform: linux/amd64}}\n"
+    ));
+    folder.write("site/index.html", "<h1>radio</h1>");
+    folder.write("web", "a program");
+    for text in ["services.web.image.user=1", "services.web.image.user=2"] {
+        let service = if text.ends_with('1') { "web" } else { "old" };
+        let set = text.replace("web", service);
+        let words = ["build", "-q", "--layout", "out", service, "--set", &set];
+        let yaml = NATIVE.replace("web:\n", &format!("{service}:\n"));
+        folder.write("one.yaml", &yaml);
+        let told = folder.run(&[&words[..], &["--config", "one.yaml"]].concat());
+        assert_eq!(told.code, 0, "{}", told.screen());
+    }
+    check("images_choice", &folder.screen(&["image ls out", "build -q api --layout other"]));
+}
+
+#[test]
+fn versions_that_are_other_things_than_versions() {
+    let folder = Folder::with(NATIVE);
+    let version = format!("build --version {}.sig", DIGEST.replace(':', "-"));
+    let platform = "build --set services.web.image.platform=foo/bar";
+    check(
+        "images_version",
+        &folder.screen(&[&version, platform, "image ls nowhere --platform linux/x86_64"]),
+    );
+}

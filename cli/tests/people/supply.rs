@@ -67,7 +67,12 @@ fn permissions_and_the_configuration_are_part_of_an_image() {
 #[test]
 fn keys_are_made_and_not_overwritten() {
     let folder = Folder::new();
-    let screen = folder.screen(&["key generate", "key generate", "key generate -q -o json other"]);
+    let screen = folder.screen(&[
+        "key generate",
+        "key generate",
+        "key generate -q -o json other",
+        "key generate nowhere/key",
+    ]);
     check("key", &screen);
     let private = std::fs::read_to_string(folder.path("release.pem")).unwrap();
     let public = std::fs::read_to_string(folder.path("release.pub")).unwrap();

@@ -6,6 +6,7 @@
 //! | noun | what it is |
 //! |---|---|
 //! | [`Digest`], [`Repository`], [`ImageRef`], [`PinnedImage`] | how an image is named |
+//! | [`Platform`] | what an image runs on |
 //! | [`ProjectName`], [`ServiceName`], [`EnvironmentName`] | how our own things are named |
 //! | [`ObjectRef`] | how a Kubernetes object is named |
 //! | [`Assessment`], [`Cause`], [`Evidence`] | how well something is, and why not |
@@ -18,6 +19,7 @@ mod digest;
 mod image;
 mod name;
 mod object;
+mod platform;
 mod secret;
 mod time;
 
@@ -26,5 +28,6 @@ pub use digest::{Digest, DigestError};
 pub use image::{ImageRef, ImageRefError, PinnedImage, Repository};
 pub use name::{EnvironmentName, NameError, ProjectName, ServiceName};
 pub use object::ObjectRef;
+pub use platform::{Platform, PlatformError};
 pub use secret::{Credentials, Secret};
 pub use time::MonoTime;

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use release_image::{
-    Base, BuildOptions, Compression, Format, Layer, Layout, NativeBuild, Platform, RunConfig,
-};
+use release_core::Platform;
+use release_image::{Base, BuildOptions, Compression, Format, Layer, Layout, NativeBuild, RunConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -56,8 +56,8 @@ pub use inspect::{
 };
 pub use native::{
     Base, BuildOptions, Compression, Descriptor, Format, Healthcheck, Layer, Layout, LayoutError,
-    NativeBuild, NativeError, NativeEvent, NativeImage, Origin, Platform, PlatformError, Port, ProgramError,
-    Protocol, RunConfig, Work,
+    NativeBuild, NativeError, NativeEvent, NativeImage, Origin, Port, ProgramError, Protocol, RunConfig,
+    Work,
 };
 
 #[cfg(feature = "supply")]

@@ -48,8 +48,7 @@ pub use layer::Work;
 pub use layout::{Descriptor, Layout, LayoutError};
 pub use program::ProgramError;
 pub use spec::{
-    Base, Compression, Format, Healthcheck, Layer, NativeBuild, Origin, Platform, PlatformError, Port,
-    Protocol, RunConfig,
+    Base, Compression, Format, Healthcheck, Layer, NativeBuild, Origin, Port, Protocol, RunConfig,
 };
 
 use plan::{Found, Tree};

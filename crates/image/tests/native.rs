@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use release_core::Platform;
 use release_image::{
-    Base, BuildOptions, Compression, Format, Layer, Layout, NativeBuild, NativeImage, Platform, RunConfig,
+    Base, BuildOptions, Compression, Format, Layer, Layout, NativeBuild, NativeImage, RunConfig,
 };
 
 fn var(name: &str) -> String {

@@ -90,6 +90,14 @@ pub enum PrepareError {
         #[source]
         source: ImageRefError,
     },
+    /// The version would be a tag under which registries and others keep what is about an image.
+    #[error(
+        "version `{version}` cannot be a tag: such tags hold what is about an image, signatures among it"
+    )]
+    Reserved {
+        /// The version.
+        version: String,
+    },
     /// The engine cannot be used.
     #[error("images cannot be built")]
     Engine {
@@ -196,6 +204,9 @@ pub enum PrepareError {
 /// The tag of an image whose version nobody knows.
 const NO_VERSION: &str = "latest";
 
+/// The fewest digits behind which a digest is suspected: those of a 128 bit hash. Versions of git are shorter behind `sha-`.
+const SHORTEST_HEX: usize = 32;
+
 impl Preparation<'_> {
     /// Builds what is built and, up to [`Until::Pushed`], pushes it and has every image confirmed.
     ///
@@ -206,6 +217,7 @@ impl Preparation<'_> {
         until: Until,
         tell: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Prepared, PrepareError> {
+        self.version_is_free()?;
         self.layout_fits()?;
         let mut prepared = Prepared::default();
         let mut kit = Kit::default();
@@ -278,6 +290,14 @@ impl Preparation<'_> {
             .attach(&kit.registry()?, credentials.as_ref(), &target, tell)
             .await
             .map_err(|source| PrepareError::Supply { service: service.clone(), source: Box::new(source) })
+    }
+
+    /// Whether the version is no tag that has a meaning of its own.
+    fn version_is_free(&self) -> Result<(), PrepareError> {
+        match &self.version {
+            Some(version) if is_reserved(version) => Err(PrepareError::Reserved { version: version.clone() }),
+            _ => Ok(()),
+        }
     }
 
     /// Whether everything that is built can be where it is wanted, before anything is built.
@@ -428,6 +448,31 @@ impl Preparation<'_> {
             labels.insert("org.opencontainers.image.revision".to_owned(), revision.clone());
         }
         labels
+    }
+}
+
+/// Whether a tag is made of a digest: what the
+/// [specification](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#unavailable-referrers-api) keeps lists of
+/// referrers under (`sha256-HEX`), and cosign signatures and more (`sha256-HEX.sig`).
+fn is_reserved(tag: &str) -> bool {
+    let rest = tag.strip_prefix("sha").map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let hex = |rest: &str| rest.bytes().take_while(u8::is_ascii_hexdigit).count();
+    rest.and_then(|rest| rest.strip_prefix('-')).is_some_and(|rest| hex(rest) >= SHORTEST_HEX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_reserved;
+
+    #[test]
+    fn tags_that_are_made_of_digests_are_no_versions() {
+        let hex = "0123456789abcdef".repeat(4);
+        for tag in [format!("sha256-{hex}"), format!("sha256-{hex}.sig"), format!("sha512-{hex}.att")] {
+            assert!(is_reserved(&tag), "{tag}");
+        }
+        for tag in ["v1", "sha256-abc", "sha-0123456789ab", &hex, &format!("v1-{hex}"), "shared-1"] {
+            assert!(!is_reserved(tag), "{tag}");
+        }
     }
 }
 

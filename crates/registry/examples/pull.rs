@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use release_core::ImageRef;
-use release_registry::{CredentialStore, Limits, Platform, Pull, PullEvent, Registry};
+use release_core::{ImageRef, Platform};
+use release_registry::{CredentialStore, Limits, Pull, PullEvent, Registry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -4,10 +4,8 @@
 //! with, or in the index that names it, is refused: otherwise two readers of the same bytes could see two images
 //! ([CVE-2021-41190](https://github.com/opencontainers/image-spec/security/advisories/GHSA-77vh-xpmg-72qh)).
 
-use release_core::Digest;
+use release_core::{Digest, Platform};
 use serde::Deserialize;
-
-use crate::Platform;
 
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -31,7 +31,7 @@ mod trust;
 pub use credential_helper::HelperError;
 pub use credentials::{CredentialStore, CredentialsError};
 pub use greet::{Greeting, Guest};
-pub use pull::{Cache, Limits, Platform, PlatformError, Pull, PullError, PullEvent, Pulled};
+pub use pull::{Cache, Limits, Pull, PullError, PullEvent, Pulled};
 pub use push::{MountFrom, Push, PushError, PushEvent};
 pub use referrers::{Artifact, ArtifactPart, AttachError, Referrer, ReferrersError};
 pub use registry::{ConfirmError, Registry, RegistryError};

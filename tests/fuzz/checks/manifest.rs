@@ -3,7 +3,8 @@
 //!
 //! The first byte chooses what the others were sent as.
 
-use crate::Platform;
+use release_core::Platform;
+
 use crate::document::{self, Document};
 
 const KINDS: [&str; 4] = [

@@ -3,8 +3,7 @@
 
 use std::path::Path;
 
-use release_core::ServiceName;
-use release_image::Platform;
+use release_core::{Platform, ServiceName};
 use release_manifest::{ImageSource, NativeBase, NativeBuild};
 
 use super::{Finding, Wanted, bad, good};

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use release_core::Digest;
+use release_core::{Digest, Platform};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Descriptor, Platform};
+use crate::Descriptor;
 
 /// Why a document is neither.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,14 +6,14 @@ use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use release_core::Digest;
+use release_core::{Digest, Platform};
 use serde_json::Value;
 
 use super::layer::{LayerContents, LayerError, Wanted};
 use super::manifest::{ImageIndex, ImageManifest, Listed, ManifestError, Read, read};
+use crate::Descriptor;
 use crate::native::json;
-use crate::native::layout::{self, LayoutError, MAX_DOCUMENT_BYTES};
-use crate::{Descriptor, Platform};
+use crate::native::layout::{self, Available, LayoutError, MAX_DOCUMENT_BYTES};
 
 /// Why a stored image cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum StoredError {
         source: ManifestError,
     },
     /// The layout has several images, and nothing to choose by.
-    #[error("`{}` has {found} images {wanted}", dir.display())]
+    #[error("`{}` has {found} images {wanted}{}", dir.display(), Available(available))]
     Choice {
         /// The layout.
         dir: PathBuf,
@@ -38,6 +38,8 @@ pub enum StoredError {
         found: usize,
         /// What was looked for.
         wanted: String,
+        /// Those it has.
+        available: Vec<String>,
     },
     /// A layer cannot be read.
     #[error(transparent)]
@@ -117,16 +119,22 @@ impl Stored {
         wanted: Option<&Digest>,
         platform: Option<&Platform>,
     ) -> Result<StoredImage, StoredError> {
-        let choice = |found, wanted: String| StoredError::Choice { dir: self.dir.clone(), found, wanted };
-        let mut named: Vec<Digest> = match wanted {
-            Some(digest) => vec![digest.clone()],
-            None => {
-                layout::index(&self.dir)?.manifests.into_iter().map(|item| item.descriptor.digest).collect()
-            }
+        let choice = |found, wanted: &str, available| StoredError::Choice {
+            dir: self.dir.clone(),
+            found,
+            wanted: wanted.to_owned(),
+            available,
         };
+        let (mut named, mut available): (Vec<Digest>, _) =
+            (wanted.into_iter().cloned().collect(), Vec::new());
+        if named.is_empty() {
+            let index = layout::index(&self.dir)?;
+            available = index.names();
+            named.extend(index.manifests.into_iter().map(|item| item.descriptor.digest));
+        }
         named.dedup();
         let [digest] = named.as_slice() else {
-            return Err(choice(named.len(), "and exactly one is needed: name its digest".to_owned()));
+            return Err(choice(named.len(), "and exactly one is needed: name its digest", available));
         };
         let Some(index) = self.index(digest)? else {
             let image = self.opened(digest)?;
@@ -136,8 +144,8 @@ impl Stored {
                     if (own("os"), own("architecture"))
                         != (wanted.os.clone(), wanted.architecture.clone()) =>
                 {
-                    let found = format!("for {wanted}; it has {}/{}", own("os"), own("architecture"));
-                    Err(choice(0, found))
+                    let own = format!("{}/{}", own("os"), own("architecture"));
+                    Err(choice(0, &format!("for {wanted}"), vec![own]))
                 }
                 _ => Ok(image),
             };
@@ -153,7 +161,7 @@ impl Stored {
                     real(&index).filter_map(|l| l.platform.as_ref()).map(ToString::to_string).collect();
                 let wanted =
                     platform.map_or_else(|| "and exactly one is needed".to_owned(), |p| format!("for {p}"));
-                Err(choice(many.len(), format!("{wanted}; it has {}", all.join(", "))))
+                Err(choice(many.len(), &wanted, all))
             }
         }
     }

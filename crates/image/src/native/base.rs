@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
-use release_core::Digest;
+use release_core::{Digest, Platform};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -19,7 +19,7 @@ use super::record::{Kept, Records};
 use super::spec::Format;
 use super::walk::MAX_ENTRIES;
 use super::{NativeEvent, json};
-use crate::{Base, EntryKind, LayerContents, LayerEntry, Platform, Wanted};
+use crate::{Base, EntryKind, LayerContents, LayerEntry, Wanted};
 
 /// The base, with its layers in the layout.
 #[derive(Debug)]
@@ -211,7 +211,9 @@ fn choose(dir: &Path, wanted: Option<&Digest>, platform: &Platform) -> Result<Di
         many => Err(NativeError::BaseChoice {
             dir: dir.to_owned(),
             found: many.len(),
-            wanted: wanted.map_or_else(|| "and exactly one is needed".to_owned(), ToString::to_string),
+            wanted: wanted
+                .map_or_else(|| format!("for {platform}, and exactly one is needed"), ToString::to_string),
+            available: index.names(),
         }),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use release_core::Digest;
 
-use super::layout::LayoutError;
+use super::layout::{Available, LayoutError};
 use super::program::ProgramError;
 use crate::IgnoreError;
 use crate::LayerError;
@@ -128,7 +128,7 @@ pub enum NativeError {
         path: PathBuf,
     },
     /// The base has no such manifest, or several and nothing to choose by.
-    #[error("`{}` has {found} images {wanted}", dir.display())]
+    #[error("`{}` has {found} images {wanted}{}", dir.display(), Available(available))]
     BaseChoice {
         /// The layout.
         dir: PathBuf,
@@ -136,6 +136,8 @@ pub enum NativeError {
         found: usize,
         /// What was looked for.
         wanted: String,
+        /// Those it has.
+        available: Vec<String>,
     },
     /// A document or layer of the base cannot be understood.
     #[error("{what} {digest} of the base cannot be understood: {why}")]

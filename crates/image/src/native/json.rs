@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use release_core::Digest;
+use release_core::{Digest, Platform};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::base::Loaded;
 use super::error::NativeError;
 use super::layout::Descriptor;
-use super::spec::{Compression, Format, Healthcheck, Layer, NativeBuild, Origin, Platform};
+use super::spec::{Compression, Format, Healthcheck, Layer, NativeBuild, Origin};
 
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -8,10 +8,11 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use release_core::{Digest, ImageRef};
+use release_core::{Digest, ImageRef, Platform};
 pub use release_layout::LayoutError;
 use release_layout::{Folder, REF_NAME, TryLock, Unlocked, read};
 pub(crate) use release_layout::{MAX_DOCUMENT_BYTES, blob, check, hash, open};
@@ -20,7 +21,7 @@ use serde_json::Value;
 
 use super::blob::Blob;
 use super::json;
-use super::{Format, NativeImage, Platform};
+use super::{Format, NativeImage};
 
 /// The whole reference, which engines give an image when they load a layout.
 const IMAGE_NAME: &str = "io.containerd.image.name";
@@ -44,7 +45,7 @@ pub struct Descriptor {
 }
 
 /// The index, as far as it is read; what else is in it is kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Index {
     pub(crate) manifests: Vec<Item>,
@@ -62,6 +63,42 @@ pub(crate) struct Item {
     pub(crate) platform: Option<Value>,
     #[serde(flatten)]
     other: BTreeMap<String, Value>,
+}
+
+/// The most images that are listed for people.
+const MAX_LISTED: usize = 20;
+
+impl Index {
+    /// The images for people who have to choose: what they are called, what they are for, and their digests.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let all = self.manifests.iter();
+        let mut names: Vec<String> = all.take(MAX_LISTED).map(Item::name).collect();
+        if let more @ 1.. = self.manifests.len().saturating_sub(MAX_LISTED) {
+            names.push(format!("{more} more"));
+        }
+        names
+    }
+}
+
+impl Item {
+    fn name(&self) -> String {
+        let name = self.annotations.get(IMAGE_NAME).or_else(|| self.annotations.get(REF_NAME));
+        let name = name.map(|name| format!("`{name}` ")).unwrap_or_default();
+        let of = |key: &str| self.platform.as_ref()?.get(key)?.as_str();
+        let platform = of("os").zip(of("architecture"));
+        let platform =
+            platform.map(|(os, architecture)| format!("for {os}/{architecture} ")).unwrap_or_default();
+        format!("{name}{platform}{}", self.descriptor.digest)
+    }
+}
+
+/// The images there are, behind how many were found.
+pub(crate) struct Available<'a>(pub(crate) &'a [String]);
+
+impl fmt::Display for Available<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, "; it has {}", self.0.join(", ")) }
+    }
 }
 
 impl Layout {
@@ -87,7 +124,7 @@ impl Layout {
         };
         let layout = Self { folder };
         if !release_layout::index(layout.dir()).exists() {
-            layout.write_index(&Index { manifests: Vec::new(), other: BTreeMap::new() })?;
+            layout.write_index(&Index::default())?;
         }
         Ok(layout)
     }
@@ -169,17 +206,54 @@ impl Layout {
     /// When an image cannot be read, and then nothing was removed; or a file cannot be removed.
     pub fn sweep(&self) -> Result<u64, LayoutError> {
         let mut needed = BTreeSet::new();
-        let mut open: Vec<Digest> =
-            index(self.dir())?.manifests.into_iter().map(|item| item.descriptor.digest).collect();
+        for item in index(self.dir())?.manifests {
+            self.parts(item.descriptor.digest, &mut needed)?;
+        }
+        self.folder.sweep(|digest| needed.contains(digest))
+    }
+
+    /// Adds what an image, or an index of images, is made of to `parts`. Reads its documents.
+    fn parts(&self, digest: Digest, parts: &mut BTreeSet<Digest>) -> Result<(), LayoutError> {
+        let mut open = vec![digest];
         while let Some(digest) = open.pop() {
             let document: Value = parse(self.dir(), &digest)?;
             let list = |key: &str| document[key].as_array().cloned().unwrap_or_default();
             let digest_of = |value: &Value| value["digest"].as_str().and_then(|text| text.parse().ok());
-            needed.extend(list("layers").iter().chain([&document["config"]]).filter_map(digest_of));
-            open.extend(list("manifests").iter().filter_map(digest_of).filter(|d| !needed.contains(d)));
-            needed.insert(digest);
+            parts.extend(list("layers").iter().chain([&document["config"]]).filter_map(digest_of));
+            open.extend(list("manifests").iter().filter_map(digest_of).filter(|d| !parts.contains(d)));
+            parts.insert(digest);
         }
-        self.folder.sweep(|digest| needed.contains(digest))
+        Ok(())
+    }
+
+    /// Forgets the images whose documents are damaged or gone, and all of them when the index is none. For a layout that is a
+    /// cache, where they are made again. Returns whether there were any.
+    ///
+    /// # Errors
+    /// When a file cannot be read for another reason, or the index not be written.
+    pub fn forget_damaged(&self) -> Result<bool, LayoutError> {
+        let mut index = match index(self.dir()) {
+            Err(LayoutError::Form { .. }) => {
+                self.write_index(&Index::default())?;
+                return Ok(true);
+            }
+            other => other?,
+        };
+        let (all, mut kept) = (index.manifests.len(), Vec::new());
+        for item in index.manifests {
+            match self.parts(item.descriptor.digest.clone(), &mut BTreeSet::new()) {
+                Ok(()) => kept.push(item),
+                Err(LayoutError::Form { .. } | LayoutError::Corrupt { .. }) => {}
+                Err(LayoutError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let damaged = kept.len() < all;
+        index.manifests = kept;
+        if damaged {
+            self.write_index(&index)?;
+        }
+        Ok(damaged)
     }
 
     /// Begins a blob whose name is known when it is complete.

@@ -14,7 +14,7 @@ use object::read::ReadCache;
 use object::read::elf::{Dyn as _, FileHeader, ProgramHeader as _};
 use object::{Endianness, FileKind, ReadRef};
 
-use super::spec::Platform;
+use release_core::Platform;
 
 /// More libraries than any program has; a circle ends by itself.
 const MAX_LIBRARIES: usize = 1000;

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use release_core::Digest;
+use release_core::{Digest, Platform};
 
 use super::error::NativeError;
 
@@ -97,67 +96,6 @@ pub enum Format {
     /// Those of Docker's [image manifest version 2, schema 2](https://distribution.github.io/distribution/spec/manifest-v2-2/),
     /// for registries and tools from before 2017. There are none for zstd.
     Docker,
-}
-
-/// What an image runs on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Platform {
-    /// `linux`.
-    pub os: String,
-    /// `amd64`, `arm64`: Go's names.
-    pub architecture: String,
-    /// `v7`.
-    pub variant: Option<String>,
-}
-
-/// Why a text is no [`Platform`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a platform: write `linux/amd64` or `linux/arm64`")]
-pub struct PlatformError {
-    /// The text as it was given.
-    pub text: String,
-}
-
-impl Default for Platform {
-    /// Linux on this machine's kind of processor.
-    fn default() -> Self {
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            "x86" => "386",
-            "powerpc64" => "ppc64le",
-            other => other,
-        };
-        Self { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: None }
-    }
-}
-
-impl FromStr for Platform {
-    type Err = PlatformError;
-
-    fn from_str(text: &str) -> Result<Self, PlatformError> {
-        let word = |part: &str| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        };
-        let parts: Vec<&str> = text.split('/').collect();
-        match parts.as_slice() {
-            [os, architecture, rest @ ..] if rest.len() < 2 && parts.iter().all(|part| word(part)) => {
-                Ok(Self {
-                    os: (*os).to_owned(),
-                    architecture: (*architecture).to_owned(),
-                    variant: rest.first().map(|variant| (*variant).to_owned()),
-                })
-            }
-            _ => Err(PlatformError { text: text.to_owned() }),
-        }
-    }
-}
-
-impl fmt::Display for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
-    }
 }
 
 /// What an image says about running it. What is not given is the base's.

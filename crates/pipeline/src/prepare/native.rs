@@ -86,6 +86,8 @@ impl Assembled {
 enum Working {
     /// It waits for another process.
     Waits,
+    /// The cache was damaged, and has forgotten what was.
+    Mends,
     Native(NativeEvent),
 }
 
@@ -149,6 +151,9 @@ impl Preparation<'_> {
             let layout = Layout::create_or_wait(images.dir(), || {
                 let _ = sender.send(Working::Waits);
             })?;
+            if matches!(images, Images::Cache(_)) && layout.forget_damaged()? {
+                let _ = sender.send(Working::Mends);
+            }
             let mut images_of = Vec::new();
             for build in &builds {
                 // At most an event a layer; nobody listens any more when the build was ended.
@@ -168,6 +173,12 @@ impl Preparation<'_> {
                 Working::Waits => ImageEvent::Notice {
                     message: format!(
                         "another run builds or pushes in `{}`: waiting until it has ended",
+                        self.images.dir().display()
+                    ),
+                },
+                Working::Mends => ImageEvent::Notice {
+                    message: format!(
+                        "the cache `{}` is damaged: what is missing is built again",
                         self.images.dir().display()
                     ),
                 },

@@ -1,13 +1,10 @@
 //! Signing and examining on the simulated registry, over the real protocol.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use release_core::{PinnedImage, Repository, ServiceName};
-use release_image::{
-    Base, BuildOptions, Kind, Layer, Layout, NativeBuild, Platform, RunConfig, SIGNED, SigningKey,
-};
+use release_core::{PinnedImage, Platform, Repository, ServiceName};
+use release_image::{Base, BuildOptions, Kind, Layer, Layout, NativeBuild, RunConfig, SIGNED, SigningKey};
 use release_manifest::{ByPlatform, ImageSource, NativeLayer};
 use release_registry::{Push, Registry};
 use release_sim::registry::{Config, Profile, Server, serve};

@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use release_core::Digest;
+use release_core::{Digest, Platform};
 use release_layout::{Folder, LayoutError, REF_NAME, TryLock, Unlocked, read};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 
+use super::Cache;
 use super::error::PullError;
-use super::platform::Platform;
 use crate::document::{Descriptor, Document, platform_of};
 
 /// How long another process may write to the layout before we give up: as long as a large pull over a slow line.
@@ -33,6 +33,8 @@ pub(crate) struct Store {
     pub(super) folder: Folder,
     /// Whether a blob of the right size is right.
     believe: bool,
+    /// Whether it is a cache: an index that is damaged is one of nothing then, and what it named is pulled again.
+    is_cache: bool,
     /// Whether a blob came since it was opened.
     grown: AtomicBool,
 }
@@ -52,9 +54,10 @@ pub(super) fn failed(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> P
 
 impl Store {
     /// Opens the layout at `dir`, or makes one. Waits while another process writes to it.
-    pub(crate) async fn open(dir: &Path, believe: bool) -> Result<Self, PullError> {
+    pub(crate) async fn open(dir: &Path, cache: Option<Cache>) -> Result<Self, PullError> {
         let folder = lock(Unlocked::at(dir)?).await?;
-        Ok(Self { folder, believe, grown: AtomicBool::new(false) })
+        let believe = cache.is_some_and(|cache| cache.believe);
+        Ok(Self { folder, believe, is_cache: cache.is_some(), grown: AtomicBool::new(false) })
     }
 
     /// Whether a blob came since it was opened.
@@ -122,14 +125,29 @@ impl Store {
     /// Changes the images of the index. What else is in it stays.
     pub(super) fn edit(&self, change: impl FnOnce(&mut Vec<Value>)) -> Result<(), PullError> {
         let path = release_layout::index(self.folder.dir());
-        let mut index = match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => json!({}),
-            _ => serde_json::from_slice(&read(&path)?).unwrap_or_default(),
+        let read = || -> Result<Value, LayoutError> {
+            let bytes = match read(&path) {
+                Err(LayoutError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    return Ok(json!({"manifests": []}));
+                }
+                bytes => bytes?,
+            };
+            let mut index: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+            if let Some(fields) = index.as_object_mut() {
+                fields.entry("manifests").or_insert_with(|| json!([]));
+            }
+            let sound = index["manifests"].is_array();
+            sound
+                .then_some(index)
+                .ok_or_else(|| LayoutError::Form { path: path.clone(), why: "it is no index" })
+        };
+        let mut index = match read() {
+            Err(LayoutError::Form { .. }) if self.is_cache => json!({"manifests": []}),
+            other => other?,
         };
         let before = index.clone();
-        let form = || PullError::Form { path: path.clone(), why: "it is no index" };
-        let fields = index.as_object_mut().ok_or_else(form)?;
-        change(fields.entry("manifests").or_insert_with(|| json!([])).as_array_mut().ok_or_else(form)?);
+        change(index["manifests"].as_array_mut().unwrap_or(&mut Vec::new()));
+        let Some(fields) = index.as_object_mut() else { return Ok(()) };
         fields.insert("schemaVersion".to_owned(), 2.into());
         fields.insert("mediaType".to_owned(), "application/vnd.oci.image.index.v1+json".into());
         if index == before { Ok(()) } else { Ok(self.folder.put_index(index.to_string().as_bytes())?) }
@@ -239,7 +257,7 @@ mod tests {
                     scope.spawn(|| {
                         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
                         start.wait();
-                        let store = runtime.unwrap().block_on(Store::open(&folder, false)).unwrap();
+                        let store = runtime.unwrap().block_on(Store::open(&folder, None)).unwrap();
                         assert_eq!(writers.fetch_add(1, Ordering::SeqCst), 0, "round {round}");
                         std::thread::yield_now();
                         writers.fetch_sub(1, Ordering::SeqCst);

@@ -15,7 +15,6 @@ mod download;
 mod error;
 mod event;
 mod layout;
-mod platform;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -24,7 +23,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use release_core::{Credentials, Digest, ImageRef, PinnedImage};
+use release_core::{Credentials, Digest, ImageRef, PinnedImage, Platform};
 
 use crate::Registry;
 use crate::document::{Descriptor, Document};
@@ -34,7 +33,6 @@ use layout::{Entry, Store};
 
 pub use error::PullError;
 pub use event::PullEvent;
-pub use platform::{Platform, PlatformError};
 
 /// How many blobs travel at a time.
 const PARALLEL: usize = 4;
@@ -137,8 +135,7 @@ impl Registry {
     ) -> Result<Pulled, PullError> {
         let repository = &pull.reference.repository;
         let session = Session::new(&self.clients, self.pace, repository, Aim::Pull, &[], credentials)?;
-        let believe = cache.is_some_and(|cache| cache.believe);
-        let store = Store::open(pull.layout, believe).await?;
+        let store = Store::open(pull.layout, cache).await?;
         let downloads =
             Downloads { session: &session, store: &store, limits: pull.limits, tell: Mutex::new(tell) };
         let mut found = Found::default();

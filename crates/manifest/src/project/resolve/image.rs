@@ -1,6 +1,6 @@
 //! Where an image comes from.
 
-use release_core::PinnedImage;
+use release_core::{PinnedImage, Platform};
 
 use super::Resolver;
 use crate::ImageSource;
@@ -72,18 +72,16 @@ impl Resolver<'_> {
 
     /// Complains about a platform that is none.
     pub(super) fn platform(&mut self, spec: &ImageSpec) {
-        if let Some(platform) = spec.platform.as_deref().filter(|platform| !is_platform(platform)) {
-            let message = format!("`{platform}` is not a platform");
-            let help = "write a system and an architecture, as in `linux/amd64` or `linux/arm64`";
-            self.complain(ProblemKind::BadValue, &["image", "platform"], message, help);
+        if let Some(platform) = &spec.platform {
+            self.is_platform(platform, &["image", "platform"]);
         }
     }
-}
 
-/// `os/architecture`, and a variant when there is one: `linux/arm/v7`.
-pub(super) fn is_platform(text: &str) -> bool {
-    let parts: Vec<_> = text.split('/').collect();
-    let good =
-        |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    (2..=3).contains(&parts.len()) && parts.iter().all(good)
+    /// Whether it is a platform; complains if it is not.
+    pub(super) fn is_platform(&mut self, text: &str, keys: &[&str]) -> bool {
+        let Err(error) = text.parse::<Platform>() else { return true };
+        let message = format!("`{text}` is not a platform");
+        self.complain(ProblemKind::BadValue, keys, message, &error.advice());
+        false
+    }
 }

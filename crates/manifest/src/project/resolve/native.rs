@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use release_core::ImageRef;
 
-use super::image::is_platform;
 use super::{Resolver, texts};
 use crate::problem::ProblemKind;
 use crate::project::spec::{
@@ -118,10 +117,7 @@ impl Resolver<'_> {
         let mut seen = BTreeSet::new();
         for (index, platform) in platforms.iter().enumerate() {
             let keys = ["image", "platforms", &index.to_string()];
-            if !is_platform(platform) {
-                let help = "write a system and an architecture, as in `linux/amd64` or `linux/arm64`";
-                self.complain(ProblemKind::BadValue, &keys, format!("`{platform}` is not a platform"), help);
-            } else if !seen.insert(platform) {
+            if self.is_platform(platform, &keys) && !seen.insert(platform) {
                 let message = format!("`{platform}` is there twice");
                 self.complain(ProblemKind::Conflict, &keys, message, "take one of them out");
             }

@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use release_core::{Digest, ImageRef, PinnedImage, ServiceName};
-use release_image::{Base, LayoutError, NativeError, Origin, Platform};
+use release_core::{Digest, ImageRef, PinnedImage, Platform, ServiceName};
+use release_image::{Base, LayoutError, NativeError, Origin};
 use release_manifest as given;
 use release_registry::{Cache, Limits, Pull, PullEvent};
 
@@ -83,14 +83,9 @@ impl Preparation<'_> {
         let cache = Cache { most_bytes: MAX_BASES_BYTES, believe };
         let (mut manifests, mut fetched) = (Vec::new(), 0);
         for platform in platforms {
-            let wanted = release_registry::Platform {
-                os: platform.os.clone(),
-                architecture: platform.architecture.clone(),
-                variant: platform.variant.clone(),
-            };
             let pull = Pull {
                 reference: &reference,
-                platform: Some(&wanted),
+                platform: Some(&platform),
                 layout: &self.bases,
                 limits: Limits::default(),
             };

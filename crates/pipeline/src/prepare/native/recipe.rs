@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use release_core::ServiceName;
+use release_core::{Platform, ServiceName};
 use release_image::{
-    Base, Compression, Format, Healthcheck, Layer, NativeBuild, NativeError, Platform, Port, Protocol,
-    RunConfig,
+    Base, Compression, Format, Healthcheck, Layer, NativeBuild, NativeError, Port, Protocol, RunConfig,
 };
 use release_manifest as given;
 
@@ -89,9 +88,7 @@ pub(super) fn platforms(build: &given::NativeBuild) -> Result<Vec<Platform>, Nat
     if build.platforms.is_empty() {
         return Ok(vec![Platform::default()]);
     }
-    let parse = |text: &String| {
-        text.parse::<Platform>().map_err(|_| bad("platform", text, "write `linux/amd64` or `linux/arm64`"))
-    };
+    let parse = |text: &String| text.parse::<Platform>().map_err(|_| bad("platform", text, "it is none"));
     build.platforms.iter().map(parse).collect()
 }
 

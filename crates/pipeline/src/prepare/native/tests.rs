@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fs;
 
-use release_core::Repository;
-use release_image::{Base, Format, Layer, NativeBuild, Platform, RunConfig};
+use release_core::{Platform, Repository};
+use release_image::{Base, Format, Layer, NativeBuild, RunConfig};
 use release_manifest::{ByPlatform, ImageSource, NativeBase, NativeLayer};
 use release_registry::{Push, Registry};
 use release_sim::registry::{Access, Action, Config, Event as Seen, Grant, Server, serve};
