@@ -58,10 +58,10 @@ enum Packing {
 impl Packing {
     /// Whether a format has a name for it.
     fn fits(self, format: Format) -> bool {
-        match self {
-            Self::Plain | Self::Gzip => true,
+        match (self, format) {
+            (Self::Plain | Self::Gzip, _) => true,
             #[cfg(feature = "zstd")]
-            Self::Zstd => format == Format::Oci,
+            (Self::Zstd, format) => format == Format::Oci,
         }
     }
 }
