@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use jiff::Timestamp;
 use release_cluster::{Clock, Event as Cluster};
 use release_core::{CauseKind, MonoTime, ServiceName, Verdict};
 use release_pipeline::{Envelope, Event, ImageEvent, Recorder, Report, Tape, Verb};
@@ -26,6 +27,10 @@ struct Inner {
     clock: Option<Clock>,
     /// What passed on clocks that were followed before this one.
     before: Duration,
+    /// What the last of them said, and when that was. The day goes on from there: it may be another one than this machine's.
+    left: Option<(Timestamp, Instant)>,
+    /// When something was told last.
+    latest: Timestamp,
     view: View,
     report: Report,
     tape: Tape,
@@ -117,6 +122,8 @@ impl Talk {
             recorder,
             clock: Some(clock),
             before: Duration::ZERO,
+            left: None,
+            latest: Timestamp::UNIX_EPOCH,
             view,
             report: Report::default(),
             tape: Tape::default(),
@@ -129,15 +136,26 @@ impl Talk {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = inner.clock.as_ref().map(|clock| clock.now().since_origin());
         inner.before += passed.unwrap_or_default();
+        if let (Some(before), None) = (&inner.clock, &clock) {
+            inner.left = Some((before.wall(), Instant::now()));
+        }
         inner.clock = clock;
     }
 
     /// Takes one event.
     pub(crate) fn tell(&self, event: Event) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let clock = inner.clock.get_or_insert_with(Clock::system).clone();
+        let left = inner.left;
+        let own = || match left {
+            Some((at, when)) => Clock::with_wall(move || at.checked_add(when.elapsed()).unwrap_or(at)),
+            None => Clock::system(),
+        };
+        let clock = inner.clock.get_or_insert_with(own).clone();
         let now = MonoTime::from_origin(inner.before + clock.now().since_origin());
-        let envelope = inner.recorder.stamp(now, clock.wall(), event);
+        // The next clock may be behind by what was done meanwhile.
+        inner.latest = inner.latest.max(clock.wall());
+        let at = inner.latest;
+        let envelope = inner.recorder.stamp(now, at, event);
         inner.report.add(&envelope);
         inner.tape.add(&envelope);
         inner.show(&envelope);
