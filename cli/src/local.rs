@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use clap::CommandFactory as _;
 use release_core::{ProjectName, ServiceName};
 use release_manifest::{ByPlatform, DockerBuild, Environment, ImageSource, NativeBuild, NativeLayer};
 use release_pipeline::{Preparation, Prepared, Until};
@@ -14,6 +15,7 @@ use release_sim::Apps;
 use release_sim::apps::ScriptError;
 
 use crate::answer;
+use crate::args::Args;
 use crate::command::prepare;
 use crate::error::Failure;
 use crate::signal::Stop;
@@ -38,21 +40,50 @@ const LOOK: Duration = Duration::from_millis(50);
 /// When it is said what is waited for.
 const SILENT: Duration = Duration::from_secs(1);
 
-/// Takes what is kept of the project's `local`; nobody else has it until it is dropped. Waits as long as `patience` says.
-pub(crate) async fn open(project: &ProjectName, patience: Duration) -> Result<Local, Failure> {
-    let began = Instant::now();
+/// What a command does while another one works in `local`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Turn {
+    /// It waits, so long at most.
+    Wait(Duration),
+    /// It shows what was there before, because it changes nothing.
+    Look,
+}
+
+/// Takes what is kept of the project's `local`; nobody else changes it until it is dropped.
+pub(crate) async fn open(project: &ProjectName, turn: Turn) -> Result<Local, Failure> {
+    let (began, folder) = (Instant::now(), folder(project));
     let mut told = false;
     loop {
-        match Local::open(&folder(project)) {
-            Err(LocalError::Busy { .. }) if began.elapsed() < patience => {
-                if !told && began.elapsed() >= SILENT {
-                    told = true;
-                    answer::say("note: another command works in `local`; waiting for it to end");
-                }
-                tokio::time::sleep(LOOK).await;
-            }
+        let worker = match Local::open(&folder, &command()) {
+            Err(LocalError::Busy { worker, .. }) => worker,
             opened => return Ok(opened?),
+        };
+        let name = worker.as_ref().map_or_else(|| "another command".to_owned(), ToString::to_string);
+        match turn {
+            Turn::Look => {
+                answer::say(&format!("note: {name} works in `local`; this is how it was before"));
+                return Ok(Local::look(&folder));
+            }
+            Turn::Wait(patience) if began.elapsed() >= patience => {
+                return Err(LocalError::Busy { folder, worker }.into());
+            }
+            Turn::Wait(_) => {}
         }
+        if !told && began.elapsed() >= SILENT {
+            told = true;
+            answer::say(&format!("note: {name} works in `local`; waiting for it to end"));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What this process does, for others: without its words, which may be nobody's business.
+pub(crate) fn command() -> String {
+    let known = Args::command();
+    let is_known = |word: &String| known.get_subcommands().any(|command| command.get_name() == word);
+    match std::env::args().skip(1).find(is_known) {
+        Some(word) => format!("release {word}"),
+        None => "release".to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::answer;
 use crate::args::{Args, Build, Format};
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::local;
+use crate::local::{self, Turn};
 use crate::signal::Stop;
 use crate::talk::Talk;
 use crate::workspace::{Workspace, cargo_target, git_revision, named, source_revisions, warn};
@@ -73,7 +73,7 @@ pub(crate) async fn run(
     };
     let local = match words.env.as_deref() {
         Some(LOCAL) if layout.is_none() => {
-            Some(stop.or(local::open(workspace.project.name(), local::PATIENCE)).await?)
+            Some(stop.or(local::open(workspace.project.name(), Turn::Wait(local::PATIENCE))).await?)
         }
         _ => None,
     };

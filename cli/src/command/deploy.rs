@@ -22,7 +22,7 @@ use crate::args::{Args, Deploy, Format, Run};
 use crate::command::finish;
 use crate::error::Failure;
 use crate::exit::Exit;
-use crate::local::{self, scripts};
+use crate::local::{self, Turn, command, scripts};
 use crate::signal::Stop;
 use crate::talk::Talk;
 use crate::workspace::{
@@ -120,13 +120,13 @@ impl<'a> Deployment<'a> {
     /// The cluster it goes to.
     pub(crate) async fn place(&self) -> Result<Place, Failure> {
         let (project, name) = (self.environment.project.clone(), self.environment.name.clone());
-        let patience = self.words.run.lock_timeout;
-        Place::of(Some(&self.environment), project, name, &self.words.environment, patience).await
+        let turn = Turn::Wait(self.words.run.lock_timeout);
+        Place::of(Some(&self.environment), project, name, &self.words.environment, turn).await
     }
 
     /// The environment `local`, kept in this folder instead of the user's.
     pub(crate) fn place_in(&self, folder: &Path) -> Result<Place, Failure> {
-        Ok(Place::kept_in(Local::open(folder)?, &self.environment))
+        Ok(Place::kept_in(Local::open(folder, &command())?, &self.environment))
     }
 
     /// Builds in this folder instead of the user's cache, and for this registry instead of the environment's.
@@ -352,9 +352,10 @@ pub(crate) fn options(
         environment: target.environment.clone(),
         version,
         holder: format!(
-            "{actor} (process {}, {:x})",
+            "{actor} ({}, process {}, since {:.3})",
+            command(),
             std::process::id(),
-            target.cluster.clock().wall().as_millisecond()
+            target.cluster.clock().wall()
         ),
         actor,
         lock_timeout: words.lock_timeout,

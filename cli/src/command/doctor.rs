@@ -15,6 +15,7 @@ use crate::answer;
 use crate::args::{self, Args, Doctor};
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::local::Turn;
 use crate::workspace::Workspace;
 
 mod files;
@@ -200,7 +201,7 @@ async fn cluster(words: &Doctor, environment: &Environment) -> Vec<Finding> {
     };
     let (project, name) = (environment.project.clone(), environment.name.clone());
     let looking = async {
-        let place = Place::of(Some(environment), project, name, &asked, crate::local::PATIENCE).await?;
+        let place = Place::of(Some(environment), project, name, &asked, Turn::Look).await?;
         place.visit(None, async |target| Ok(look(target).await)).await
     };
     let looked = if environment.is_local() {

@@ -1,7 +1,5 @@
 //! The target of a command: from words to a connected, identified cluster, real or simulated.
 
-use std::time::Duration;
-
 use release_cluster::{Clock, Cluster, Store};
 use release_core::{EnvironmentName, ProjectName};
 use release_manifest::{Environment, LOCAL};
@@ -10,7 +8,7 @@ use release_rehearsal::local::{Local, Visit};
 
 use crate::args::{self, Args};
 use crate::error::Failure;
-use crate::local;
+use crate::local::{self, Turn};
 use crate::talk::Talk;
 use crate::workspace::{Workspace, access};
 
@@ -40,22 +38,18 @@ pub(crate) struct Here {
     namespace: String,
 }
 
-/// The place of commands that work without a checkout: the project file is used when it is there.
+/// The place of commands that work without a checkout and change nothing: the project file is used when it is there.
 pub(crate) async fn find(args: &Args, words: &args::Recorded) -> Result<Place, Failure> {
-    find_within(args, words, local::PATIENCE).await
+    find_in_turn(args, words, Turn::Look).await
 }
 
-/// As [`find`], waiting so long for another command that works in `local`.
-pub(crate) async fn find_within(
-    args: &Args,
-    words: &args::Recorded,
-    patience: Duration,
-) -> Result<Place, Failure> {
+/// As [`find`], for commands that may have to wait for another one that works in `local`.
+pub(crate) async fn find_in_turn(args: &Args, words: &args::Recorded, turn: Turn) -> Result<Place, Failure> {
     let place = &words.environment;
     if let Some(project) = &words.project {
         let project = parse::<ProjectName>(project)?;
         let environment = parse::<EnvironmentName>(&place.env)?;
-        return Place::of(None, project, environment, place, patience).await;
+        return Place::of(None, project, environment, place, turn).await;
     }
     if !args.config.exists() {
         return Err(Failure::Usage {
@@ -69,18 +63,17 @@ pub(crate) async fn find_within(
     let workspace = Workspace::load(args)?;
     let environment = workspace.environment(&place.env, true)?;
     let (project, name) = (environment.project.clone(), environment.name.clone());
-    Place::of(Some(&environment), project, name, place, patience).await
+    Place::of(Some(&environment), project, name, place, turn).await
 }
 
 impl Place {
-    /// Connects to the cluster of an environment, or takes what is kept of `local`, for which it waits as long as `patience`
-    /// says.
+    /// Connects to the cluster of an environment, or takes what is kept of `local`, in its turn.
     pub(crate) async fn of(
         environment: Option<&Environment>,
         project: ProjectName,
         name: EnvironmentName,
         words: &args::Environment,
-        patience: Duration,
+        turn: Turn,
     ) -> Result<Self, Failure> {
         let namespace =
             words.namespace.clone().or_else(|| environment.map(|environment| environment.namespace.clone()));
@@ -92,7 +85,7 @@ impl Place {
                 });
             }
             let namespace = namespace.unwrap_or_else(|| project.to_string());
-            let local = local::open(&project, patience).await?;
+            let local = local::open(&project, turn).await?;
             let environment = environment.cloned();
             return Ok(Self::Local(Box::new(Here { local, project, name, environment, namespace })));
         }

@@ -10,13 +10,14 @@ use crate::answer::{self, table};
 use crate::args::{self, Args};
 use crate::error::Failure;
 use crate::exit::Exit;
+use crate::local::{PATIENCE, Turn};
 use crate::workspace::Workspace;
 
 pub(crate) async fn run(args: &Args, words: &args::Environment) -> Result<Exit, Failure> {
     let workspace = Workspace::load(args)?;
     let environment = workspace.environment(&words.env, args.quiet)?;
     let (project, name) = (environment.project.clone(), environment.name.clone());
-    let place = Place::of(Some(&environment), project, name, words, crate::local::PATIENCE).await?;
+    let place = Place::of(Some(&environment), project, name, words, Turn::Wait(PATIENCE)).await?;
     let good = place.visit(None, async |target| look(args, &environment, target).await).await?;
     if good {
         Ok(Exit::Done)

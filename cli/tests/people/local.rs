@@ -42,6 +42,13 @@ fn the_demo_is_a_release_and_a_rollback() {
     let told = folder.run(&["demo", "-o", "json", "--report", "demo.html"]);
     assert_eq!((told.code, &*told.err), (0, ""));
     let envelopes = read(&told.out).expect("events");
+    for two in envelopes.windows(2) {
+        let (elapsed, at) =
+            (two[1].elapsed - two[0].elapsed, two[1].at.duration_since(two[0].at).as_secs_f64());
+        let same = two[0].run == two[1].run;
+        assert!(at >= 0.0, "one clock says when: {two:#?}");
+        assert!(!same || (at - elapsed).abs() < 5.0, "and it goes as time passes: {two:#?}");
+    }
     let reports: Vec<_> = releases(&envelopes).into_iter().map(Report::of).collect();
     let [first, second] = reports.as_slice() else { panic!("two releases, not {}", reports.len()) };
     assert_eq!(first.ending, Some(Ending::Verified));
@@ -166,4 +173,34 @@ fn what_is_damaged_is_named_with_the_way_out() {
     check("local_damaged", &folder.screen(&["status --env local"]));
     let reset = folder.run(&["deploy", "--env", "local", "--reset"]);
     assert_eq!(reset.code, 0, "{}", reset.err);
+}
+
+/// A process that holds the lock is played by the test: the lock is what counts, and what is written in it is who is named.
+#[test]
+fn who_works_in_local_is_named_and_looking_does_not_wait() {
+    let folder = shop("corner");
+    assert_eq!(folder.run(&["deploy", "--env", "local", "-q"]).code, 0);
+    let path = folder.path("../home/.local/state/release/local/corner/lock");
+    let lock = std::fs::OpenOptions::new().write(true).open(&path).expect("the lock");
+    lock.lock().expect("nobody holds it");
+    let worker = "{\"command\":\"release deploy\",\"process\":4711,\"since\":\"2026-11-24T08:00:00Z\"}";
+    std::fs::write(&path, worker).expect("it can be written");
+    let began = std::time::Instant::now();
+    let looked = folder.run(&["status", "--env", "local"]);
+    assert_eq!(looked.code, 0, "{}", looked.screen());
+    assert!(looked.out.contains("release 1") && looked.out.contains("healthy"), "{}", looked.screen());
+    let history = folder.run(&["history", "--env", "local"]);
+    assert!(history.out.contains("verified"), "{}", history.screen());
+    assert!(began.elapsed() < std::time::Duration::from_secs(15), "nobody waited");
+    check(
+        "local_busy",
+        &[
+            format!("$ release status --env local\n! {}", looked.err),
+            folder
+                .screen(&["deploy --env local --lock-timeout 0s", "rollback --env local --lock-timeout 0s"]),
+        ]
+        .join("\n"),
+    );
+    drop(lock);
+    assert_eq!(folder.run(&["status", "--env", "local"]).err, "");
 }

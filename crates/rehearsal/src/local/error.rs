@@ -6,14 +6,18 @@ use std::path::PathBuf;
 
 use release_sim::ServeError;
 
+use super::Worker;
+
 /// Why the environment `local` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
     /// Another command has it and does not end.
-    #[error("another command uses {}", folder.display())]
+    #[error("{} works in {}", worker.as_ref().map_or_else(|| "another command".to_owned(), ToString::to_string), folder.display())]
     Busy {
         /// The folder.
         folder: PathBuf,
+        /// Who has it, as far as it says.
+        worker: Option<Worker>,
     },
     /// A file cannot be read or written.
     #[error("cannot {verb} {}", path.display())]

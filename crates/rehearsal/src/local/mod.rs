@@ -29,6 +29,7 @@ use serde_json::json;
 
 pub use error::LocalError;
 use folder::Folder;
+pub use folder::Worker;
 pub use registry::LocalRegistry;
 
 /// What the cluster is called where others have the name of a context.
@@ -41,7 +42,8 @@ const NODES: u32 = 3;
 /// skipped.
 const LIVED: Duration = Duration::from_secs(60 * 60);
 
-/// The simulated cluster and registry of one project on this machine. Nobody else uses them while this value lives.
+/// The simulated cluster and registry of one project on this machine. Nobody else changes them while this value lives, unless it only
+/// looks ([`Local::look`]).
 #[derive(Debug)]
 pub struct Local {
     folder: Folder,
@@ -57,12 +59,18 @@ pub struct Visit {
 }
 
 impl Local {
-    /// Opens the folder, and makes it when it is not there.
+    /// Opens the folder, and makes it when it is not there. Others are told that `command` works in it.
     ///
     /// # Errors
     /// When it cannot be made, or another command uses it.
-    pub fn open(folder: &Path) -> Result<Self, LocalError> {
-        Ok(Self { folder: Folder::open(folder)? })
+    pub fn open(folder: &Path, command: &str) -> Result<Self, LocalError> {
+        Ok(Self { folder: Folder::open(folder, command)? })
+    }
+
+    /// What the last command left in the folder, while another one works in it. It can be visited, and what is done there is
+    /// forgotten.
+    pub fn look(folder: &Path) -> Self {
+        Self { folder: Folder::look(folder) }
     }
 
     /// Starts over: cluster, registry and scripts are gone.
@@ -107,6 +115,9 @@ impl Local {
         let kept = kept.map_err(|error| self.folder.damaged(folder::CLUSTER, error))?;
         let lived = std::thread::scope(|scope| scope.spawn(|| self.live(visit, kept, work)).join());
         let (out, snapshot) = lived.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        if !self.folder.is_ours() {
+            return Ok(out);
+        }
         let text =
             serde_json::to_vec(&snapshot).map_err(|error| self.folder.damaged(folder::CLUSTER, error))?;
         self.folder.write(folder::CLUSTER, &text)?;
