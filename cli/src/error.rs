@@ -482,7 +482,9 @@ fn pull_hint(error: &PullError) -> Option<&'static str> {
         PullError::NoPlatform { .. } => {
             "`platform` and `platforms` say what an image is built for; its base has to be for the same"
         }
-        PullError::Foreign { .. } | PullError::Form { .. } => "the folder is a cache and may be deleted",
+        PullError::Layout(
+            LayoutError::Foreign { .. } | LayoutError::Form { .. } | LayoutError::Corrupt { .. },
+        ) => "the folder is a cache and may be deleted",
         _ => return None,
     })
 }

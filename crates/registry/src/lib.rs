@@ -35,4 +35,5 @@ pub use pull::{Cache, Limits, Pull, PullError, PullEvent, Pulled};
 pub use push::{MountFrom, Push, PushError, PushEvent};
 pub use referrers::{Artifact, ArtifactPart, AttachError, Referrer, ReferrersError};
 pub use registry::{ConfirmError, Registry, RegistryError};
+pub use release_layout::LayoutError;
 pub use request::{Attempt, RegistryCode, RequestError};

@@ -2,7 +2,6 @@
 
 use release_core::{Credentials, Digest, ImageRef, PinnedImage, Secret};
 use release_registry::{ConfirmError, CredentialStore, Registry};
-use sha2::{Digest as _, Sha256};
 
 fn var(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
@@ -25,10 +24,6 @@ fn right() -> Credentials {
     }
 }
 
-fn sha256(bytes: &[u8]) -> Digest {
-    Digest::from_sha256(Sha256::digest(bytes).into())
-}
-
 /// Puts an image without layers to `host/player:v1`.
 async fn put(host: &str, credentials: Option<&Credentials>) -> Digest {
     install();
@@ -49,13 +44,18 @@ async fn put(host: &str, credentials: Option<&Credentials>) -> Digest {
     let location = started.headers()["location"].to_str().unwrap().to_owned();
     let location = if location.starts_with('/') { format!("http://{host}{location}") } else { location };
     let mark = if location.contains('?') { '&' } else { '?' };
-    send(client.put(format!("{location}{mark}digest={}", sha256(&config))).body(config.clone())).await;
+    send(
+        client
+            .put(format!("{location}{mark}digest={}", release_layout::digest(&config)))
+            .body(config.clone()),
+    )
+    .await;
     let manifest = serde_json::json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": {
             "mediaType": "application/vnd.oci.image.config.v1+json",
-            "digest": sha256(&config),
+            "digest": release_layout::digest(&config),
             "size": config.len(),
         },
         "layers": [],
@@ -64,7 +64,7 @@ async fn put(host: &str, credentials: Option<&Credentials>) -> Digest {
     let request = client.put(format!("{base}/manifests/v1"));
     send(request.header("content-type", "application/vnd.oci.image.manifest.v1+json").body(manifest.clone()))
         .await;
-    sha256(manifest.as_bytes())
+    release_layout::digest(manifest.as_bytes())
 }
 
 fn pinned(host: &str, digest: &Digest) -> PinnedImage {
@@ -80,7 +80,7 @@ async fn an_image_that_is_there_is_confirmed_and_no_other() {
     registry.confirm(&pinned(&host, &digest), None).await.unwrap();
     let tag: ImageRef = format!("{host}/player:v1").parse().unwrap();
     assert_eq!(registry.resolve(&tag, None).await.unwrap(), digest);
-    let other = sha256(b"nobody has this");
+    let other = release_layout::digest(b"nobody has this");
     let error = registry.confirm(&pinned(&host, &other), None).await.unwrap_err();
     assert!(matches!(error, ConfirmError::NotFound { .. }), "{error:?}");
     let gone: ImageRef = format!("{host}/no-such-repository:v1").parse().unwrap();

@@ -9,9 +9,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use flate2::write::GzEncoder;
-use release_core::Digest;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::archive::tests::{entry, header, octal, pax, summed};
 use super::*;
@@ -239,10 +237,6 @@ const ROWS: &[Row] = &[
     ),
 ];
 
-fn sha256(bytes: &[u8]) -> Digest {
-    Digest::from_sha256(Sha256::digest(bytes).into())
-}
-
 /// An error and its causes.
 fn told(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), told)
@@ -250,7 +244,11 @@ fn told(error: &dyn std::error::Error) -> String {
 
 /// What is read of a layer.
 fn read(kind: &str, bytes: &[u8]) -> String {
-    let blob = Descriptor { media_type: kind.to_owned(), digest: sha256(bytes), size: bytes.len() as u64 };
+    let blob = Descriptor {
+        media_type: kind.to_owned(),
+        digest: release_layout::digest(bytes),
+        size: bytes.len() as u64,
+    };
     let contents = match LayerContents::read(&blob, bytes, Wanted { hashes: true, keep: &|_| true }) {
         Ok(contents) => contents,
         Err(error) => return told(&error),

@@ -1,6 +1,5 @@
 //! Why an image was not pulled.
 
-use std::io;
 use std::path::PathBuf;
 
 use release_core::Digest;
@@ -80,49 +79,13 @@ pub enum PullError {
         /// What there is.
         available: Vec<String>,
     },
-    /// The folder has other things in it.
-    #[error("`{}` is not empty and no image layout", path.display())]
-    Foreign {
-        /// The folder.
-        path: PathBuf,
-    },
+    /// The layout cannot be used.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// Another process writes to the layout, and does not end.
     #[error("`{}` is locked by another process", path.display())]
     Locked {
         /// The file that is locked.
         path: PathBuf,
     },
-    /// A file of the layout cannot be read or written.
-    #[error("cannot {verb} `{}`", path.display())]
-    File {
-        /// `read`, `write`.
-        verb: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file of the layout is not what the specification says.
-    #[error("`{}` is not part of an image layout: {why}", path.display())]
-    Form {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        why: &'static str,
-    },
-}
-
-impl From<LayoutError> for PullError {
-    fn from(error: LayoutError) -> Self {
-        match error {
-            LayoutError::Foreign { path } => Self::Foreign { path },
-            LayoutError::Write { path, source } => Self::File { verb: "write", path, source },
-            LayoutError::Read { path, source } => Self::File { verb: "read", path, source },
-            LayoutError::Form { path, why } => Self::Form { path, why },
-            LayoutError::Corrupt { path } => {
-                Self::Form { path, why: "its bytes are not those its name stands for" }
-            }
-        }
-    }
 }

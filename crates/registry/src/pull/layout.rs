@@ -47,9 +47,9 @@ pub(crate) struct Entry {
     pub(crate) platform: Option<Platform>,
 }
 
-pub(super) fn failed(verb: &'static str, path: &Path) -> impl Fn(io::Error) -> PullError {
+fn unwritten(path: &Path) -> impl Fn(io::Error) -> PullError {
     let path = path.to_owned();
-    move |source| PullError::File { verb, path: path.clone(), source }
+    move |source| LayoutError::Write { path: path.clone(), source }.into()
 }
 
 impl Store {
@@ -201,7 +201,7 @@ impl Partial {
         use std::io::Seek as _;
         let file = self.file.as_file_mut();
         let cleared = file.set_len(0).and_then(|()| file.rewind());
-        cleared.map_err(failed("write", self.file.path()))?;
+        cleared.map_err(unwritten(self.file.path()))?;
         (self.at, self.hash) = (0, Sha256::new());
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Partial {
     pub(crate) fn drain(mut self, mut pieces: mpsc::Receiver<Bytes>) -> Result<Self, PullError> {
         while let Some(piece) = pieces.blocking_recv() {
             self.hash.update(&piece);
-            self.file.write_all(&piece).map_err(failed("write", self.file.path()))?;
+            self.file.write_all(&piece).map_err(unwritten(self.file.path()))?;
             self.at += piece.len() as u64;
         }
         Ok(self)

@@ -81,6 +81,16 @@ impl Seen {
     }
 }
 
+/// A push of the image.
+fn push_of<'a>(
+    image: &'a Image,
+    repository: &'a Repository,
+    tags: &'a [String],
+    mount_from: &'a [MountFrom],
+) -> Push<'a> {
+    Push { layout: image.dir.path(), manifest: &image.digest, repository, tags, mount_from }
+}
+
 async fn push_with(registry: &Registry, server: &Server, image: &Image, mount: &[&str]) -> Seen {
     let repository: Repository = format!("{}/player", server.host).parse().unwrap();
     let mount_from: Vec<MountFrom> = mount
@@ -88,13 +98,7 @@ async fn push_with(registry: &Registry, server: &Server, image: &Image, mount: &
         .map(|path| format!("{}/{path}", server.host).parse::<Repository>().unwrap().into())
         .collect();
     let tags = ["v1".to_owned()];
-    let push = Push {
-        layout: image.dir.path(),
-        manifest: &image.digest,
-        repository: &repository,
-        tags: &tags,
-        mount_from: &mount_from,
-    };
+    let push = push_of(image, &repository, &tags, &mount_from);
     let credentials = Credentials::Basic { username: "ci".into(), password: Secret::new("hunter2") };
     let mut events = Vec::new();
     let outcome = match registry.push(&push, Some(&credentials), &mut |event| events.push(event)).await {

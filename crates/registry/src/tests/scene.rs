@@ -8,7 +8,6 @@ use std::time::Duration;
 use release_core::{Credentials, Digest, Secret};
 use release_sim::registry::{Access, Config, Profile, User};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use super::origin::{Origin, Reply};
 use crate::Registry;
@@ -16,9 +15,7 @@ use crate::Registry;
 pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-pub(crate) fn sha256(bytes: &[u8]) -> Digest {
-    Digest::from_sha256(Sha256::digest(bytes).into())
-}
+pub(crate) use release_layout::digest as sha256;
 
 pub(crate) fn descriptor(kind: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": kind, "digest": sha256(bytes), "size": bytes.len()})

@@ -28,12 +28,12 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn sha256(bytes: &[u8]) -> Digest {
-    Digest::from_sha256(Sha256::digest(bytes).into())
-}
-
 fn blob(media_type: &str, bytes: &[u8]) -> Descriptor {
-    Descriptor { media_type: media_type.to_owned(), digest: sha256(bytes), size: bytes.len() as u64 }
+    Descriptor {
+        media_type: media_type.to_owned(),
+        digest: release_layout::digest(bytes),
+        size: bytes.len() as u64,
+    }
 }
 
 fn read(media_type: &str, bytes: &[u8], keep: &dyn Fn(&str) -> bool) -> Result<LayerContents, LayerError> {
@@ -53,8 +53,11 @@ fn packed_or_not_a_layer_has_the_same_contents() {
         assert_eq!(contents.gone, ["usr/old"]);
         assert_eq!(contents.opaque, ["var"]);
         assert_eq!(contents.kept, BTreeMap::from([("etc/os-release".to_owned(), b"ID=x".to_vec())]));
-        assert_eq!(contents.entries[1].digest, Some(sha256(b"#!")));
-        assert_eq!((contents.diff_id.clone(), contents.unpacked), (sha256(&plain), plain.len() as u64));
+        assert_eq!(contents.entries[1].digest, Some(release_layout::digest(b"#!")));
+        assert_eq!(
+            (contents.diff_id.clone(), contents.unpacked),
+            (release_layout::digest(&plain), plain.len() as u64)
+        );
     }
 }
 
@@ -63,7 +66,7 @@ fn other_bytes_than_the_descriptor_names_are_found_out() {
     let bytes = gzip(&tar_of(&[("a", b"1")]));
     let wanted = Wanted { hashes: false, keep: &|_| false };
     let mut other = blob(GZIP, &bytes);
-    other.digest = sha256(b"another");
+    other.digest = release_layout::digest(b"another");
     assert!(matches!(LayerContents::read(&other, &*bytes, wanted), Err(LayerError::Corrupt { .. })));
     // What follows the compressed data is part of the blob, too.
     let longer = [&bytes[..], &gzip(b"more")].concat();

@@ -211,6 +211,10 @@ async fn a_damaged_copy_of_a_base_is_repaired() {
     assert_eq!(second.unwrap().pinned.values().next().unwrap(), image);
     assert_eq!(pulled(&events), [(world.pinned(), false), (world.pinned(), true)]);
     assert_ne!(fs::read(&layer).unwrap(), bytes);
+    // And so is its index: what it named is asked for again.
+    fs::write(world.home.path().join("bases/index.json"), "{").unwrap();
+    let third = world.push(&world.pinned(), &[PLATFORMS[0]]).await.0;
+    assert_eq!(third.unwrap().pinned.values().next().unwrap(), image);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,13 +24,7 @@ async fn who_says_yes_to_everything_has_confirmed_nothing() {
     });
     let (image, repository) = (image(), format!("{host}/player").parse::<Repository>().unwrap());
     let tags = ["v1".to_owned()];
-    let push = Push {
-        layout: image.dir.path(),
-        manifest: &image.digest,
-        repository: &repository,
-        tags: &tags,
-        mount_from: &[],
-    };
+    let push = push_of(&image, &repository, &tags, &[]);
     let mut confirmed = false;
     let mut tell = |event| confirmed |= matches!(event, PushEvent::Confirmed { .. });
     let outcome = registry().push(&push, None, &mut tell).await;
@@ -44,13 +38,8 @@ async fn a_registry_that_never_answers_is_given_up_sooner_than_one_that_restarts
     registry.pace.patience = Duration::from_secs(600);
     let image = image();
     let repository: Repository = "127.0.0.1:9/player".parse().unwrap();
-    let push = Push {
-        layout: image.dir.path(),
-        manifest: &image.digest,
-        repository: &repository,
-        tags: &["v1".to_owned()],
-        mount_from: &[],
-    };
+    let tags = ["v1".to_owned()];
+    let push = push_of(&image, &repository, &tags, &[]);
     let error = registry.push(&push, None, &mut |_| {}).await.unwrap_err();
     assert!(matches!(error, PushError::Request(RequestError::GaveUp { reached: false, .. })), "{error}");
 }
