@@ -58,6 +58,11 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// How wide the terminal is that the answer goes to; `None` when it goes elsewhere.
+pub(crate) fn columns() -> Option<u16> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0)
+}
+
 /// A table with columns as wide as they need to be.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<Cow<'_, str>>> =

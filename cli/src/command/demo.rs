@@ -74,7 +74,7 @@ pub(crate) async fn run(args: &Args, words: &args::Demo, stop: &Stop) -> Result<
         Format::Json => {}
         Format::Text => {
             // What to do next would be about an environment that is gone.
-            let screens: Vec<_> = reports.iter().map(story).collect();
+            let screens: Vec<_> = reports.iter().map(|report| story(report, answer::columns())).collect();
             answer::emit(&format!("\n{}", screens.join("\n")))?;
             say(
                 "\nWith a project of your own: `release init`, then `release deploy --env local`, or `release rehearse`.",

@@ -150,7 +150,8 @@ fn show(args: &Args, html: Option<&Path>, envelopes: &[Envelope]) -> Result<Exit
         return Ok(Exit::Done);
     }
     let reports: Vec<_> = releases(envelopes).into_iter().map(Report::of).collect();
-    let screen = || reports.iter().map(text).collect::<Vec<_>>().join("\n");
+    let screen =
+        || reports.iter().map(|report| text(report, answer::columns())).collect::<Vec<_>>().join("\n");
     match reports.as_slice() {
         // Of one release there is one report, of several a list.
         [report] => answer::print(args.output, report, screen)?,

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match content(&path).map_err(Into::into).and_then(|text| Ok(read(&text)?)) {
         Ok(envelopes) => {
             let report = Report::of(&envelopes);
-            print!("{}", release_pipeline::text(&report));
+            print!("{}", release_pipeline::text(&report, None));
             ExitCode::from(report.ending.as_ref().map_or(1, Ending::exit_code))
         }
         Err(error) => {

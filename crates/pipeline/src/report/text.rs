@@ -10,8 +10,12 @@ use super::advice::advice;
 use super::words::{clean, count, cut, phase, result};
 use super::{Ending, Report, ServiceReport, Tally, took, verdict};
 
-/// Characters of a bar.
-const BAR: usize = 40;
+/// Characters of a bar, where there is room for them.
+const BAR: u16 = 40;
+/// Characters of a bar where there is none. With fewer it would say nothing.
+const SHORTEST_BAR: u16 = 10;
+/// Characters beside a bar and the name in front of it: gaps, and what the service does now.
+const BESIDE: u16 = 20;
 /// Services with a bar of their own; the rest is counted, those that failed come first.
 const SERVICES: usize = 12;
 /// Pieces of evidence.
@@ -25,9 +29,9 @@ const WIDTH: usize = 150;
 /// Notes.
 const NOTES: usize = 6;
 
-/// The report as text: the story, and what to do next. Ends with a line break.
-pub fn text(report: &Report) -> String {
-    let mut out = story(report);
+/// The report as text: the story, and what to do next. Bars are made to fit into so many columns. Ends with a line break.
+pub fn text(report: &Report, columns: Option<u16>) -> String {
+    let mut out = story(report, columns);
     out.push_str("\nnext\n");
     for line in advice(report) {
         let _ = writeln!(out, "  - {line}");
@@ -36,10 +40,10 @@ pub fn text(report: &Report) -> String {
 }
 
 /// What happened, as text, without what to do next. Ends with a line break.
-pub fn story(report: &Report) -> String {
+pub fn story(report: &Report, columns: Option<u16>) -> String {
     let mut out = String::new();
     head(&mut out, report);
-    services(&mut out, report);
+    services(&mut out, report, columns);
     why(&mut out, report);
     tails(&mut out, report);
     out
@@ -94,14 +98,17 @@ fn head(out: &mut String, report: &Report) {
     }
 }
 
-fn services(out: &mut String, report: &Report) {
+fn services(out: &mut String, report: &Report, columns: Option<u16>) {
     let mut all: Vec<_> = report.services.iter().collect();
     let causing = causing(report);
     all.sort_by_key(|(name, service)| (Some(*name) != causing, service.cause.is_none()));
     let width = all.iter().map(|(name, _)| name.as_str().len()).max().unwrap_or(0).max(12);
+    let names = u16::try_from(width).unwrap_or(u16::MAX);
+    let cells = columns.map_or(BAR, |columns| columns.saturating_sub(names).saturating_sub(BESIDE));
+    let cells = cells.clamp(SHORTEST_BAR, BAR);
     out.push('\n');
     for (name, service) in all.iter().take(SERVICES) {
-        lines_of(out, width, name, service, report);
+        lines_of(out, (width, cells), name, service, report);
     }
     if all.len() > SERVICES {
         let _ = writeln!(out, "  and {} more", count(all.len() - SERVICES, "service"));
@@ -117,9 +124,16 @@ pub(super) fn causing(report: &Report) -> Option<&ServiceName> {
     report.ending.as_ref().and_then(|ending| ending.cause()?.0)
 }
 
-fn lines_of(out: &mut String, width: usize, name: &ServiceName, service: &ServiceReport, report: &Report) {
+/// A service: its name, in a column of `width`, and its bar of so many `cells`.
+fn lines_of(
+    out: &mut String,
+    (width, cells): (usize, u16),
+    name: &ServiceName,
+    service: &ServiceReport,
+    report: &Report,
+) {
     let now = service.phases.last().map_or("", |last| phase(last.phase));
-    let line = format!("  {name:width$}  {}  {now}", bar(service, report.seconds));
+    let line = format!("  {name:width$}  {}  {now}", bar(service, report.seconds, cells));
     let _ = writeln!(out, "{}", line.trim_end());
     let indent = " ".repeat(width + 4);
     let steps = steps(service, report.seconds);
@@ -161,15 +175,15 @@ fn glyph(phase: Phase) -> char {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place between 0 and BAR")]
-fn place(at: f64, seconds: f64) -> usize {
-    if seconds > 0.0 { ((at / seconds * 40.0) as usize).min(BAR - 1) } else { 0 }
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in the bar")]
+fn place(at: f64, seconds: f64, cells: u16) -> usize {
+    if seconds > 0.0 { ((at / seconds * f64::from(cells)) as u16).min(cells - 1).into() } else { 0 }
 }
 
-fn bar(service: &ServiceReport, seconds: f64) -> String {
-    let mut cells = [' '; BAR];
+fn bar(service: &ServiceReport, seconds: f64, width: u16) -> String {
+    let mut cells = vec![' '; width.into()];
     let mut fill = |from: f64, to: f64, glyph: char| {
-        let (from, to) = (place(from, seconds), place(to, seconds));
+        let (from, to) = (place(from, seconds, width), place(to, seconds, width));
         cells[from..=to.max(from)].fill(glyph);
     };
     if let Some(prepared) = service.prepared {

@@ -77,7 +77,7 @@ fn a_record_without_events_still_says_how_it_ended() {
     let told = |state| {
         let report = crate::Report::of(&from_header(&header(state), "radio", "dev"));
         assert_eq!(report.started.as_ref().and_then(|started| started.actor.as_deref()), Some("ada@laptop"));
-        crate::text(&report).lines().next().map(str::to_owned)
+        crate::text(&report, None).lines().next().map(str::to_owned)
     };
     assert_eq!(told(State::Verified).as_deref(), Some("release 4 verified in 1m00s"));
     assert_eq!(

@@ -18,7 +18,7 @@ fn fold(events: &[(&str, f64, &str)]) -> Report {
     let envelopes = read(&lines.join("\n")).expect("events");
     // Whatever is folded can be shown.
     let report = Report::of(&envelopes);
-    assert!(!text(&report).is_empty() && page(&envelopes).contains("</html>"));
+    assert!(!text(&report, None).is_empty() && page(&envelopes).contains("</html>"));
     report
 }
 

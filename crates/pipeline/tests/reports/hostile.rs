@@ -56,7 +56,7 @@ fn a_page_stays_a_page() {
 
 #[test]
 fn a_terminal_stays_a_terminal() {
-    let screen = text(&Report::of(&read(&run()).expect("events")));
+    let screen = text(&Report::of(&read(&run()).expect("events")), None);
     assert!(screen.contains("red") && !screen.contains("[31m"), "{screen}");
     for c in screen.chars() {
         assert!(c == '\n' || !c.is_control(), "{c:?} in {screen}");
@@ -69,6 +69,9 @@ fn numbers_that_are_none_do_not_matter() {
     let line = r#"{"v":1,"run":"r","seq":0,"at":"2026-11-24T08:00:00Z","elapsed":ELAPSED,"type":"phase-entered","service":"web","phase":"soaking"}"#;
     for elapsed in ["-5.0", "1e300", "0.0", "1e-300", "9007199254740993"] {
         let envelopes = read(&line.replace("ELAPSED", elapsed)).expect("an event");
-        assert!(page(&envelopes).len() < 40_000 && !text(&Report::of(&envelopes)).is_empty(), "{elapsed}");
+        assert!(
+            page(&envelopes).len() < 40_000 && !text(&Report::of(&envelopes), None).is_empty(),
+            "{elapsed}"
+        );
     }
 }

@@ -17,7 +17,7 @@ fn recorded(name: &str) -> Vec<Envelope> {
 #[test]
 fn a_screen_for_each_run() {
     for name in RUNS {
-        let screen = text(&Report::of(&recorded(name)));
+        let screen = text(&Report::of(&recorded(name)), None);
         assert!(screen.lines().count() <= 50, "more than a screen:\n{screen}");
         insta::assert_snapshot!(format!("text_{name}"), screen);
     }
@@ -73,4 +73,20 @@ fn a_page_without_events_is_no_page_of_ours() {
     assert_eq!(read_page(&cut).unwrap_err().to_string(), "the events in the page are damaged");
     let newer = made.replacen("{\"v\":1", "{\"v\":7", 1);
     assert!(read_page(&newer).unwrap_err().to_string().contains("format version 7"));
+}
+
+#[test]
+fn bars_fit_into_the_terminal() {
+    let report = Report::of(&recorded(RUNS[0]));
+    let widest = |columns: Option<u16>| {
+        let screen = text(&report, columns);
+        let bars = screen.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        let bars = bars.filter(|line| line.contains(['░', '▒', '▓', '█', '─', '◂']));
+        bars.map(|line| line.chars().count()).max().expect("a bar")
+    };
+    for columns in [50, 60, 70] {
+        assert!(widest(Some(columns)) <= columns.into(), "{columns}: {}", widest(Some(columns)));
+    }
+    assert!(widest(Some(20)) < widest(Some(60)));
+    assert_eq!(widest(Some(200)), widest(None));
 }
