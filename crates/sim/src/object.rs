@@ -117,7 +117,7 @@ enum Content {
 /// Facts, and the sections they are made into when somebody reads them.
 #[derive(Debug)]
 struct Lazy<T: ?Sized> {
-    made: OnceLock<Sections>,
+    made: OnceLock<Box<Sections>>,
     facts: T,
 }
 
@@ -177,7 +177,7 @@ impl Object {
     fn all(&self) -> &Sections {
         match &self.content {
             Content::Sections(sections) => sections,
-            Content::Facts(lazy) => lazy.made.get_or_init(|| self.make(&lazy.facts)),
+            Content::Facts(lazy) => lazy.made.get_or_init(|| Box::new(self.make(&lazy.facts))),
         }
     }
 

@@ -33,18 +33,21 @@ pub struct Section(Arc<Content>);
 /// What was read of a section by whoever read it first. A section never changes, so that it holds as long as the section is there.
 type Read = OnceLock<Box<Arc<dyn Any + Send + Sync>>>;
 
+/// The JSON of what is none, once somebody has read it; most of it nobody ever reads.
+type Made = OnceLock<Box<Value>>;
+
 enum Content {
     Json {
         value: Value,
         read: Read,
     },
     Facts {
-        json: OnceLock<Value>,
+        json: Made,
         facts: Box<dyn Facts>,
     },
     /// Another one, but for these fields; Null for one that is not there. That one is none of this kind.
     Changed {
-        json: OnceLock<Value>,
+        json: Made,
         base: Section,
         fields: Vec<(&'static str, Value)>,
         read: Read,
@@ -59,7 +62,7 @@ impl Section {
 
     /// A section of facts.
     pub(crate) fn of(facts: impl Facts) -> Self {
-        Self(Arc::new(Content::Facts { json: OnceLock::new(), facts: Box::new(facts) }))
+        Self(Arc::new(Content::Facts { json: Made::new(), facts: Box::new(facts) }))
     }
 
     /// The same section but for some fields; Null takes one away.
@@ -77,7 +80,7 @@ impl Section {
                 fields.push((*name, value.clone()));
             }
         }
-        let (json, base, read) = (OnceLock::new(), base.clone(), Read::new());
+        let (json, base, read) = (Made::new(), base.clone(), Read::new());
         Self(Arc::new(Content::Changed { json, base, fields, read }))
     }
 
@@ -157,8 +160,10 @@ impl Deref for Section {
     fn deref(&self) -> &Value {
         match &*self.0 {
             Content::Json { value, .. } => value,
-            Content::Facts { json, facts } => json.get_or_init(|| facts.to_value()),
-            Content::Changed { json, base, fields, .. } => json.get_or_init(|| changed(base, fields)),
+            Content::Facts { json, facts } => json.get_or_init(|| Box::new(facts.to_value())),
+            Content::Changed { json, base, fields, .. } => {
+                json.get_or_init(|| Box::new(changed(base, fields)))
+            }
         }
     }
 }

@@ -9,20 +9,44 @@ use super::container::Container;
 use super::status::ContainerStatus;
 use crate::time::{self, Second};
 
+/// Why a condition is not as it should be, or no longer matters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Why {
+    #[default]
+    Nothing,
+    PodCompleted,
+    PodFailed,
+    ContainersNotInitialized,
+    ContainersNotReady,
+}
+
+impl Why {
+    /// As in `reason`.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::PodCompleted => "PodCompleted",
+            Self::PodFailed => "PodFailed",
+            Self::ContainersNotInitialized => "ContainersNotInitialized",
+            Self::ContainersNotReady => "ContainersNotReady",
+        }
+    }
+}
+
 /// One condition as it was written last; its message follows from the containers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Condition {
     status: bool,
-    reason: &'static str,
+    why: Why,
     changed: Option<Second>,
 }
 
 impl Condition {
-    fn set(&mut self, now: Timestamp, status: bool, reason: &'static str) {
+    fn set(&mut self, now: Timestamp, status: bool, why: Why) {
         if self.changed.is_none() || self.status != status {
             self.changed = Some(Second::of(now));
         }
-        (self.status, self.reason) = (status, reason);
+        (self.status, self.why) = (status, why);
     }
 
     fn to_value(self, kind: &str, message: &str, generation: i64) -> Value {
@@ -32,7 +56,7 @@ impl Condition {
         map.insert("observedGeneration".to_owned(), json!(generation));
         map.insert("lastProbeTime".to_owned(), Value::Null);
         map.insert("lastTransitionTime".to_owned(), self.changed.map_or(Value::Null, |at| json!(at.text())));
-        for (key, text) in [("reason", self.reason), ("message", message)] {
+        for (key, text) in [("reason", self.why.text()), ("message", message)] {
             if !text.is_empty() {
                 map.insert(key.to_owned(), json!(text));
             }
@@ -71,22 +95,22 @@ impl Conditions {
 
     /// Works them out again.
     pub(super) fn update(&mut self, phase: &'static str, containers: &[Container], now: Timestamp) {
-        self.has_sandbox.set(now, self.sandbox, "");
+        self.has_sandbox.set(now, self.sandbox, Why::Nothing);
         let is_uninitialized = containers.iter().any(|c| c.spec.init && !c.lets_others_start());
         match phase {
-            "Succeeded" => self.initialized.set(now, true, "PodCompleted"),
-            _ if is_uninitialized => self.initialized.set(now, false, "ContainersNotInitialized"),
-            _ => self.initialized.set(now, true, ""),
+            "Succeeded" => self.initialized.set(now, true, Why::PodCompleted),
+            _ if is_uninitialized => self.initialized.set(now, false, Why::ContainersNotInitialized),
+            _ => self.initialized.set(now, true, Why::Nothing),
         }
         let is_unready = containers.iter().any(|c| (!c.spec.init || c.spec.sidecar) && !c.ready);
-        let (ready, reason) = match phase {
-            "Succeeded" => (false, "PodCompleted"),
-            "Failed" => (false, "PodFailed"),
-            _ if is_unready => (false, "ContainersNotReady"),
-            _ => (true, ""),
+        let (ready, why) = match phase {
+            "Succeeded" => (false, Why::PodCompleted),
+            "Failed" => (false, Why::PodFailed),
+            _ if is_unready => (false, Why::ContainersNotReady),
+            _ => (true, Why::Nothing),
         };
-        self.ready.set(now, ready, reason);
-        self.containers_ready.set(now, ready, reason);
+        self.ready.set(now, ready, why);
+        self.containers_ready.set(now, ready, why);
     }
 
     /// Whether the pod is ready.
@@ -113,13 +137,13 @@ impl Conditions {
             let names = names(containers, |c| c.of.init && !c.lets_others_start);
             format!("containers with incomplete status: [{names}]")
         };
-        let unready = if self.ready.reason == "ContainersNotReady" {
+        let unready = if self.ready.why == Why::ContainersNotReady {
             let names = names(containers, |c| (!c.of.init || c.of.sidecar) && !c.ready);
             format!("containers with unready status: [{names}]")
         } else {
             String::new()
         };
-        let placed = Condition { status: true, reason: "", changed: Some(started) };
+        let placed = Condition { status: true, why: Why::Nothing, changed: Some(started) };
         let mut last = placed.to_value("PodScheduled", "", generation);
         if let Some(at) = scheduled {
             last["lastTransitionTime"] = (**at).clone();
