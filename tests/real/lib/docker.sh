@@ -36,7 +36,11 @@ start_engine() {
         --exec-root "$dir/$name-exec" --pidfile "$dir/$name.pid" --exec-opt native.cgroupdriver=cgroupfs "${runtime[@]}" "$@"
 }
 
-# The engine that Debian's next release has, with its own containerd and client.
+# The bridge of the current engine. `docker0` is the other one's: an engine that finds it gives it its own address.
+current_bridge=release-docker1
+
+# The engine that Debian's next release has, with its own containerd and client. It leaves the machine's packet filter alone, which is
+# the other one's as well.
 start_current_docker() {
     local dir=$1 root
     root=$(current_docker)
@@ -46,10 +50,13 @@ start_current_docker() {
         > "$dir/docker-current-client/docker"
     chmod +x "$dir/docker-current-client/docker"
     echo '{"features": {"containerd-snapshotter": true}}' > "$dir/docker-current.json"
+    ip link show "$current_bridge" > /dev/null 2>&1 || ip link add name "$current_bridge" type bridge
+    ip addr replace 172.31.0.1/16 dev "$current_bridge"
+    ip link set "$current_bridge" up
     (
         export PATH=$root/usr/bin:$root/usr/sbin:$PATH
         start_engine "$dir" docker-current dockerd-current "$root/usr/sbin/dockerd" \
-            --config-file "$dir/docker-current.json" --bip 172.31.0.1/16
+            --config-file "$dir/docker-current.json" --bridge "$current_bridge" --iptables=false --ip-masq=false
     )
     wait_for 60 "the current Docker Engine" docker -H "unix://$dir/docker-current.sock" version
 }
@@ -77,6 +84,7 @@ stop_docker() {
         fi
         stop_process "$dir" "${name/docker/dockerd}"
     done
+    ip link del "$current_bridge" 2> /dev/null || true
     end_leftovers "$dir"
     for mount in $(grep -o " $dir/[^ ]*" /proc/mounts | sort -r || true); do
         umount -l "$mount" 2> /dev/null || true
