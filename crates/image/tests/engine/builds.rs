@@ -1,67 +1,14 @@
-//! Against a real Docker Engine and real registries, which `tests/run` brings up.
-//!
-//! Nothing is pulled: every image starts from scratch with a static busybox of this machine.
+//! Builds from Dockerfiles, what ignore files leave out of them, and pushes.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::Command;
 
 use release_core::{Credentials, ImageRef, Secret};
-use release_image::{BuildError, BuildEvent, BuildInputs, DockerfileBuild, Endpoint, Engine, PushError};
+use release_image::{BuildError, BuildEvent, PushError};
 
-fn var(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
-}
-
-async fn engine() -> Engine {
-    let endpoint = Endpoint::new(&var("RELEASE_TEST_DOCKER_HOST")).unwrap();
-    Engine::connect(&endpoint).await.unwrap()
-}
-
-/// What the `docker` command answers, asked against the same engine.
-fn docker(arguments: &[&str]) -> String {
-    let out = Command::new(var("RELEASE_TEST_DOCKER"))
-        .args(arguments)
-        .env("DOCKER_HOST", var("RELEASE_TEST_DOCKER_HOST"))
-        .env("DOCKER_BUILDKIT", "1")
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap().trim().to_owned()
-}
-
-/// A context with busybox and this Dockerfile.
-fn context(dockerfile: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("Dockerfile"), dockerfile).unwrap();
-    fs::copy("/bin/busybox", dir.path().join("busybox")).unwrap();
-    dir
-}
-
-fn build(context: &Path, tag: &str) -> DockerfileBuild {
-    DockerfileBuild {
-        context: context.to_owned(),
-        dockerfile: context.join("Dockerfile"),
-        target: None,
-        args: BTreeMap::new(),
-        platform: None,
-        labels: BTreeMap::new(),
-        tag: tag.parse().unwrap(),
-        no_cache: false,
-        inputs: BuildInputs::default(),
-    }
-}
-
-/// A name no earlier run has used, so that no layer is there already.
-fn fresh(name: &str) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    format!("{name}-{}", now.as_nanos())
-}
-
-const BUSYBOX: &str =
-    "FROM scratch AS base\nCOPY busybox /bin/busybox\nSHELL [\"/bin/busybox\", \"sh\", \"-c\"]\n";
+use crate::stack::{BUSYBOX, build, context, docker, engine, fresh, var};
 
 #[tokio::test]
 #[ignore = "needs a Docker Engine and a registry: tests/run"]

@@ -1,4 +1,4 @@
-//! Native images in a real Docker Engine, which `tests/run` brings up, and in the hands of skopeo and buildah.
+//! Native images in a real Docker Engine, and in the hands of skopeo and buildah.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,9 +10,7 @@ use release_image::{
     Base, BuildOptions, Compression, Format, Layer, Layout, NativeBuild, NativeImage, RunConfig,
 };
 
-fn var(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
-}
+use crate::stack::var;
 
 /// Runs a command against the engine and gives back what it printed.
 fn run(program: &str, arguments: &[&str]) -> String {

@@ -1,6 +1,4 @@
-//! What builds are given besides their context, against a real Docker Engine.
-//!
-//! Nothing can be pulled here, so images are made from scratch with busybox in them.
+//! What builds are given besides their context.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,57 +11,15 @@ use release_image::{
     CacheSource, DockerfileBuild, Endpoint, Engine, SecretSource,
 };
 
-fn var(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
-}
-
-async fn engine() -> Engine {
-    let endpoint = Endpoint::new(&var("RELEASE_TEST_DOCKER_HOST")).unwrap();
-    Engine::connect(&endpoint).await.unwrap()
-}
-
-/// Runs the `docker` command against the same engine.
-fn docker(arguments: &[&str]) -> Vec<u8> {
-    try_docker(arguments).unwrap_or_else(|said| panic!("docker {arguments:?}: {said}"))
-}
-
-/// What the `docker` command answers, or complains about.
-fn try_docker(arguments: &[&str]) -> Result<Vec<u8>, String> {
-    let host = var("RELEASE_TEST_DOCKER_HOST");
-    let out = Command::new("docker").args(arguments).env("DOCKER_HOST", host).output().unwrap();
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    out.status.success().then_some(out.stdout).ok_or(said)
-}
-
-/// A name no earlier run has used.
-fn fresh(name: &str) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    format!("{name}-{}", now.as_nanos())
-}
-
-const BUSYBOX: &str =
-    "FROM scratch AS base\nCOPY busybox /bin/busybox\nSHELL [\"/bin/busybox\", \"sh\", \"-c\"]\n";
+use crate::stack::{self, BUSYBOX, docker, docker_said, engine, fresh, try_docker, var};
 
 /// A context with busybox and a Dockerfile that goes on with `steps`.
 fn context(steps: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("Dockerfile"), format!("{BUSYBOX}{steps}")).unwrap();
-    fs::copy("/bin/busybox", dir.path().join("busybox")).unwrap();
-    dir
+    stack::context(&format!("{BUSYBOX}{steps}"))
 }
 
 fn build(context: &Path, tag: &str, inputs: BuildInputs) -> DockerfileBuild {
-    DockerfileBuild {
-        context: context.to_owned(),
-        dockerfile: context.join("Dockerfile"),
-        target: None,
-        args: BTreeMap::new(),
-        platform: None,
-        labels: BTreeMap::new(),
-        tag: tag.parse().unwrap(),
-        no_cache: false,
-        inputs,
-    }
+    DockerfileBuild { inputs, ..stack::build(context, tag) }
 }
 
 async fn run(build: &DockerfileBuild) -> (Result<BuiltImage, BuildError>, Vec<BuildEvent>) {
@@ -107,7 +63,9 @@ async fn a_secret_is_readable_in_its_step_and_nowhere_else() {
     assert!(format!("{events:?}").contains("[secret "), "{events:#?}");
     assert!(!format!("{events:?}{image:?}{build:?}").contains(&secret), "{events:#?}");
     // Not packed: a text in a layer is a text in the archive.
-    let saved = docker(&["save", tag]);
+    let archive = dir.path().join("image.tar");
+    docker(&["save", tag, "-o", archive.to_str().unwrap()]);
+    let saved = fs::read(&archive).unwrap();
     assert!(contains(&saved, "both are the same"), "the history is there");
     assert!(!contains(&saved, &secret));
 }
@@ -237,8 +195,7 @@ fn forget(mark: &str) {
     let format = "{{range .BuildCache}}{{.ID}} {{.Description}}\n{{end}}";
     // The engine looks at its images for this as well, and stumbles over those that other tests remove meanwhile.
     let records = (0..20).find_map(|_| try_docker(&["system", "df", "-v", "--format", format]).ok());
-    let records = String::from_utf8(records.unwrap()).unwrap();
-    for record in records.lines().filter(|record| record.contains(mark)) {
+    for record in records.unwrap().lines().filter(|record| record.contains(mark)) {
         let filter = format!("id={}", record.split(' ').next().unwrap());
         docker(&["builder", "prune", "-a", "-f", "--filter", &filter]);
     }
@@ -277,7 +234,14 @@ async fn takes_contexts() -> bool {
 
 /// Whether the engine keeps its images in containerd, and so can leave caches in registries.
 fn keeps_images_in_containerd() -> bool {
-    contains(&docker(&["info", "--format", "{{.DriverStatus}}"]), "io.containerd.snapshotter")
+    docker(&["info", "--format", "{{.DriverStatus}}"]).contains("io.containerd.snapshotter")
+}
+
+/// The refusal of caches, before anything is built.
+fn assert_no_caches(error: Option<String>, events: &[BuildEvent]) {
+    let error = error.unwrap();
+    assert!(error.contains("has no caches of builds in registries and folders"), "{error}");
+    assert_eq!(events, []);
 }
 
 /// The refusal of what the engine cannot do, or `None` when it was done.
@@ -337,10 +301,7 @@ async fn a_cache_in_a_registry_is_used_by_an_engine_that_forgot() {
     let cache_to = vec![BuildCache::Registry { image: cache.clone(), all_stages: true }];
     let (error, events) = refusal(tag, BuildInputs { cache_to, ..BuildInputs::default() }, &steps).await;
     if !keeps_images_in_containerd() {
-        let error = error.unwrap();
-        assert!(error.contains("has no caches of builds in registries and folders"), "{error}");
-        assert_eq!(events, []);
-        return;
+        return assert_no_caches(error, &events);
     }
     assert_eq!(error, None);
     assert!(wrote(&events, "the step was run"), "{events:#?}");
@@ -352,20 +313,6 @@ async fn a_cache_in_a_registry_is_used_by_an_engine_that_forgot() {
         assert_eq!(error, None);
         assert_eq!(wrote(&events, "the step was run"), runs, "{events:#?}");
     }
-}
-
-/// Builds with `docker buildx`, and returns what it said.
-fn buildx(context: &Path, tag: &str, arguments: &[&str]) -> String {
-    let out = Command::new(var("RELEASE_TEST_DOCKER"))
-        .args(["buildx", "build", "--progress", "plain", "-t", tag])
-        .args(arguments)
-        .arg(context)
-        .env("DOCKER_HOST", var("RELEASE_TEST_DOCKER_HOST"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{said}");
-    said
 }
 
 #[tokio::test]
@@ -382,10 +329,7 @@ async fn a_cache_in_a_folder_is_used_by_an_engine_that_forgot_and_by_docker() {
     let inputs = BuildInputs { cache_from: from(&folder), cache_to: to(&folder), ..BuildInputs::default() };
     let (error, events) = refusal(tag, inputs, &steps).await;
     if !keeps_images_in_containerd() {
-        let error = error.unwrap();
-        assert!(error.contains("has no caches of builds in registries and folders"), "{error}");
-        assert_eq!(events, []);
-        return;
+        return assert_no_caches(error, &events);
     }
     assert_eq!(error, None);
     assert!(wrote(&events, "the step was run"), "{events:#?}");
@@ -408,7 +352,9 @@ async fn a_cache_in_a_folder_is_used_by_an_engine_that_forgot_and_by_docker() {
     let dir = context(&steps);
     let (source, dest) =
         (format!("type=local,src={}", folder.display()), format!("type=local,dest={}", theirs.display()));
-    let said = buildx(dir.path(), tag, &["--cache-from", &source, "--cache-to", &dest]);
+    let caches = ["--cache-from", &source, "--cache-to", &dest, dir.path().to_str().unwrap()];
+    let build = ["buildx", "build", "--progress", "plain", "-t", tag].into_iter().chain(caches);
+    let (_, said) = docker_said(&build.collect::<Vec<_>>()).unwrap();
     let ran = |line: &str| line.ends_with("the step was run") && !line.contains("RUN");
     assert!(said.contains("CACHED") && !said.lines().any(ran), "{said}");
     again();
