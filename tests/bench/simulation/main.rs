@@ -22,7 +22,8 @@ use anyhow::{Context as _, bail};
 
 use churn::Mix;
 
-/// Transitions per second of CPU time, of all churns with all controllers at work together.
+/// Transitions per second of CPU time: of nodes and pods alone, in the slower of their churns, and of all churns with all controllers at
+/// work together.
 const LEAST_RATE: f64 = 100_000.0;
 
 /// 5,000 Deployments with one pod each.
@@ -61,6 +62,7 @@ fn main() -> anyhow::Result<ExitCode> {
         println!("{what:<44}{measured:>12.1}{target:>12.1}  {word} ({:.2})", measured / target);
     };
     let mut all = churn::Sum::default();
+    let mut alone = f64::INFINITY;
     for mix in MIXES.into_iter().filter(|mix| mix.name.contains(&words.only)) {
         let sum = churn::play(mix, words.seconds);
         println!(
@@ -71,14 +73,17 @@ fn main() -> anyhow::Result<ExitCode> {
             sum.writes,
             sum.cpu_seconds
         );
-        if !mix.alone {
+        if mix.alone {
+            alone = alone.min(sum.rate());
+        } else {
             all = all.plus(sum);
         }
     }
     if !words.only.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    say("pod transitions per CPU second", all.rate(), LEAST_RATE, all.rate() >= LEAST_RATE);
+    say("pod transitions per CPU second, pods alone", alone, LEAST_RATE, alone >= LEAST_RATE);
+    say("the same, with all controllers", all.rate(), LEAST_RATE, all.rate() >= LEAST_RATE);
     let mib = crowd::peak_mib()?;
     say("MiB at the peak of 5,000 Deployments", mib, MOST_MEMORY, mib <= MOST_MEMORY);
     let told = rehearsals::tell(&words.bin, words.seeds)?;
