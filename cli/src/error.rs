@@ -421,6 +421,9 @@ fn build_hint(error: &BuildError) -> Option<&'static str> {
             InputError::ContextFolder { .. } => Some(
                 "the service's `image.contexts` in release.yaml names the folder, relative to the project file",
             ),
+            InputError::Cache(LayoutError::Foreign { .. } | LayoutError::Form { .. }) => Some(
+                "give `cache_to` a folder of its own, one that is not there yet: a cache takes the place of everything in it",
+            ),
             InputError::Cache(_) => Some(
                 "a folder with a cache can be deleted: the next build is only slower, and makes a new one",
             ),

@@ -108,7 +108,7 @@ pub(crate) async fn list(paths: Paths) -> Result<Listing, BuildError> {
 pub(crate) fn read_ignore(paths: &Paths) -> Result<(Ignore, Option<String>), BuildError> {
     for name in [format!("{}.dockerignore", paths.dockerfile), ".dockerignore".to_owned()] {
         let path = paths.context.join(&name);
-        match fs::read(&path) {
+        match read_file(&path) {
             Ok(bytes) => {
                 let ignore = Ignore::parse(&String::from_utf8_lossy(&bytes))
                     .map_err(|source| BuildError::Ignore { path, source })?;
@@ -119,6 +119,14 @@ pub(crate) fn read_ignore(paths: &Paths) -> Result<(Ignore, Option<String>), Bui
         }
     }
     Ok((Ignore::default(), None))
+}
+
+/// Whoever opens a pipe waits for somebody who writes into it: so nothing but files is opened.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    fs::read(path)
 }
 
 /// Everything in the folder `root` that the rules leave.

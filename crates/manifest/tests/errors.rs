@@ -358,6 +358,7 @@ fn what_a_dockerfile_build_is_given() {
             ("an id that cannot be one", given("secrets: [{id: 'a,b', env: NPM_TOKEN}]")),
             ("two secrets of one id", given("secrets: [{id: a, env: A}, {id: a, env: B}]")),
             ("ssh", given("ssh: [default, 'default', 'x=', 'a b']")),
+            ("a context that is never found", given("contexts: {Shared: ../shared, '': ../shared}")),
             (
                 "a context of an unknown kind",
                 given("contexts: {shared: 'ssh://git:hunter2@example.com/a.git'}"),

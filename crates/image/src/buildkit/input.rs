@@ -191,7 +191,7 @@ impl fmt::Debug for Hidden {
 }
 
 /// What was read of this machine for a build.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Lent {
     pub(super) secrets: BTreeMap<String, Hidden>,
     pub(super) agents: BTreeMap<String, PathBuf>,
@@ -311,6 +311,10 @@ impl BuildSecret {
 }
 
 fn read_at_most(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    // Whoever opens a pipe waits for somebody who writes into it.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(limit as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -367,6 +371,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         std::fs::write(path("npmrc"), "hunter2").unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
         std::fs::write(path("large"), vec![b'x'; BuildInputs::MAX_SECRET_BYTES + 1]).unwrap();
         let file = |name: &str| SecretSource::File(path(name));
         let variable = |name: &str| SecretSource::Variable(name.into());
@@ -376,6 +381,8 @@ mod tests {
                 r#"Lent { secrets: {"npm": Hidden(…), "t": Hidden(…)}, agents: {} }"#,
             ),
             (vec![secret("npm", file("gone"))], "secret `npm` of the build cannot be read from `gone`"),
+            // It would be waited for.
+            (vec![secret("npm", file("pipe"))], "secret `npm` of the build cannot be read from `pipe`"),
             (
                 vec![secret("t", variable("NOT_SET"))],
                 "secret `t` of the build is not there: the variable NOT_SET is not set",

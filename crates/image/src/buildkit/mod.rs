@@ -18,13 +18,14 @@ mod wire;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::moby::buildkit::v1::control_client::ControlClient;
 use bollard::moby::buildkit::v1::{CacheOptions, CacheOptionsEntry, SolveRequest, StatusRequest};
 use futures::{StreamExt as _, TryStreamExt as _};
 use release_core::{Credentials, Digest};
+use release_layout::LayoutError;
 use serde_json::{Value, json};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -33,6 +34,7 @@ use crate::context::Trouble;
 use crate::dockerfile::Paths;
 use crate::progress::Progress;
 use crate::{BuildError, BuildEvent, BuiltImage, DockerfileBuild, Engine, EngineInfo};
+use input::Lent;
 pub use input::{
     BuildAgent, BuildCache, BuildContext, BuildInputs, BuildSecret, CacheSource, InputError, SecretSource,
 };
@@ -77,22 +79,48 @@ impl Engine {
         credentials: &BTreeMap<String, Credentials>,
         tell: &mut (dyn FnMut(BuildEvent) + Send),
     ) -> Result<BuiltImage, BuildError> {
-        let failed = |source| BuildError::Wire { endpoint: self.endpoint.clone(), source };
         let lent = build.inputs.lend()?;
+        let mut caches = Caches::of(&build.inputs)?;
+        for notice in std::mem::take(&mut caches.notices) {
+            tell(BuildEvent::Notice { message: notice });
+        }
+        loop {
+            let stores = Stores::new(caches.folders());
+            let ended = self.attempt(build, paths, &lent, &caches, &stores, credentials, tell).await;
+            let damaged = stores.damage();
+            for (dir, error) in &damaged {
+                tell(BuildEvent::Notice { message: unusable(dir, error) });
+            }
+            if ended.is_ok() || damaged.is_empty() {
+                return ended;
+            }
+            // What it began with cannot be had: without it, the build only takes longer.
+            caches.from.retain(|(_, path, _)| damaged.iter().all(|(dir, _)| dir != *path));
+        }
+    }
+
+    /// Builds once.
+    #[expect(clippy::too_many_arguments, reason = "all of one build, and only `solve` calls it")]
+    async fn attempt(
+        &self,
+        build: &DockerfileBuild,
+        paths: &Paths,
+        lent: &Lent,
+        caches: &Caches<'_>,
+        stores: &Stores,
+        credentials: &BTreeMap<String, Credentials>,
+        tell: &mut (dyn FnMut(BuildEvent) + Send),
+    ) -> Result<BuiltImage, BuildError> {
+        let failed = |source| BuildError::Wire { endpoint: self.endpoint.clone(), source };
         let mask = Mask::new(&lent.secrets);
         let trouble = Trouble::default();
         let id = session_id();
         let folders = Folders { by_name: folders(build, paths), trouble: trouble.clone() };
-        let caches = Caches::of(&build.inputs)?;
-        for path in &caches.missing {
-            let message = format!("there is no cache in `{}` yet", path.display());
-            tell(BuildEvent::Notice { message });
-        }
-        let stores = Stores::new(caches.folders());
-        let offer = Offer { credentials: credentials.clone(), lent, folders, stores: stores.clone() };
+        let offer =
+            Offer { credentials: credentials.clone(), lent: lent.clone(), folders, stores: stores.clone() };
         let session = session::open(&self.endpoint, &id, offer).await.map_err(failed)?;
         let control = self.control(&id).await.map_err(failed)?;
-        let request = request(build, paths, &caches, &id);
+        let request = request(build, paths, caches, &id);
         let ended = self.follow(control, request, &mut |e| tell(mask.event(e))).await;
         drop(session);
         for path in trouble.skipped() {
@@ -200,24 +228,32 @@ fn knows(info: &EngineInfo, inputs: &BuildInputs) -> Result<(), BuildError> {
     }
 }
 
+fn unusable(cache: &Path, error: &LayoutError) -> String {
+    format!("the cache in `{}` is not used: {error}", cache.display())
+}
+
 /// The folders with caches of a build.
 #[derive(Debug, Default)]
 struct Caches<'a> {
     /// By the name each has in the build, and which cache is in it.
     from: Vec<(String, &'a PathBuf, Digest)>,
-    /// Those without a cache.
-    missing: Vec<&'a PathBuf>,
+    /// Why others are not used.
+    notices: Vec<String>,
     to: Option<&'a PathBuf>,
 }
 
 impl<'a> Caches<'a> {
     fn of(inputs: &'a BuildInputs) -> Result<Self, InputError> {
         let mut caches = Self { to: inputs.cache_folder(), ..Self::default() };
+        if let Some(path) = caches.to {
+            store::can_keep(path)?;
+        }
         for source in &inputs.cache_from {
             let CacheSource::Folder(path) = source else { continue };
-            match store::cached(path)? {
-                Some(digest) => caches.from.push((format!("from-{}", caches.from.len()), path, digest)),
-                None => caches.missing.push(path),
+            match store::cached(path) {
+                Ok(Some(digest)) => caches.from.push((format!("from-{}", caches.from.len()), path, digest)),
+                Ok(None) => caches.notices.push(format!("there is no cache in `{}` yet", path.display())),
+                Err(error) => caches.notices.push(unusable(path, &error)),
             }
         }
         Ok(caches)
@@ -407,7 +443,10 @@ mod tests {
         };
         let paths = Paths { context: "/src/web".into(), dockerfile: "docker/web.Dockerfile".into() };
         let caches = Caches::of(&build.inputs).unwrap();
-        assert_eq!(caches.missing, [&dir.path().join("none")]);
+        assert_eq!(
+            caches.notices,
+            [format!("there is no cache in `{}` yet", dir.path().join("none").display())]
+        );
         assert_eq!(caches.folders().map(|(name, _)| name).collect::<Vec<_>>(), ["from-0", "to"]);
         let request = request(&build, &paths, &caches, "release-1");
         let sorted = |map: HashMap<String, String>| map.into_iter().collect::<BTreeMap<_, _>>();

@@ -28,6 +28,7 @@ use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+use super::CACHE_TO;
 use super::session::{Answer, Answers};
 use crate::context::{PIECE_BYTES, PIECES};
 use message::{
@@ -55,6 +56,9 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// The largest blob that is kept: a layer of 64 GiB is a mistake.
 const MAX_BLOB_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
+/// How the kind of the document begins that only caches have.
+const CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.";
+
 /// By which name `docker buildx` finds a cache in its folder.
 const LATEST: &str = "latest";
 
@@ -69,12 +73,22 @@ pub(super) struct Store {
     writing: Mutex<Option<Folder>>,
     /// Why something could not be written: BuildKit tells only that.
     trouble: Mutex<Option<LayoutError>>,
+    /// Why something could not be given: it is not there, or not what its name stands for.
+    damage: Mutex<Option<LayoutError>>,
+    /// The blobs that have been hashed.
+    sound: Mutex<BTreeSet<Digest>>,
 }
 
 impl Stores {
     pub(super) fn new(folders: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
-        let store = |(name, dir)| (name, Store { dir, writing: Mutex::new(None), trouble: Mutex::new(None) });
-        Self(Arc::new(folders.into_iter().map(store).collect()))
+        let store = |dir| Store {
+            dir,
+            writing: Mutex::default(),
+            trouble: Mutex::default(),
+            damage: Mutex::default(),
+            sound: Mutex::default(),
+        };
+        Self(Arc::new(folders.into_iter().map(|(name, dir)| (name, store(dir))).collect()))
     }
 
     /// The folder of this name.
@@ -85,6 +99,12 @@ impl Stores {
     /// Why something could not be written, once.
     pub(super) fn trouble(&self) -> Option<LayoutError> {
         self.0.values().find_map(|store| locked(&store.trouble).take())
+    }
+
+    /// What was not as it should be in the folders that are read, once. In the one that is written it is made whole.
+    pub(super) fn damage(&self) -> Vec<(PathBuf, LayoutError)> {
+        let read = self.0.iter().filter(|(name, _)| *name != CACHE_TO);
+        read.filter_map(|(_, store)| Some((store.dir.clone(), locked(&store.damage).take()?))).collect()
     }
 
     /// The store a request is about, which lives as long as all of them.
@@ -122,13 +142,50 @@ pub(super) fn cached(dir: &Path) -> Result<Option<Digest>, LayoutError> {
     if !path.exists() {
         return Ok(None);
     }
-    let form = |why| LayoutError::Form { path: path.clone(), why };
-    let index: Value =
-        serde_json::from_slice(&release_layout::read(&path)?).map_err(|_| form("it is no JSON"))?;
-    let caches = index["manifests"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let caches = manifests(&path)?;
     let latest = caches.iter().find(|item| item["annotations"][REF_NAME] == LATEST).or(caches.last());
     let digest = latest.and_then(|item| item["digest"].as_str()).and_then(|digest| digest.parse().ok());
     Ok(digest.filter(|digest| release_layout::blob(dir, digest).exists()))
+}
+
+/// Whether a cache can be left in `dir`: what is there now is nothing but one.
+///
+/// # Errors
+/// When something else is, or it cannot be read.
+pub(super) fn can_keep(dir: &Path) -> Result<(), LayoutError> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|source| LayoutError::Read { path: dir.to_owned(), source })?,
+    };
+    if entries.count() == 0 {
+        return Ok(());
+    }
+    if release_layout::check(dir).is_err() {
+        return Err(LayoutError::Foreign { path: dir.to_owned() });
+    }
+    let path = release_layout::index(dir);
+    if !path.exists() || manifests(&path)?.iter().all(|item| is_cache(dir, item)) {
+        return Ok(());
+    }
+    Err(LayoutError::Form { path, why: "it has images, which a cache would replace" })
+}
+
+/// Whether this is the manifest of a cache.
+fn is_cache(dir: &Path, item: &Value) -> bool {
+    let document = digest_of(item).filter(|_| item["annotations"][REF_NAME] == LATEST);
+    let document = document.and_then(|digest| release_layout::read(&release_layout::blob(dir, &digest)).ok());
+    let document: Value = document.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let is_config =
+        |part: &Value| part["mediaType"].as_str().is_some_and(|kind| kind.starts_with(CACHE_CONFIG));
+    let parts = document["manifests"].as_array().into_iter().flatten();
+    parts.chain([&document["config"]]).any(is_config)
+}
+
+/// What is listed in the index at `path`.
+fn manifests(path: &Path) -> Result<Vec<Value>, LayoutError> {
+    let form = |_| LayoutError::Form { path: path.to_owned(), why: "it is no JSON" };
+    let mut index: Value = serde_json::from_slice(&release_layout::read(path)?).map_err(form)?;
+    Ok(index["manifests"].as_array_mut().map(std::mem::take).unwrap_or_default())
 }
 
 impl Store {
@@ -163,22 +220,38 @@ impl Store {
     fn folder(&self) -> Result<MutexGuard<'_, Option<Folder>>, LayoutError> {
         let mut folder = locked(&self.writing);
         if folder.is_none() {
-            *folder = Some(Unlocked::at(&self.dir)?.lock()?);
+            let locked = Unlocked::at(&self.dir)?.lock()?;
+            // Somebody may have put something there since the build began; now nobody does.
+            can_keep(&self.dir)?;
+            *folder = Some(locked);
         }
         Ok(folder)
     }
 
-    fn blob(&self, digest: &str) -> Result<(Digest, File, u64), Status> {
-        let gone = || Status::not_found(format!("there is no blob {digest}"));
-        let digest: Digest = digest.parse().map_err(|_| gone())?;
-        let file = release_layout::open(&release_layout::blob(&self.dir, &digest)).map_err(|_| gone())?;
-        let size = file.metadata().map_err(|_| gone())?.len();
-        Ok((digest, file, size))
+    /// A blob and its size. It is hashed the first time, so that nothing is taken for what it is not.
+    fn blob(&self, digest: &str) -> Result<(File, u64), Status> {
+        let gone = |what| Status::not_found(format!("blob {digest} {what}"));
+        let digest: Digest = digest.parse().map_err(|_| gone("is none"))?;
+        let path = release_layout::blob(&self.dir, &digest);
+        let damaged = |error| {
+            locked(&self.damage).get_or_insert(error);
+            gone("is not there")
+        };
+        let file = release_layout::open(&path).map_err(damaged)?;
+        if !locked(&self.sound).contains(&digest) {
+            if release_layout::hash(&path).map_err(damaged)?.0 != digest {
+                let why = "its bytes are not those that its name stands for";
+                return Err(damaged(LayoutError::Form { path, why }));
+            }
+            locked(&self.sound).insert(digest);
+        }
+        let size = file.metadata().map_err(|source| damaged(LayoutError::Read { path, source }))?.len();
+        Ok((file, size))
     }
 
     fn info(&self, digest: &str) -> Result<Info, Status> {
-        let (digest, _, size) = self.blob(digest)?;
-        Ok(Info { digest: digest.to_string(), size: signed(size), ..Info::default() })
+        let (_, size) = self.blob(digest)?;
+        Ok(Info { digest: digest.to_owned(), size: signed(size), ..Info::default() })
     }
 
     /// Sends the bytes that are asked for.
@@ -187,7 +260,7 @@ impl Store {
         wanted: &ReadRequest,
         to: &mpsc::Sender<Result<ReadResponse, Status>>,
     ) -> Result<(), Status> {
-        let (_, mut file, size) = self.blob(&wanted.digest)?;
+        let (mut file, size) = self.blob(&wanted.digest)?;
         let start = unsigned(wanted.offset).min(size);
         let mut left = match unsigned(wanted.size) {
             0 => size - start,
@@ -242,9 +315,7 @@ impl<'a> Incoming<'a> {
         }
         let action = request.action();
         if action == Action::Stat {
-            let there =
-                |digest: &str| self.store.info(digest).is_ok_and(|info| [0, info.size].contains(&self.total));
-            if there(&request.expected) {
+            if !request.expected.is_empty() && self.store.info(&request.expected).is_ok() {
                 return Err(Status::already_exists(format!("blob {} is there", request.expected)));
             }
         } else {
@@ -299,6 +370,7 @@ impl<'a> Incoming<'a> {
         let empty = folder.begin().map_err(|error| self.store.failed(error))?;
         let whole = std::mem::replace(&mut self.file, empty);
         folder.keep(whole, &digest).map_err(|error| self.store.failed(error))?;
+        locked(&self.store.sound).insert(digest.clone());
         Ok(digest)
     }
 }

@@ -266,6 +266,17 @@ async fn a_broken_ignore_file_is_named() {
 }
 
 #[tokio::test]
+async fn an_ignore_file_that_is_a_pipe_is_not_waited_for() {
+    let dir = context(&[("Dockerfile", "")]);
+    let pipe = dir.path().join(".dockerignore");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(
+        shown(dir.path(), "Dockerfile").await,
+        "cannot send the build context: cannot read `.dockerignore`: it is not a file"
+    );
+}
+
+#[tokio::test]
 async fn a_stream_that_nobody_takes_ends() {
     let big = "x".repeat(4 * PIECES * PIECE_BYTES);
     let dir = context(&[("Dockerfile", ""), ("big", &big)]);

@@ -346,6 +346,28 @@ async fn a_cache_in_a_folder_is_used_by_an_engine_that_forgot_and_by_docker() {
     assert_eq!(error, None);
     assert!(!wrote(&events, "the step was run"), "{events:#?}");
 
+    // A damaged one is told, and makes the build no worse than none.
+    again();
+    let damaged = place.path().join("damaged");
+    assert!(Command::new("cp").arg("-a").arg(&folder).arg(&damaged).status().unwrap().success());
+    for blob in fs::read_dir(damaged.join("blobs/sha256")).unwrap() {
+        let path = blob.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        if !bytes.starts_with(b"{") {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    let inputs = BuildInputs { cache_from: from(&damaged), ..BuildInputs::default() };
+    let (error, events) = refusal(tag, inputs, &steps).await;
+    assert_eq!(error, None);
+    // The engine may still have the bytes themselves, and then asks for none.
+    let told = format!("the cache in `{}` is not used: ", damaged.display());
+    let is_told =
+        |event: &BuildEvent| matches!(event, BuildEvent::Notice { message } if message.starts_with(&told));
+    assert_eq!(events.iter().any(is_told), wrote(&events, "the step was run"), "{events:#?}");
+
     // Docker's own client finds it, and we find what that one leaves.
     let theirs = place.path().join("theirs");
     again();

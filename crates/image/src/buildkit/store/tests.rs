@@ -62,8 +62,17 @@ fn what_was_written_is_read_from_anywhere_and_not_written_twice() {
     assert_eq!(read(store, &wanted(-5, 2)).unwrap(), bytes[..2]);
 
     assert_eq!(write(store, &bytes).unwrap_err().code(), tonic::Code::AlreadyExists);
-    // One of another length is a broken one, and is written again.
-    std::fs::write(release_layout::blob(&store.dir, &name), "broken").unwrap();
+    // One that is broken is written again.
+    let mut broken = bytes.clone();
+    broken[7] ^= 1;
+    std::fs::write(release_layout::blob(&store.dir, &name), &broken).unwrap();
+    // Those before hold the lock.
+    drop(stores);
+    let stores = Stores::new(["from-0", "to"].map(|name| (name.to_owned(), dir.path().join("cache"))));
+    assert_eq!(stores.get("from-0").unwrap().info(name.as_str()).unwrap_err().code(), tonic::Code::NotFound);
+    let store = stores.get("to").unwrap();
+    assert_eq!(read(store, &wanted(0, 0)).unwrap_err().code(), tonic::Code::NotFound);
+    assert!(matches!(&*stores.damage(), [(_, LayoutError::Form { path, .. })] if path.ends_with(name.hex())));
     write(store, &bytes).unwrap();
     assert_eq!(read(store, &wanted(0, 0)).unwrap(), bytes);
 }
@@ -99,7 +108,9 @@ fn a_folder_has_the_newest_cache_and_no_more() {
             }
         }
         let (layer, config) = (digest(layer.as_bytes()), digest(config.as_bytes()));
-        let manifest = json!({"manifests": [{"digest": layer}, {"digest": config}]}).to_string();
+        let kind = format!("{CACHE_CONFIG}v0");
+        let manifest =
+            json!({"manifests": [{"digest": layer}, {"digest": config, "mediaType": kind}]}).to_string();
         let top = write(store, manifest.as_bytes()).unwrap();
         store
             .finish(&json!({"digest": top, "size": manifest.len(), "mediaType": "x/y"}).to_string())
@@ -114,6 +125,28 @@ fn a_folder_has_the_newest_cache_and_no_more() {
         expected.sort();
         assert_eq!(names, expected);
     }
+}
+
+/// An image in the folder: a wrong path in a project must not cost somebody his artefact.
+#[test]
+fn images_are_not_replaced_by_a_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Unlocked::at(dir.path()).unwrap().lock().unwrap();
+    let manifest = json!({"config": {"mediaType": "application/vnd.oci.image.config.v1+json"}, "layers": []})
+        .to_string();
+    let image = digest(manifest.as_bytes());
+    folder.put(&image, manifest.as_bytes()).unwrap();
+    for name in ["web", LATEST] {
+        let index = json!({"manifests": [{"digest": image, "annotations": {REF_NAME: name}}]});
+        folder.put_index(index.to_string().as_bytes()).unwrap();
+        let refused = can_keep(dir.path()).unwrap_err().to_string();
+        assert!(refused.ends_with("it has images, which a cache would replace"), "{refused}");
+    }
+    drop(folder);
+    let stores = stores(dir.path());
+    write(stores.get("to").unwrap(), b"layer").unwrap_err();
+    assert!(stores.trouble().is_some());
+    assert!(release_layout::blob(dir.path(), &image).exists());
 }
 
 #[test]

@@ -97,6 +97,13 @@ impl Resolver<'_> {
     fn contexts(&mut self, spec: &ImageSpec) -> BTreeMap<String, DockerContext> {
         let mut contexts = BTreeMap::new();
         for (name, place) in spec.contexts.iter().flatten() {
+            if name.is_empty() || name.chars().any(char::is_uppercase) {
+                let message = format!("`{name}` cannot be the name of a context");
+                // BuildKit would look for an image of that name instead, and say nothing.
+                let help = "write it in lower case, as the names of stages and images are compared";
+                self.complain(ProblemKind::BadValue, &["image", "contexts", name], message, help);
+                continue;
+            }
             let known = ["docker-image://", "https://", "http://"];
             let context = if known.iter().any(|kind| place.starts_with(kind)) {
                 DockerContext::Address(place.clone())
